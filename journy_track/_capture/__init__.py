@@ -1,0 +1,1 @@
+"""The app's thread: look at the context and the clock, copy, append, return."""

@@ -1,0 +1,209 @@
+"""The bounded queue between the app and the worker.
+
+The app's side takes no lock and never blocks: it may be a signal handler, a finaliser, or a forked child in
+which the thread that held a lock does not exist. (queue.Queue hung 195 to 200 of 200 such children.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from journy_track._model.once import warn_once
+
+#: Bytes that every item is charged with at least: about what a usual one takes until it is settled. Larger ones are
+#: charged in units of it: their *extra*.
+UNIT = 2048
+
+
+class Tally:
+    """A count that any thread may raise, at any line of any other: no lock, no lost update."""
+
+    __slots__ = ("_count", "_lock", "_reads", "add")
+
+    def __init__(self) -> None:
+        self._count = itertools.count()
+        self._reads = 0
+        self._lock = threading.Lock()
+        #: Raise by one.
+        self.add: Callable[[], int] = self._count.__next__
+
+    def read(self) -> int:
+        """The count. Not for signal handlers."""
+        with self._lock:
+            value = next(self._count) - self._reads
+            self._reads += 1
+            return value
+
+
+class BoundedQueue:
+    """Captured items on their way to the worker, at most *size* of them and about *max_bytes* unsettled."""
+
+    __slots__ = (
+        "_bell",
+        "_items",
+        "_max_units",
+        "_refused",
+        "_released",
+        "_size",
+        "_units",
+        "_used",
+        "closed",
+        "outside",
+        "parked",
+        "pid",
+        "starter",
+        "wake",
+    )
+
+    def __init__(self, size: int, max_bytes: int) -> None:
+        self.pid = os.getpid()
+        self.closed = False
+        #: Items that were taken and are not settled, and those parked. Written by the worker's side alone.
+        self.outside = 0
+        #: Items that wait for their request to say whose they are. Leaving it is atomic: once, whoever takes it.
+        self.parked: set[Any] = set()
+        self._items: deque[Any] = deque()
+        self._size = size
+        self._max_units = max(1, max_bytes // UNIT)
+        # Units beyond the first of each item: taken here without a lock, given back by the worker's side.
+        self._units = itertools.count(1)
+        self._used = 0
+        self._released = 0
+        self._refused = {
+            "queue_full": Tally(),
+            "closed": Tally(),
+            "own_code": Tally(),
+            "capture_failed": Tally(),
+            "waiting_room_full": Tally(),
+        }
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        #: What an offer has to call so that somebody comes; `None` while the worker is awake.
+        self.wake: Callable[[], None] | None = None
+        #: What starts a worker, while there is none; `None` while there is one.
+        self.starter: Callable[[], None] | None = None
+
+    # ── The app's side ──
+
+    def offer(self, captured: Any, extra: int) -> bool:
+        """Append, or refuse and count. Wakes the worker only if it sleeps."""
+        items = self._items
+        held = len(items) + self.outside
+        if self.closed:
+            self._refused["closed"].add()
+            return False
+        if held >= self._size or held + self._used - self._released + extra >= self._max_units:
+            self._refused["queue_full"].add()
+            return False
+        if extra:
+            self._charge(extra)
+        items.append(captured)
+        try:
+            wake = self.wake
+            if wake is not None:
+                wake()
+        except Exception as error:  # noqa: BLE001 - it is in the queue, and not lost: whoever looks next finds it
+            warn_once("wake", "waking the worker raised %s; it looks by itself", type(error).__name__)
+        return True
+
+    def park(self, parked: Any, extra: int) -> bool:
+        """As `offer`, for an item that has to wait before it may go in. It takes its place in the bound."""
+        held = len(self._items) + max(self.outside, len(self.parked))
+        if self.closed:
+            self._refused["closed"].add()
+            return False
+        if held >= self._size or held + self._used - self._released + extra >= self._max_units:
+            self._refused["queue_full"].add()
+            return False
+        self._charge(extra)
+        self.parked.add(parked)
+        return True
+
+    def unpark(self, parked: Any, captured: Any) -> None:
+        """The item that waited as *parked* goes in now, as *captured*. Where it was taken away: nothing."""
+        try:
+            self.parked.remove(parked)
+        except KeyError:  # counted as dropped at shutdown
+            return
+        if self.closed:
+            self._refused["closed"].add()
+            return
+        self._items.append(captured)
+        wake = self.wake
+        if wake is not None:
+            wake()
+
+    def _charge(self, extra: int) -> None:
+        for _ in range(extra):
+            self._used = next(self._units)
+
+    def refuse(self, reason: str) -> None:
+        """Count an item that was lost before it could be offered."""
+        self._refused[reason].add()
+
+    def ring(self) -> None:
+        """Wake the worker. Never blocks."""
+        self._awake()
+        with suppress(RuntimeError):  # it was rung already
+            self._bell.release()
+
+    # ── The worker's side ──
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def take(self) -> Any | None:
+        """The oldest item, `None` when there is none."""
+        try:
+            return self._items.popleft()
+        except IndexError:
+            return None
+
+    def take_parked(self) -> bool:
+        """Take away one item that still waits; false when there is none."""
+        try:
+            self.parked.pop()
+        except KeyError:
+            return False
+        return True
+
+    def release(self, extra: int) -> None:
+        """Give back what was charged beyond the first unit of an item."""
+        self._released += extra
+
+    def wait(self, timeout: float, *, ring: bool) -> None:
+        """Wait until *timeout* or a call of `ring()`; with *ring*, also until something is offered."""
+        if ring:
+            self.wake = self.ring
+            if self._items:  # it came just before anybody could know that we sleep
+                self._awake()
+                return
+        self._bell.acquire(timeout=timeout)
+        self._awake()
+
+    def _awake(self) -> None:
+        """Nobody has to be woken. Where nobody is left, because the worker died, one has to be started."""
+        self.wake = None
+        # Looked at last: a worker that dies in this moment has set its starter before it set wake.
+        if self.starter is not None:
+            self.wake = self.starter
+
+    def without_worker(self, starter: Callable[[], None]) -> None:
+        """There is no worker: the next offer calls *starter*."""
+        self.starter = starter
+        self.wake = starter
+
+    def with_worker(self) -> None:
+        """A worker has come, and is awake."""
+        self.starter = None
+        self.wake = None
+
+    def refused(self) -> dict[str, int]:
+        """How many were refused, by reason."""
+        return {reason: tally.read() for reason, tally in self._refused.items()}

@@ -1,0 +1,221 @@
+"""Capture: what happens on the app's thread, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from os import getpid
+from time import time
+from typing import Any
+
+from journy_track._capture import context
+from journy_track._capture.commit import Queue, UntilCommit
+from journy_track._capture.context import UNSET, current_frame, identity_size, wide
+from journy_track._capture.queue import UNIT
+from journy_track._model.config import Config
+from journy_track._model.forks import importing
+from journy_track._model.identity import UserIdentified
+from journy_track._model.items import Event
+from journy_track._model.values import FROZEN_KINDS, frozen_mapping
+
+#: What one item is charged with before its own text: here, and as the outbox holds it.
+_BASE_SIZE = 1024
+#: What each user of a membership is charged with before its ID: here, and as the outbox holds it.
+_MEMBER_SIZE = 384
+#: What each key with its value, and each element of a list, is charged with before its text.
+_ENTRY_SIZE = 128
+#: Characters of keys and values from which on it is looked how wide they are.
+_SHORT = 256
+_NO_METADATA: Mapping[str, Any] = {}
+
+
+class Recorder:
+    """Turns a look at the context and the clock into a tuple in the queue.
+
+    *queue_of_process* gives the queue of this process, a new one after a fork. *check*, in debug mode, raises
+    for what would be left out or refused.
+    """
+
+    __slots__ = (
+        "_after_commit",
+        "_check",
+        "_config",
+        "_current_span",
+        "_no_span",
+        "_queue_of_process",
+        "_span_events",
+        "debug",
+        "queue",
+    )
+
+    def __init__(
+        self,
+        config: Config,
+        queue_of_process: Callable[[], Queue],
+        check: Callable[[tuple[Any, ...]], None] | None,
+    ) -> None:
+        self.debug: bool = config.debug
+        self._config = config
+        self._after_commit: Recorder | None = None
+        self._span_events = config.span_events
+        self._queue_of_process = queue_of_process
+        self._check = check
+        self.queue: Queue = queue_of_process()
+        self._current_span: Callable[[], Any] | None = None
+        self._no_span: Any = None
+        if config.trace_ids:
+            with importing:
+                from journy_track._model import tracing
+
+            self._current_span, self._no_span = tracing.current_span, tracing.NO_SPAN
+
+    def record(  # noqa: PLR0912, PLR0915 - the hot path: one function, no calls
+        self,
+        kind: type[Any],
+        subject: Any,
+        values: Mapping[Any, Any] | None,
+        user: Any = UNSET,
+        account: Any = UNSET,
+        automatic: dict[str, Any] | None = None,
+        happened_at: Any = None,
+        at_most_every: float = 0.0,
+    ) -> bool:
+        """Capture one item, and answer whether it was taken.
+
+        *values* is a mapping that nobody else will change; *user* and *account* are identities, `None` for
+        nobody, `UNSET` for the context's.
+        """
+        at = time()
+        frame = current_frame()
+        if context.any_dead:  # in this order: a finaliser may come in between
+            frame = context.without_dead(frame)
+        size = _BASE_SIZE + frame.size
+        size += _size(subject) if kind is not Event or len(subject) >= _SHORT else len(subject)
+        request = _NO_METADATA
+        waits = None
+        cell = frame.cell
+        if user is UNSET:
+            user = frame.user
+        elif user is not None:
+            size += identity_size(user)
+        if account is UNSET:
+            account = frame.account
+        elif account is not None:
+            size += identity_size(account)
+        if cell is not None:
+            if cell.internal:
+                self.refuse("own_code")
+                return False
+            pending = cell.pending  # before the layer: whoever answers fills the layer first
+            layer = cell.current()
+            if pending is not None:
+                answered = pending.layer()
+                if answered is None:
+                    waits = pending
+                else:
+                    layer = answered
+            request = layer.metadata
+            size += layer.size
+            if user is UNSET:
+                user = layer.user
+            if account is UNSET:
+                account = layer.account
+        if values:
+            try:
+                text = len("".join(values))
+            except TypeError:  # a key that is no text
+                text = _SHORT
+            for value in values.values():
+                known = type(value)
+                if known is str:
+                    text += len(value)
+                elif known not in FROZEN_KINDS:
+                    values = frozen_mapping(values)
+                    text = _SHORT
+                    break
+            if text >= _SHORT:
+                text = sum(map(_size, values)) + sum(map(_size, values.values()))
+            size += text + len(values) * _ENTRY_SIZE
+        trace_id = span_id = None
+        current_span = self._current_span
+        if current_span is not None:
+            active = current_span()
+            if active is not self._no_span:
+                ids = active.get_span_context()
+                if ids is not None:
+                    # Two numbers: the SpanContext would stay alive as long as the item. It is a tuple; by its
+                    # properties each would be a call.
+                    trace_id, span_id = ids[0], ids[1]
+        extra = size // UNIT
+        captured = (
+            kind,
+            at,
+            subject,
+            None if user is UNSET else user,
+            None if account is UNSET else account,
+            values,
+            automatic,
+            frame.metadata,
+            request,
+            trace_id,
+            span_id,
+            happened_at,
+            at_most_every,
+            extra,
+        )
+        queue = self.queue
+        if queue.pid != getpid():
+            queue = self.queue = self._queue_of_process()
+        if self._span_events and kind is Event:
+            self._record_on_span(subject, captured)
+        if waits is not None:
+            return waits.hold(queue, captured, user is UNSET, account is UNSET)
+        if self._check is not None:
+            self._check(captured)
+        return queue.offer(captured, extra)
+
+    @property
+    def after_commit(self) -> Recorder:
+        """Records what waits until the surrounding database transaction commits."""
+        if self._after_commit is None:
+            with importing:
+                from journy_track._capture import django_commit  # noqa: F401 - registers itself
+
+            recorder = Recorder(self._config, self._queue_until_commit, self._check)
+            recorder._span_events = False
+            self._after_commit = recorder
+        return self._after_commit
+
+    def refuse(self, reason: str) -> None:
+        """Count an item that was lost while it was captured."""
+        if self.queue.pid != getpid():
+            self.queue = self._queue_of_process()
+        self.queue.refuse(reason)
+
+    def _queue_until_commit(self) -> UntilCommit:
+        config = self._config
+        return UntilCommit(self._queue_of_process, config.queue_size, config.queue_bytes, self._later_on_span)
+
+    def _later_on_span(self, captured: tuple[Any, ...]) -> Callable[[], object]:
+        if not self._span_events or captured[0] is not Event:
+            return lambda: None
+        from journy_track._model import tracing
+
+        return partial(self._record_on_span, captured[2], captured, tracing.current_span())
+
+    def _record_on_span(self, name: str, captured: tuple[Any, ...], span: Any = None) -> None:
+        from journy_track._model import tracing
+
+        values, automatic, context, request = captured[5], captured[6], captured[7], captured[8]
+        tracing.record_on_span(name, {**(automatic or {}), **request, **context, **(values or {})}, span)
+
+
+def _size(value: Any) -> int:
+    kind = type(value)
+    if kind is str:
+        return wide(value)
+    if kind is tuple:
+        return sum(_ENTRY_SIZE + _size(element) for element in value)
+    if kind is int:
+        return int(value.bit_length() / 3)  # digits
+    return _MEMBER_SIZE + identity_size(value) if kind is UserIdentified else 0

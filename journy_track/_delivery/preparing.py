@@ -1,0 +1,190 @@
+"""From what was captured to what is sent: values converted, identities checked, `before_send` asked."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from journy_track._delivery.notices import Notices
+from journy_track._delivery.throttle import AtMostEvery
+from journy_track._model.captured import Captured
+from journy_track._model.config import BeforeSend, Config
+from journy_track._model.errors import InvalidArgument
+from journy_track._model.frozendict import FrozenDict
+from journy_track._model.identity import AccountIdentified, UserIdentified
+from journy_track._model.items import (
+    ITEM_KINDS,
+    AddUsersToAccount,
+    DeleteAccount,
+    DeleteUser,
+    Event,
+    Item,
+    Link,
+    RemoveUsersFromAccount,
+    UpsertAccount,
+    UpsertUser,
+)
+from journy_track._model.values import plain_metadata, plain_properties
+
+#: Bytes of a JSON body; above, an item is refused.
+MOST_BYTES = 64 * 1024
+#: Units up to which an item cannot be larger: below 4 KiB of text, each byte at most 6 in JSON (`\\u0000`).
+SURELY_SMALL = 1
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _is_too_large(item: Item) -> bool:
+    body = _write(item.body())
+    return len(body) > MOST_BYTES // 4 and len(body.encode()) > MOST_BYTES  # a character is 4 bytes at most
+
+
+class Dropped(Exception):
+    """The item goes nowhere. *reason* is what it is counted as."""
+
+    def __init__(self, reason: str, why: str) -> None:
+        super().__init__(why)
+        self.reason = reason
+
+
+class Throttled(Exception):
+    """There was an event like it within its window."""
+
+
+class Preparer:
+    """Makes items. For the worker's thread, but `check`, which is pure."""
+
+    def __init__(self, config: Config, notices: Notices) -> None:
+        self._configured = config.metadata
+        self._before_send: BeforeSend | None = config.before_send
+        self._notices = notices
+        self._at_most_every = AtMostEvery()
+        #: Whether something is added to items that they were not charged for.
+        self._adds_much = config.before_send is not None or len(str(dict(config.metadata))) > MOST_BYTES // 8
+
+    def prepare(self, captured: Captured) -> Item:
+        """The item to send. Raises `Dropped` and `Throttled`."""
+        item, problems = self._made(captured)
+        self._report(item, problems)
+        if self._before_send is not None:
+            item = self._asked(self._before_send, item)
+        if (captured.extra > SURELY_SMALL or self._adds_much) and _is_too_large(item):
+            raise Dropped("too_large", f"{item.label()} is larger than {MOST_BYTES} bytes")
+        every = captured.at_most_every
+        if every and isinstance(item, Event) and not self._at_most_every.lets_through(item, every, captured.at):
+            raise Throttled
+        return item
+
+    def check(self, captured: tuple[Any, ...]) -> None:
+        """In debug mode, on the thread that captures: raises `InvalidArgument` for what would be lost."""
+        try:
+            item, problems = self._made(Captured(*captured))
+        except Dropped as dropped:
+            raise InvalidArgument(str(dropped)) from None
+        if problems:
+            told = "; ".join(f"{key}: {reason}" for key, reason in problems)
+            raise InvalidArgument(f"{item.label()}: {told}")
+
+    def _made(self, captured: Captured) -> tuple[Item, list[tuple[str, str]]]:
+        try:
+            if captured.kind is Event:
+                return self._event(captured)
+            return _other(captured)
+        except InvalidArgument as error:
+            raise Dropped("invalid", f"{captured.kind.operation} {captured.subject or ''}: {error}") from None
+
+    def _event(self, captured: Captured) -> tuple[Event, list[tuple[str, str]]]:
+        if captured.user is None and captured.account is None:
+            raise Dropped(
+                "no_identity",
+                f"the event {captured.subject!r} has neither user nor account: set one with "
+                "journy_track.user(...), set_user(...) or user=",
+            )
+        metadata, problems = plain_metadata(self._merged(captured))
+        at = captured.happened_at or datetime.fromtimestamp(captured.at, UTC)
+        event = Event(captured.subject, captured.user, captured.account, at, FrozenDict(metadata))
+        return event, problems
+
+    def _merged(self, captured: Captured) -> Mapping[Any, Any]:
+        """Configured, then the request's, the blocks', the event's own; automatic keys never overwrite."""
+        merged: dict[Any, Any] = {}
+        if captured.trace_id is not None and captured.span_id is not None:
+            from journy_track._model.tracing import trace_ids
+
+            merged.update(trace_ids(captured.trace_id, captured.span_id))
+        if captured.automatic:
+            merged.update(captured.automatic)
+        for given in (self._configured, captured.request, captured.context, captured.values):
+            if given:
+                merged.update(given)
+        return merged
+
+    def _asked(self, before_send: BeforeSend, item: Item) -> Item:
+        try:
+            answer = before_send(item)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a scrubber fails closed, whatever it raises
+            raise Dropped("before_send_failed", f"before_send raised {type(error).__name__}") from None
+        if answer is None:
+            raise Dropped("before_send", "")
+        if not isinstance(answer, ITEM_KINDS):
+            raise Dropped("before_send_failed", f"before_send returned a {type(answer).__name__}, not an item")
+        try:
+            checked, problems = answer.converted()
+        except InvalidArgument as error:
+            raise Dropped("before_send_failed", f"before_send returned an invalid item: {error}") from None
+        self._report(checked, problems)
+        return checked
+
+    def _report(self, item: Item, problems: list[tuple[str, str]]) -> None:
+        for key, reason in problems:
+            self._notices.say(
+                ("left out", item.label(), key),
+                "%s: the value of %r was left out: %s",
+                item.label(),
+                key,
+                reason,
+                level=logging.WARNING,
+            )
+
+
+def _other(captured: Captured) -> tuple[Item, list[tuple[str, str]]]:
+    """Any item that is no event."""
+    kind = captured.kind
+    if kind is UpsertUser:
+        properties, problems = plain_properties(captured.values or {})
+        return UpsertUser(_user(captured), FrozenDict(properties)), problems
+    if kind is UpsertAccount:
+        properties, problems = plain_properties(captured.values or {})
+        return UpsertAccount(_account(captured), FrozenDict(properties)), problems
+    if kind is Link:
+        return Link(captured.subject, _user(captured)), []
+    if kind is DeleteUser:
+        return DeleteUser(_user(captured)), []
+    if kind is DeleteAccount:
+        return DeleteAccount(_account(captured)), []
+    if kind is AddUsersToAccount:
+        return AddUsersToAccount(_account(captured), captured.subject), []
+    return RemoveUsersFromAccount(_account(captured), captured.subject), []
+
+
+def _user(captured: Captured) -> UserIdentified:
+    if captured.user is None:
+        raise Dropped(
+            "no_identity",
+            f"{captured.kind.operation} has no user: set one with journy_track.user(...), set_user(...) or user=",
+        )
+    return captured.user
+
+
+def _account(captured: Captured) -> AccountIdentified:
+    if captured.account is None:
+        raise Dropped(
+            "no_identity",
+            f"{captured.kind.operation} has no account: set one with journy_track.account(...), "
+            "set_account(...) or account=",
+        )
+    return captured.account

@@ -1,0 +1,1 @@
+"""The words: identities, items, values, outcomes, results, errors, configuration."""

@@ -1,0 +1,44 @@
+"""What a broker is to this library: it takes messages, in order, and keeps them for a relay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Message(NamedTuple):
+    """One item on its way. *number* grows with each of this process: what comes twice is told by it."""
+
+    number: int
+    text: str
+
+
+class BrokerError(Exception):
+    """The broker did not take the messages, or did not say so in time. They may be offered again."""
+
+
+class BrokerRefused(BrokerError):
+    """They may not be stored there, now or later: they are given up."""
+
+
+class Broker(Protocol):
+    """Takes messages. One thread at a time publishes; another may ask `is_empty` meanwhile.
+
+    What `publish` raises, whatever it is, is said and tried again with the same messages. A call should not last
+    longer than a second or so: nobody's call waits for it, but the end of the process may.
+    """
+
+    def publish(self, messages: Sequence[Message], /) -> int:
+        """Store *messages* and answer how many, from the first on, are safe; fewer when it is full.
+
+        One that was stored before, under the same number, counts and is not stored again. May raise `BrokerError`.
+        """
+        ...
+
+    def is_empty(self) -> bool:
+        """Whether all that was published here has left the broker again: journy.io has it. Raises `BrokerError`."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...

@@ -1,0 +1,185 @@
+"""One check per kind of setting: each takes what was given, and answers what is meant.
+
+They raise `ValueError` that says what is wanted; `Config` adds which setting it was.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from journy_track._model.frozendict import FrozenDict
+from journy_track._model.secret import Secret
+from journy_track._model.values import frozen_mapping, plain_metadata
+
+BROKER_SCHEMES = ("redis", "rediss", "unix")
+
+
+def flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError("True or False")
+
+
+def flag_text(text: str) -> bool:
+    word = text.strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("one of 1, true, yes, on, 0, false, no, off")
+
+
+def count(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise ValueError("a whole number of at least 1")
+
+
+def count_text(text: str) -> int:
+    try:
+        return count(int(text.strip().replace("_", "")))
+    except ValueError:
+        raise ValueError("a whole number of at least 1") from None
+
+
+def seconds(value: Any) -> float:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e10:
+        return float(value)
+    raise ValueError("seconds above 0, or a timedelta")
+
+
+def seconds_or_zero(value: Any) -> float:
+    if not isinstance(value, bool) and value in (0, timedelta()):
+        return 0.0
+    try:
+        return seconds(value)
+    except ValueError:
+        raise ValueError("seconds, 0 or more, or a timedelta") from None
+
+
+def share(value: Any) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 1:
+        return float(value)
+    raise ValueError("a number above 0, up to 1")
+
+
+def share_text(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("a number above 0, up to 1") from None
+
+
+def number_text(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("a number of seconds") from None
+
+
+def one_of(*words: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if isinstance(value, str) and value in words:
+            return value
+        raise ValueError("one of " + ", ".join(repr(word) for word in words))
+
+    return check
+
+
+def function(value: Any) -> Any:
+    if callable(value):
+        return value
+    raise ValueError("a function")
+
+
+def folder(value: Any) -> Path:
+    if isinstance(value, (str, os.PathLike)) and os.fspath(value):
+        path = os.fspath(value)
+        if isinstance(path, str) and "\0" not in path:
+            return Path(path).expanduser().absolute()  # now: a working directory may change
+    raise ValueError("the path of a folder, as a str or a Path")
+
+
+def broker(value: Any) -> Any:
+    if not isinstance(value, (str, Secret)):
+        if not has(value, "publish", "is_empty", "close"):
+            raise ValueError("a URL, or an object with publish(messages), is_empty() and close()")
+        return value
+    text = value.reveal() if isinstance(value, Secret) else value
+    wanted = "a URL of " + ", ".join(f"{scheme}://" for scheme in BROKER_SCHEMES)
+    if any(not "!" <= character <= "~" for character in text):
+        raise ValueError(f"{wanted}, without spaces")
+    try:
+        scheme, port = urlsplit(text).scheme, urlsplit(text).port
+    except ValueError:  # its text may quote a password
+        raise ValueError(f"{wanted}, with a valid host and port; a password is percent-encoded") from None
+    if scheme not in BROKER_SCHEMES or port == 0:
+        raise ValueError(wanted)
+    return Secret(text)
+
+
+def http_client(value: Any) -> Any:
+    if is_http_client(value):
+        return value
+    raise ValueError("an object with send(request) and close()")
+
+
+def is_http_client(value: object) -> bool:
+    """Whether *value* has what an `HttpClient` has. A class has it, too, and is a slip."""
+    return has(value, "send", "close")
+
+
+def has(value: object, *methods: str) -> bool:
+    # Not isinstance: from Python 3.12 on it does not see what a wrapper's __getattr__ answers.
+    return not isinstance(value, type) and all(callable(getattr(value, name, None)) for name in methods)
+
+
+def key(value: Any) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a str")
+    if not value:
+        raise ValueError(
+            "a key that is not empty (leave the argument out to read JOURNY_API_KEY, or set enabled=False)"
+        )
+    for position, character in enumerate(value):
+        # A header can carry nothing else, and the HTTP library's own error would print the key.
+        if not "!" <= character <= "~":
+            raise ValueError(f"printable ASCII without spaces: character {position + 1} cannot travel in a header")
+    return Secret(value)
+
+
+def metadata(value: Any) -> FrozenDict:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ValueError("a mapping with text keys")
+    taken = FrozenDict(frozen_mapping(value))
+    _, problems = plain_metadata(taken)
+    for key, reason in problems:
+        raise ValueError(f"values that metadata takes; {key!r}: {reason}")
+    return taken
+
+
+def url(value: Any) -> str:
+    # Before urlsplit, which silently removes line breaks and so hides another host.
+    if not isinstance(value, str) or not value or any(not "!" <= c <= "~" for c in value):
+        raise ValueError("a URL without spaces and control characters, as in https://api.journy.io")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError("a URL with a valid host and port") from None
+    if parts.scheme not in ("https", "http") or not parts.hostname or port == 0:
+        raise ValueError("an https:// URL with a host")
+    if "@" in parts.netloc or "\\" in value:
+        raise ValueError("a URL without user name and password")
+    if parts.query or parts.fragment or "?" in value or "#" in value:
+        raise ValueError("a URL without query and fragment")
+    return value.rstrip("/")

@@ -1,0 +1,28 @@
+"""A dict that cannot be changed: prints, compares, pickles and becomes JSON like one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+
+class FrozenDict(dict[str, Any]):
+    """An immutable dict with text keys."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("this mapping cannot be changed: make a new one, as in {**old, 'key': value}")
+
+    if not TYPE_CHECKING:  # to type checkers it is a dict; what is handed out is annotated as a Mapping
+        __setitem__ = __delitem__ = __ior__ = _refuse
+        clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[str, Any]]]:
+        return FrozenDict, (dict(self),)
+
+    def copy(self) -> dict[str, Any]:
+        """A dict that can be changed."""
+        return dict(self)

@@ -1,0 +1,235 @@
+"""Whom something is about: a user, an account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from enum import Enum
+from operator import index
+from typing import Any, Self, TypeAlias
+from uuid import UUID
+
+from journy_track._model.errors import InvalidArgument, described
+from journy_track._model.once import warn_once
+
+#: What is taken as an ID: text, whole numbers, UUIDs, and ID types with a text form of their own.
+Identifier: TypeAlias = str | int | UUID | Any
+
+# A type that has one of these is a record, not an ID: its text (a name, an e-mail) would become the ID.
+_RECORD_MARKS = (
+    "pk",
+    "id",
+    "__table__",
+    "__mapper__",
+    "model_fields",
+    "__fields__",
+    "__dataclass_fields__",
+    "_fields",
+)
+_NUMBERS_AND_TIMES = (bool, float, complex, date, time, timedelta)
+_NO_IDS = (*_NUMBERS_AND_TIMES, bytes, bytearray, memoryview, list, tuple, set, frozenset, dict, type)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class UserIdentified:
+    """A user, known by *user_id* (a static database ID), *email*, or both.
+
+    An empty or malformed e-mail beside an ID is left out. Raises `InvalidArgument` when neither is usable.
+    """
+
+    user_id: str | None
+    email: str | None
+
+    def __init__(self, user_id: Identifier | None = None, email: str | None = None) -> None:
+        key = None if user_id is None else identifier(user_id, "user_id")
+        address = _beside(email, "email", has_id=key is not None, accepts=is_email)
+        if key is None and address is None:
+            raise InvalidArgument("a user needs a user_id, an email, or both: neither was given")
+        object.__setattr__(self, "user_id", key)
+        object.__setattr__(self, "email", address)
+
+    @classmethod
+    def by_user_id(cls, user_id: Identifier) -> Self:
+        """The user with this database ID. Raises `InvalidArgument` when it is empty."""
+        return cls(user_id=_required(user_id, "user_id"))
+
+    @classmethod
+    def by_email(cls, email: str) -> Self:
+        """The user with this e-mail address. Raises `InvalidArgument` when it is empty or malformed."""
+        return cls(email=_required(email, "email"))
+
+    def wire(self) -> dict[str, str]:
+        """As the API writes it: ``{"userId": …, "email": …}``, without what is not known."""
+        if self.email is None:
+            return {"userId": self.user_id or ""}
+        return {"email": self.email} if self.user_id is None else {"userId": self.user_id, "email": self.email}
+
+    def same_as(self, other: UserIdentified) -> bool:
+        """Whether both are one user: equal IDs or, when one lacks an ID, equal e-mails as given."""
+        if self.user_id is not None and other.user_id is not None:
+            return self.user_id == other.user_id
+        return self.email is not None and self.email == other.email
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class AccountIdentified:
+    """An account, known by *account_id* (a static database ID), *domain*, or both.
+
+    An empty or malformed domain beside an ID is left out. Raises `InvalidArgument` when neither is usable.
+    """
+
+    account_id: str | None
+    domain: str | None
+
+    def __init__(self, account_id: Identifier | None = None, domain: str | None = None) -> None:
+        key = None if account_id is None else identifier(account_id, "account_id")
+        host = _beside(domain, "domain", has_id=key is not None, accepts=is_domain)
+        if key is None and host is None:
+            raise InvalidArgument("an account needs an account_id, a domain, or both: neither was given")
+        object.__setattr__(self, "account_id", key)
+        object.__setattr__(self, "domain", host)
+
+    @classmethod
+    def by_account_id(cls, account_id: Identifier) -> Self:
+        """The account with this database ID. Raises `InvalidArgument` when it is empty."""
+        return cls(account_id=_required(account_id, "account_id"))
+
+    @classmethod
+    def by_domain(cls, domain: str) -> Self:
+        """The account with this domain. Raises `InvalidArgument` when it is empty or malformed."""
+        return cls(domain=_required(domain, "domain"))
+
+    def wire(self) -> dict[str, str]:
+        """As the API writes it: ``{"accountId": …, "domain": …}``, without what is not known."""
+        if self.domain is None:
+            return {"accountId": self.account_id or ""}
+        known = {"domain": self.domain}
+        return known if self.account_id is None else {"accountId": self.account_id, **known}
+
+    def same_as(self, other: AccountIdentified) -> bool:
+        """Whether both are one account: equal IDs or, when one lacks an ID, equal domains as given."""
+        if self.account_id is not None and other.account_id is not None:
+            return self.account_id == other.account_id
+        return self.domain is not None and self.domain == other.domain
+
+
+def verification_hash(identifier: Identifier, secret: str) -> str:
+    """The identity verification of the web snippet: hex HMAC-SHA256 of the user or account ID.
+
+    *secret* is the website's secret in journy.io, not the API key. Raises `InvalidArgument` for an empty one, and for
+    what is no ID. The algorithm is that of the official SDKs.
+    """
+    if not isinstance(secret, str) or not secret:
+        raise InvalidArgument("secret must be the website's secret, a str that is not empty")
+    text = _identifier_text(identifier, "identifier")
+    import hashlib  # here: OpenSSL is loaded with it
+    import hmac
+
+    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def identifier(value: Identifier, argument: str) -> str:
+    """*value* as the text of an ID. Raises `InvalidArgument` naming *argument*."""
+    text = _identifier_text(value, argument)
+    if "@" in text and is_email(text):
+        warn_once(
+            "email as ID",
+            "%s looks like an e-mail address: IDs should be static database IDs; pass an address as email= instead.",
+            argument,
+        )
+    return text
+
+
+def _identifier_text(value: Identifier, argument: str) -> str:
+    if isinstance(value, Enum):
+        value = value.value
+    try:
+        text = _own_text(value)
+    except Exception:  # noqa: BLE001 - the app's own code ran; handed on as what it means: there is no ID
+        text = None
+    if text is None:
+        raise _not_an_id(value, argument)
+    text = well_formed(text)
+    if not text or text.isspace():
+        raise InvalidArgument(f"{argument} is empty: give a database ID, or None for nobody")
+    return text
+
+
+def _own_text(value: Any) -> str | None:
+    """The text of an ID, `None` for what is no ID."""
+    kind: Any = type(value)
+    if isinstance(value, str):
+        return exact_text(value)
+    if kind is int or isinstance(value, UUID):
+        return str(value)
+    # Both types: Django's request.user and Flask's current_user have the model's only as their __class__.
+    if isinstance(value, _NO_IDS) or any(hasattr(k, m) for k in (kind, value.__class__) for m in _RECORD_MARKS):
+        return None
+    if hasattr(kind, "__index__"):
+        return str(index(value))
+    if hasattr(kind, "__float__") or kind.__str__ in (object.__str__, BaseException.__str__):
+        return None
+    return str(value)
+
+
+def _not_an_id(value: object, argument: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"{argument} must be an ID (str, int, UUID or an ID type with a text form), "
+        f"got {described(value)}: pass the database ID itself, as in user.id"
+    )
+
+
+def _required(value: Any, argument: str) -> Any:
+    if value is None or (isinstance(value, str) and not value):
+        raise InvalidArgument(f"{argument} is required and must not be empty")
+    return value
+
+
+def _beside(value: str | None, argument: str, *, has_id: bool, accepts: Any) -> str | None:
+    """An e-mail or domain: unusable beside an ID it is left out (Django's default e-mail is "")."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        text = well_formed(exact_text(value))
+        if accepts(text):
+            return text
+    elif not has_id or isinstance(value, (bool, int, float, bytes, list, dict)):
+        raise InvalidArgument(f"{argument} must be a str, got {described(value)}")
+    if has_id:
+        return None
+    if not value:
+        raise InvalidArgument(f"{argument} is empty, and there is no ID beside it")
+    raise InvalidArgument(f"{argument} is malformed ({described(value)}), and there is no ID beside it")
+
+
+def is_email(text: str) -> bool:
+    """Whether *text* has the shape of an e-mail address: something, one @, a domain, no white space."""
+    local, at, domain = text.rpartition("@")
+    if not at or not local or not domain or len(text) > 320 or text.isspace():
+        return False
+    if any(c.isspace() or not c.isprintable() for c in text):
+        return False
+    return "@" not in local and not domain.startswith(".") and not domain.endswith(".") and ".." not in domain
+
+
+def is_domain(text: str) -> bool:
+    """Whether *text* has the shape of a domain: labels, no white space, no scheme, no path."""
+    if not text or len(text) > 253 or text.startswith(".") or ".." in text:
+        return False
+    return not any(c.isspace() or not c.isprintable() or c in "/@:?#\\" for c in text)
+
+
+def exact_text(text: object) -> str:
+    """*text* as exactly a str: its characters, whatever its __str__ says. Takes what only stands for text, too."""
+    return str.__str__(text if issubclass(type(text), str) else str(text))
+
+
+def well_formed(text: str) -> str:
+    """*text* as valid Unicode: surrogate pairs are joined, lone surrogates become U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -1,0 +1,119 @@
+"""An item as text, for a disk or a broker: the API's own body and which call it is for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from journy_track._model.errors import InvalidArgument
+from journy_track._model.frozendict import FrozenDict
+from journy_track._model.identity import AccountIdentified, UserIdentified
+from journy_track._model.items import (
+    AddUsersToAccount,
+    DeleteAccount,
+    DeleteUser,
+    Event,
+    Item,
+    Link,
+    RemoveUsersFromAccount,
+    UpsertAccount,
+    UpsertUser,
+)
+from journy_track._model.values import iso
+
+#: The version of what is written here. Another one is refused, never guessed.
+VERSION = 1
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def message_of(item: Item, captured_at: float | None = None) -> str:
+    """*item*, its values converted, as JSON: ``{"v": 1, "operation": …, "captured_at": …, "body": …}``.
+
+    *captured_at* is a second since the epoch, written as ISO 8601 in UTC. The body is the API's own.
+    """
+    told: dict[str, Any] = {"v": VERSION, "operation": item.operation}
+    if captured_at is not None:
+        told["captured_at"] = iso(datetime.fromtimestamp(captured_at, UTC))
+    return _write({**told, "body": item.body()})
+
+
+def message_start(operation: str) -> str:
+    """How each message for *operation* begins."""
+    return _write({"v": VERSION, "operation": operation}).removesuffix("}") + ","
+
+
+def json_text(value: str) -> str:
+    """How *value* is written within a message."""
+    return _write(value)
+
+
+def item_of(message: str) -> Item:
+    """The item that was written. Raises `ValueError` for anything that is none."""
+    try:
+        told = json.loads(message, parse_constant=_refused)
+        if told["v"] != VERSION:
+            raise ValueError(f"version {told['v']!r}, where {VERSION} is known")
+        item: Item = _ITEMS[told["operation"]](told["body"])
+        _write(item.body()).encode()  # half a character, say, could never be sent
+    except (KeyError, TypeError, AttributeError, InvalidArgument, RecursionError) as error:
+        raise ValueError(f"not an item: {type(error).__name__}") from None
+    return item
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def captured_at_of(message: str) -> float | None:
+    """When the item of *message*, which `item_of` has read, was captured; `None`: it does not say."""
+    told = json.loads(message).get("captured_at")
+    try:
+        return None if told is None else datetime.fromisoformat(told).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _user(identification: Mapping[str, Any]) -> UserIdentified:
+    return UserIdentified(user_id=identification.get("userId"), email=identification.get("email"))
+
+
+def _account(identification: Mapping[str, Any]) -> AccountIdentified:
+    return AccountIdentified(account_id=identification.get("accountId"), domain=identification.get("domain"))
+
+
+def _event(body: Any) -> Event:
+    about = body["identification"]
+    return Event(
+        body["name"],
+        _user(about["user"]) if "user" in about else None,
+        _account(about["account"]) if "account" in about else None,
+        datetime.fromisoformat(body["triggeredAt"]) if "triggeredAt" in body else None,
+        FrozenDict(body.get("metadata", {})),
+    )
+
+
+def _properties(body: Any) -> FrozenDict:
+    return FrozenDict(
+        {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in body.get("properties", {}).items()
+        }
+    )
+
+
+def _members(body: Any) -> tuple[UserIdentified, ...]:
+    return tuple(_user(member["identification"]) for member in body["users"])
+
+
+_ITEMS: Mapping[str, Any] = {
+    Event.operation: _event,
+    UpsertUser.operation: lambda body: UpsertUser(_user(body["identification"]), _properties(body)),
+    DeleteUser.operation: lambda body: DeleteUser(_user(body["identification"])),
+    UpsertAccount.operation: lambda body: UpsertAccount(_account(body["identification"]), _properties(body)),
+    DeleteAccount.operation: lambda body: DeleteAccount(_account(body["identification"])),
+    AddUsersToAccount.operation: lambda body: AddUsersToAccount(_account(body["account"]), _members(body)),
+    RemoveUsersFromAccount.operation: lambda body: RemoveUsersFromAccount(_account(body["account"]), _members(body)),
+    Link.operation: lambda body: Link(body["deviceId"], _user(body["identification"])),
+}

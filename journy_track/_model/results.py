@@ -1,0 +1,127 @@
+"""What a `Client` call answers: a `Success` or a `Failure`, never an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from journy_track._model.frozendict import FrozenDict
+
+T = TypeVar("T")
+
+
+class APIError(StrEnum):
+    """Why a call failed, in the official SDKs' names (journyio-sdk 2.3.1), by HTTP status.
+
+    400 `BadArgumentsError`, 401 `UnauthorizedError`, 403 `ForbiddenError`, 404 `NotFoundError`,
+    422 `UnprocessableError`, 429 `TooManyRequests`, 500 and above `ServerError`, any other `UnknownError`.
+    Without an answer: `Timeout` (none in time: the call may have been processed) and `ConnectionFailed` (refused,
+    unresolved, untrusted or broken connection).
+    """
+
+    BadArgumentsError = "BadArgumentsError"
+    UnauthorizedError = "UnauthorizedError"
+    ForbiddenError = "ForbiddenError"
+    NotFoundError = "NotFoundError"
+    UnprocessableError = "UnprocessableError"
+    TooManyRequests = "TooManyRequests"
+    ServerError = "ServerError"
+    UnknownError = "UnknownError"
+    Timeout = "Timeout"
+    ConnectionFailed = "ConnectionFailed"
+
+    @classmethod
+    def of_status(cls, status: int) -> APIError:
+        """The error that the official SDKs name for an HTTP status."""
+        if status in _BY_STATUS:
+            return _BY_STATUS[status]
+        return cls.ServerError if status >= 500 else cls.UnknownError
+
+
+_BY_STATUS = {
+    400: APIError.BadArgumentsError,
+    401: APIError.UnauthorizedError,
+    403: APIError.ForbiddenError,
+    404: APIError.NotFoundError,
+    422: APIError.UnprocessableError,
+    429: APIError.TooManyRequests,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Success(Generic[T]):
+    """The API took the call.
+
+    *request_id* is what journy.io's support asks for; *calls_remaining* is what is left of the key's minute
+    (`None`: not said). *rejected* maps the properties that an upsert did not take to the reason.
+    """
+
+    data: T
+    request_id: str | None = None
+    calls_remaining: int | None = None
+    rejected: Mapping[str, str] = field(default_factory=FrozenDict)
+    success: Literal[True] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The call failed. *status* is the HTTP status, `None` without an answer; *fields* names what was wrong.
+
+    *message* is the API's own, or what went wrong in a sentence. *request_id* is what journy.io's support asks for;
+    *calls_remaining* is what is left of the key's minute (`None`: not said).
+    """
+
+    error: APIError
+    message: str
+    status: int | None = None
+    request_id: str | None = None
+    calls_remaining: int | None = None
+    fields: Mapping[str, str] = field(default_factory=FrozenDict)
+    success: Literal[False] = False
+
+
+Result: TypeAlias = Success[T] | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyDetails:
+    """What the key may do, such as `TrackData`."""
+
+    permissions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingSnippet:
+    """The HTML snippet of a website."""
+
+    domain: str
+    snippet: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The group that an event, a segment or a property is filed under in journy.io."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An event or a segment that the business has defined."""
+
+    id: str
+    name: str
+    group: Group | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyDefinition:
+    """A property of users or accounts. *is_computed*: journy.io works its value out."""
+
+    name: str
+    label: str
+    is_computed: bool
+    group: Group | None = None

@@ -1,0 +1,1 @@
+"""The durable spool: a folder with one SQLite file per process."""

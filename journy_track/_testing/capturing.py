@@ -1,0 +1,239 @@
+"""A tracker that keeps what it captures: nothing starts, nothing leaves the process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from journy_track import _runtime
+from journy_track._capture.flushing import seconds_of
+from journy_track._capture.recorder import Recorder
+from journy_track._delivery.notices import Notices
+from journy_track._delivery.preparing import Dropped, Preparer, Throttled
+from journy_track._model.captured import Captured
+from journy_track._model.config import Config
+from journy_track._model.items import Item
+from journy_track._model.numbers import Health, Receipt, Stats
+from journy_track._model.secret import Secret
+from journy_track._testing import leaks, pools
+from journy_track._testing.places import caller
+from journy_track._tracker import Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """An item of a thread or a task that outlived its test. *owner* names the test, *thread* the thread."""
+
+    owner: str
+    label: str
+    thread: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.owner}: {self.label!r} at {self.place}, in thread {self.thread}"
+
+
+#: Whose code runs here. Follows `await`, tasks and `in_context()`; a plain thread starts without.
+_owner: ContextVar[Capture | None] = ContextVar("journy_track_test", default=None)
+#: Threads that began during a capture, and outlived it.
+_outlived: WeakKeyDictionary[threading.Thread, Capture] = WeakKeyDictionary()
+#: The strays of all captures that are over.
+strays: list[Stray] = []
+_MOST_STRAYS = 1000
+
+
+class Capture:
+    """What is captured from when it is opened until it is closed, in order. It is the queue of its tracker."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.closed: bool = False
+        self.strays: list[Stray] = []
+        before = _runtime.get_tracker()
+        self.tracker: CapturingTracker = CapturingTracker(
+            Config(api_key=Secret("testing")) if before is None else before.config, self
+        )
+        self._raw: list[tuple[tuple[Any, ...], str, Preparer]] = []
+        self._parked: dict[Any, str] = {}
+        self._items: list[Item] = []
+        self._problems: list[str] = []
+        self._converting = threading.RLock()
+        self._threads = set(threading.enumerate())
+        self._strays_before = len(strays)
+
+    # ── As a queue ──
+
+    @property
+    def pid(self) -> int:
+        return os.getpid()
+
+    def offer(self, captured: tuple[Any, ...], extra: int) -> bool:
+        if self._is_stray(captured):
+            return False
+        self._raw.append((captured, caller(), self.tracker.preparer))
+        return True
+
+    def park(self, parked: Any, size: int) -> bool:
+        """It waits until its request says whose it is."""
+        if self._is_stray(parked.captured):
+            return False
+        self._parked[parked] = caller()
+        return True
+
+    def unpark(self, parked: Any, captured: tuple[Any, ...]) -> None:
+        """Its request has said so."""
+        place = self._parked.pop(parked, None)
+        if place is not None:
+            self._raw.append((captured, place, self.tracker.preparer))
+
+    def _is_stray(self, captured: tuple[Any, ...]) -> bool:
+        owner = self if self.closed else _owner.get() or _outlived.get(threading.current_thread())
+        if owner is not None and owner.closed:
+            label = f"{captured[0].operation} {captured[2]}".strip()
+            if len(strays) < _MOST_STRAYS:
+                stray = Stray(owner.name, label, threading.current_thread().name, caller())
+                strays.append(stray)
+                owner.strays.append(stray)
+            return True
+        return False
+
+    def refuse(self, reason: str) -> None:
+        self._problems.append(f"an item was lost while it was captured ({reason}), at {caller()}")
+
+    # ── What was captured ──
+
+    def items(self) -> list[Item]:
+        """The items so far, as they would be sent. Converted here, not by the app's threads."""
+        with self._converting:
+            raw, self._raw = self._raw, []
+            for captured, place, preparer in raw:
+                self._convert(Captured(*captured), place, preparer)
+            return self._items
+
+    def problems(self) -> list[str]:
+        """What would have been lost, and where it was captured."""
+        self.items()
+        return self._problems
+
+    def passed_by(self) -> list[Stray]:
+        """What came in the meantime from threads and tasks of others that are over."""
+        return strays[self._strays_before :]
+
+    def clear(self) -> None:
+        """Forget what was captured so far, and its problems."""
+        with self._converting:
+            self._raw, self._items, self._problems = [], [], []
+
+    def _convert(self, captured: Captured, place: str, preparer: Preparer) -> None:
+        self.tracker.notices.place = place
+        try:
+            self._items.append(preparer.prepare(captured))
+        except Throttled:
+            pass  # as asked for
+        except Dropped as dropped:
+            if str(dropped):
+                self.found(f"{dropped}, at {place}")
+
+    def found(self, problem: str) -> None:
+        """Something would have been lost."""
+        self._problems.append(problem)
+
+    def close(self) -> None:
+        """It is over: what still comes is a stray."""
+        self.closed = True
+        for thread in threading.enumerate():
+            if thread not in self._threads and thread is not threading.current_thread():
+                _outlived.setdefault(thread, self)
+
+
+class _Problems(Notices):
+    """What the worker would log about an item's values."""
+
+    def __init__(self, capture: Capture) -> None:
+        super().__init__()
+        self._capture = capture
+        self.place = ""
+
+    def say(self, cause: Any, message: str, *arguments: Any, level: int = 0) -> None:
+        self._capture.found(f"{message % arguments}, at {self.place}")
+
+
+class CapturingTracker(Tracker):
+    """The tracker of a test. Flushing and shutting down find nothing to wait for; it goes on capturing."""
+
+    def __init__(self, config: Config, capture: Capture) -> None:
+        self._closed = False
+        self._engines = {}
+        self._enabled = True
+        self._capture = capture
+        self.notices: _Problems = _Problems(capture)
+        self.configured(config)
+
+    def configured(self, config: Config) -> CapturingTracker:
+        """From now on it captures with these settings, also where they say that nothing is to be sent."""
+        self.config = config
+        self.preparer: Preparer = Preparer(config, self.notices)
+        check = Preparer(config, self.notices).check if config.debug else None
+        self.recorder: Recorder | None = Recorder(config, lambda: self._capture, check)
+        return self
+
+    def flush(self, timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
+        return timeout is None or seconds_of(timeout) >= 0
+
+    async def aflush(self, timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
+        return self.flush(timeout)
+
+    def shutdown(self, timeout: float | timedelta | None = None) -> bool:
+        return self.flush(timeout)
+
+    def retire(self) -> None:
+        pass
+
+    def stats(self) -> Stats:
+        count = len(self._capture.items())
+        return Stats(captured=count, delivered=count)
+
+    def health(self) -> Health:
+        return Health(ok=True)
+
+    def recent(self) -> list[Receipt]:
+        return [Receipt(item.label(), "delivered", 1) for item in self._capture.items()[-100:]]
+
+
+@contextmanager
+def capturing(name: str) -> Iterator[Capture]:
+    """Capture into a `Capture`, until the block is left. It does not judge what was found."""
+    capture = Capture(name)
+    kept = _runtime.get_tracker()  # the app may have kept it, and track by it
+    recorder = None if kept is None else kept.recorder
+
+    def configured(config: Config) -> Tracker:
+        capture.tracker.configured(config)
+        _runtime.reinstall(capture.tracker)
+        if kept is not None:
+            kept.recorder = capture.tracker.recorder
+        return capture.tracker
+
+    leaks.watch()
+    pools.carry(_owner)
+    outer = _owner.get()
+    _owner.set(capture)
+    try:
+        with _runtime.replaced(capture.tracker, configured):
+            try:
+                if kept is not None:
+                    kept.recorder = capture.tracker.recorder
+                yield capture
+            finally:
+                if kept is not None:
+                    kept.recorder = recorder
+    finally:
+        _owner.set(outer)
+        capture.close()

@@ -1,0 +1,111 @@
+"""Which captured events are the expected ones, and what is different about the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from journy_track._capture.blocks import account_of, user_of
+from journy_track._capture.context import UNSET
+from journy_track._model.errors import InvalidArgument
+from journy_track._model.identity import AccountIdentified, UserIdentified
+from journy_track._model.items import Event, Item
+from journy_track._model.values import frozen_mapping, plain_metadata
+
+
+class Expected:
+    """What `assert_tracked` asks for; what was left out is not looked at."""
+
+    def __init__(self, name: str, user: Any, account: Any, metadata: Mapping[str, Any] | None) -> None:
+        self.name = name
+        self.user = user if user is UNSET else user_of(user)
+        self.account = account if account is UNSET else account_of(account)
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise InvalidArgument("metadata must be a mapping of what the event has to hold")
+        self.metadata = dict(metadata or {})
+        # As it travels: Decimal("399") is expected as 399.
+        self._plain, _ = plain_metadata(frozen_mapping(self.metadata))
+
+    def differences(self, event: Event) -> list[str]:
+        """What *event* has otherwise, one line each: expected with a minus, found with a plus."""
+        lines: list[str] = []
+        for what, expected, found in (("user", self.user, event.user), ("account", self.account, event.account)):
+            if expected is not UNSET and not is_same(expected, found):
+                lines += _changed(what, shown(expected), shown(found))
+        for key, expected in self.metadata.items():
+            if key not in event.metadata:
+                lines += _changed(f"metadata[{key!r}]", repr(expected), "nothing")
+            elif event.metadata[key] not in (expected, self._plain.get(key, expected)):
+                lines += _changed(f"metadata[{key!r}]", repr(expected), repr(event.metadata[key]))
+        return lines
+
+    def __str__(self) -> str:
+        said = [repr(self.name)]
+        said += [f"{k}={shown(v)}" for k, v in (("user", self.user), ("account", self.account)) if v is not UNSET]
+        if self.metadata:
+            said.append(f"metadata={self.metadata!r}")
+        return ", ".join(said)
+
+
+def is_same(expected: Any, found: Any) -> bool:
+    """Whether *found* is the expected user or account: equal in whatever *expected* says of it."""
+    if expected is None or found is None:
+        return expected is found
+    said = {field.name: getattr(expected, field.name) for field in fields(expected)}
+    return all(value is None or getattr(found, name) == value for name, value in said.items())
+
+
+def failure(
+    expected: Expected,
+    times: int | None,
+    matching: int,
+    events: Sequence[Event],
+    items: list[Item],
+    passed_by: Sequence[object],
+) -> str:
+    """What a developer needs to see the mistake: what was asked, the nearest event, and everything there is."""
+    wanted = "at least one event" if times is None else f"{times} event{'' if times == 1 else 's'}"
+    lines = [f"expected {wanted} {expected}; {matching} of {len(items)} captured items match"]
+    near = sorted((expected.differences(event) for event in events), key=len)
+    if near and near[0] and (times is None or times > matching):
+        lines += ["the nearest differs in (- expected, + captured):", *near[0]]
+    lines += ["captured:", *table(items)]
+    if passed_by:
+        lines += [
+            "not counted here, as their threads began in a test that is over (in_context() would say whose it is):",
+            *(f"  {stray}" for stray in passed_by),
+        ]
+    return "\n".join(lines)
+
+
+def table(items: Sequence[Item]) -> Iterator[str]:
+    """The items, a line each."""
+    if not items:
+        yield "  nothing"
+    for number, item in enumerate(items):
+        yield f"  {number}. {line(item)}"
+
+
+def line(item: Item) -> str:
+    """One item: its name or kind, and what it holds."""
+    said = [repr(item.name) if isinstance(item, Event) else type(item).__name__]
+    for field in fields(item):
+        value = getattr(item, field.name)
+        if field.name not in ("name", "triggered_at") and value is not None and value != {}:
+            said.append(f"{field.name}={shown(value)}")
+    return ", ".join(said)
+
+
+def shown(value: Any) -> str:
+    """A user or account in short; anything else as it prints."""
+    if isinstance(value, (UserIdentified, AccountIdentified)):
+        said = [getattr(value, field.name) for field in fields(value)]
+        return " ".join(repr(part) for part in said if part is not None)
+    if isinstance(value, Mapping):
+        return repr(dict(value))
+    return "nobody" if value is None else repr(value)
+
+
+def _changed(what: str, expected: str, found: str) -> list[str]:
+    return [f"  - {what}: {expected}", f"  + {what}: {found}"]

@@ -1,0 +1,1 @@
+"""How items leave: over HTTP. Bytes are made here only."""

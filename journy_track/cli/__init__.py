@@ -1,0 +1,17 @@
+"""The command line, `journy-track`: one file per command. Needs the extra `cli`; each command says what else."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 the API or the data said no, 2 wrong usage."""
+    try:
+        from journy_track.cli.app import app
+    except ModuleNotFoundError as error:
+        if error.name not in ("typer", "rich"):
+            raise
+        sys.stderr.write(f"journy-track needs {error.name}: pip install 'journy-track[cli]'\n")
+        raise SystemExit(2) from None
+    app()

@@ -1,0 +1,47 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+import typer
+
+from journy_track._version import __version__
+from journy_track.cli.catalog import catalog
+from journy_track.cli.check import check
+from journy_track.cli.demo import demo
+from journy_track.cli.doctor import doctor
+from journy_track.cli.import_file import import_file
+from journy_track.cli.inspect import inspect
+from journy_track.cli.relay import relay
+from journy_track.cli.spool import spool
+from journy_track.cli.track import track
+
+app: typer.Typer = typer.Typer(
+    name="journy-track",
+    help="Instrumentation for journy.io: try it, look at what your app sends, check a key, import what you have.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+# What follows the command is its own: `inspect -- python app.py --port 3`, with or without the two dashes.
+app.command(context_settings={"allow_interspersed_args": False})(inspect)
+app.command()(check)
+app.command()(track)
+app.command("import")(import_file)
+app.command()(catalog)
+app.command()(doctor)
+app.command()(relay)
+app.add_typer(spool)  # typer lists groups last, whatever their place: relay stands beside it
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"journy-track {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """What every command shares."""

@@ -1,0 +1,61 @@
+"""A command that is run with the inspector around it, and pointed at it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from journy_track.cli.console import err, fail, wait_for_ctrl_c
+
+if TYPE_CHECKING:
+    from journy_track.inspector import Inspector
+
+# Never the real one: what is sent to the inspector is looked at.
+KEY = "development"
+#: Settings that would take what is tracked elsewhere, keep it back, or pace it for processes that are not there.
+#: The others are the app's: what is looked at is sent as it will be.
+ELSEWHERE = ("JOURNY_BROKER_URL", "JOURNY_SPOOL", "JOURNY_ENABLED", "JOURNY_SHARE")
+
+
+def run_pointed_at(inspector: Inspector, command: list[str], *, stay: bool) -> int:
+    """Run `command` until it ends, and answer its exit code, as a shell would for one that a signal ended.
+
+    `stay` keeps the page up until Ctrl-C. Raises OSError when the inspector's port is taken.
+    """
+    with inspector:
+        err.print(f"The inspector listens at [bold]{inspector.url}[/bold]; your command is pointed at it.\n")
+        environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+        code = _run(command, {**environment, "JOURNY_BASE_URL": inspector.url, "JOURNY_API_KEY": KEY})
+        counts = inspector.counts
+        answers = ", ".join(f"{times} × {status or 'dropped'}" for status, times in sorted(counts.by_status.items()))
+        err.print(f"\nThe command ended with {code}. Requests: {answers or 'none'}. Events: {counts.accepted}.")
+        if stay:
+            err.print(f"The page stays up at [bold]{inspector.url}[/bold]  (Ctrl-C ends it)")
+            wait_for_ctrl_c()
+    return code
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    child: subprocess.Popen[bytes] | None = None
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        if child is not None and child.poll() is None:
+            child.send_signal(number)
+
+    # Ctrl-C reaches the child from the terminal, and it is its decision what becomes of it; whoever ends us
+    # means the child as well.
+    handlers = {signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None)}
+    for number in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:  # Windows has no SIGHUP
+        handlers[number] = signal.signal(number, hand_on)
+    try:
+        child = subprocess.Popen(command, env=environment)
+        code = child.wait()
+    except OSError as error:
+        fail(f"Cannot run {command[0]}: {error.strerror or error}.", 2)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return code if code >= 0 else 128 - code

@@ -1,0 +1,63 @@
+"""What the commands that talk to journy.io share: where it is, and the key, which is never an argument."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from journy_track._model.config import Config, Settings
+from journy_track._model.errors import ConfigurationError
+from journy_track.cli.console import fail
+
+KeyFile = Annotated[
+    Path | None, typer.Option("--api-key-file", metavar="FILE", help="A file with the API key. Else JOURNY_API_KEY.")
+]
+BaseUrl = Annotated[
+    str | None, typer.Option("--base-url", metavar="URL", help="Where the API is. Else JOURNY_BASE_URL.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+NO_KEY = (
+    "There is no API key. Make one at journy.io (Settings, Connections, with the permission to track data) and set "
+    "JOURNY_API_KEY, or name a file with --api-key-file. The local inspector needs none: JOURNY_BASE_URL=http://…"
+)
+#: What a command takes from the app's environment: how it talks, and not how it queues, spools or logs.
+_READ = (
+    "JOURNY_API_KEY",
+    "JOURNY_BASE_URL",
+    "JOURNY_ALLOW_HTTP",
+    "JOURNY_MAX_CONNECTIONS",
+    "JOURNY_SHARE",
+    "JOURNY_TIMEOUT",
+)
+
+
+def config_of(key_file: Path | None, base_url: str | None, **settings: Any) -> Config:
+    """The settings for one command. Ends with 2 and a sentence when one is wrong, or without a key."""
+    given: Settings = {"base_url": base_url, **settings}  # type: ignore[typeddict-item]
+    environ = {name: os.environ[name] for name in _READ if name in os.environ}
+    try:
+        config = Config.load(key_of(key_file), given, environ)
+    except ConfigurationError as error:
+        fail(f"{error}.", 2)
+    if config.usable_key is None:
+        fail(NO_KEY, 2)
+    return config
+
+
+def key_of(key_file: Path | None) -> str | None:
+    """What the file holds; `None` without a file. Ends with 2 when it holds nothing or cannot be read."""
+    if key_file is None:
+        return None
+    try:
+        text = key_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        fail(f"Cannot read the key file {key_file}: {error.strerror or error}.", 2)
+    except UnicodeDecodeError:
+        fail(f"The key file {key_file} is no text.", 2)
+    if not text:
+        fail(f"The key file {key_file} is empty.", 2)
+    return text

@@ -1,0 +1,61 @@
+"""Where the commands print: data on stdout, the rest on stderr. Colour only on a terminal."""
+
+from __future__ import annotations
+
+import threading
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+out: Console = Console(highlight=False)
+err: Console = Console(stderr=True, highlight=False)
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Say what went wrong, in a sentence, and end: 1 the API or the data said no, 2 wrong usage."""
+    err.print(message, style="bold red", markup=False, soft_wrap=not err.is_terminal)
+    raise typer.Exit(code)
+
+
+def need_inspector() -> None:
+    """End with the remedy where the extra `inspector` is not installed."""
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ModuleNotFoundError as error:
+        fail(f"This command needs {error.name}: pip install 'journy-track[inspector]'", 2)
+
+
+def wait_for_ctrl_c() -> None:
+    """Return at Ctrl-C."""
+    # With a timeout: the system may give the signal to another thread, and Python's main thread, which has to
+    # handle it, then sleeps on.
+    try:
+        while True:
+            threading.Event().wait(0.5)
+    except KeyboardInterrupt:
+        err.print("ended")
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest unit that fits: `59 s`, `3 min`, `2 h`, `6 d`."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def data_size(count: int) -> str:
+    """Bytes in the largest unit that fits: `512 B`, `3 KiB`, `2 MiB`, `1.0 GiB`."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

@@ -1,0 +1,218 @@
+"""What `journy-track doctor` looks at: settings and their origin, versions, the process, the way to the API."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import shutil
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from journy_track import _process
+from journy_track._model.config import Config, settings_of
+from journy_track._model.errors import ConfigurationError
+from journy_track._spool.file import SUFFIX
+from journy_track._version import __version__
+
+#: Packages that this library works with or beside.
+PACKAGES = (
+    *("requests", "urllib3", "certifi", "wrapt", "opentelemetry-api", "opentelemetry-sdk"),
+    *("django", "flask", "fastapi", "starlette", "celery", "sqlalchemy", "redis", "kombu"),
+    *("gunicorn", "uvicorn", "gevent", "typer", "rich"),
+)
+#: The variables with which requests finds its proxies and certificates.
+_NETWORK = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_WARN_DAYS = 14
+_BYTES = ("queue_bytes", "spool_limit")
+_SECONDS = ("timeout", "shutdown_timeout", "max_age", "skip_unchanged")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. *state* is `ok`, `note` (nothing to do) or `problem`."""
+
+    topic: str
+    name: str
+    value: str
+    state: str = "ok"
+    origin: str | None = None
+
+
+def settings(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Each setting, its value and where it comes from. The key itself is never shown."""
+    for field in dataclasses.fields(Config):
+        variable = field.metadata["env"]
+        if variable is None and field.name not in arguments:
+            continue
+        origin = "default"
+        if arguments.get(field.name) is not None:
+            origin = "argument"
+        elif variable and environ.get(variable):
+            origin = variable
+        try:
+            config = _alone(
+                field.name, arguments.get(field.name), {variable: environ[variable]} if origin == variable else {}
+            )
+        except ConfigurationError as error:
+            yield Finding("settings", field.name, str(error), "problem", origin)
+            continue
+        value = getattr(config, field.name) if origin != "default" else field.default
+        yield Finding("settings", field.name, _shown(field.name, value), origin=origin)
+
+
+def _alone(name: str, argument: Any, environ: Mapping[str, str]) -> Config:
+    """One setting, so that each wrong one is told. Whether http:// is allowed shows when all are loaded."""
+    if name == "api_key":
+        return Config.load(argument, environ=environ)
+    return Config.load(None, settings_of({"allow_http": True, name: argument}), environ)
+
+
+def together(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Config | None, list[Finding]]:
+    """All settings as `configure()` would take them; `None` where it would raise."""
+    given = settings_of({name: value for name, value in arguments.items() if name != "api_key"})
+    try:
+        config = Config.load(arguments.get("api_key"), given, environ)
+    except ConfigurationError as error:
+        return None, [Finding("settings", "configure()", str(error), "problem")]
+    if not config.enabled:
+        return config, [Finding("settings", "configure()", "disabled: every call is a no-op", "note")]
+    if config.usable_key is None:
+        return config, [Finding("settings", "configure()", "no API key: nothing would be captured", "problem")]
+    return config, []
+
+
+def _shown(name: str, value: object) -> str:
+    if name == "api_key":
+        return "none" if value is None else "set (not shown)"
+    if value is None or isinstance(value, bool):
+        return "none" if value is None else str(value).lower()
+    if name in _BYTES and isinstance(value, int):
+        return _bytes(value)
+    return f"{value:g} s" if isinstance(value, float) and name in _SECONDS else f"{value}"
+
+
+def versions() -> Iterator[Finding]:
+    """Of Python, of this library, and of what it works with."""
+    yield Finding("versions", "python", f"{platform.python_version()} ({platform.python_implementation()})")
+    yield Finding("versions", "journy-track", __version__)
+    for package in PACKAGES:
+        try:
+            yield Finding("versions", package, importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+
+
+def process() -> Iterator[Finding]:
+    """Whether threads can be started here."""
+    try:
+        thread = threading.Thread(target=lambda: None, daemon=True)
+        thread.start()
+        thread.join(5)
+        yield Finding("process", "threads", "can be started")
+    except RuntimeError as error:
+        why = f"cannot be started ({error}): items are delivered at exit only"
+        yield Finding("process", "threads", why, "problem")
+    if _process.uwsgi_without_threads():
+        yield Finding("process", "uWSGI", "runs without Python's threads: --enable-threads", "problem")
+    yield Finding("process", "system", f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs")
+
+
+def network(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """The proxies and certificates that the environment names."""
+    for name in _NETWORK:
+        for variable in (name, name.lower()):
+            if value := environ.get(variable):
+                missing = name.endswith("_CA_BUNDLE") and not Path(value).exists()
+                state = "problem" if missing else "note"
+                shown = f"{value} (it does not exist)" if missing else without_password(value)
+                yield Finding("network", variable, shown, state, "environment")
+
+
+def without_password(url: str) -> str:
+    """*url* without what stands before its host."""
+    scheme, separator, rest = url.rpartition("://")
+    return f"{scheme}{separator}…@{rest.rpartition('@')[2]}" if "@" in rest else url
+
+
+def way(config: Config) -> Iterator[Finding]:
+    """DNS, connection and certificate of `base_url`, or the proxy that stands between."""
+    import requests
+
+    parts = urlsplit(config.base_url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    proxy = requests.utils.select_proxy(config.base_url, requests.utils.get_environ_proxies(config.base_url))
+    if proxy:
+        yield Finding("reach", "proxy", f"{without_password(proxy)} is asked for {host}", "note")
+        return
+    try:
+        addresses = {str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    except OSError as error:
+        yield Finding("reach", "DNS", f"{host} could not be resolved ({error.strerror or error})", "problem")
+        return
+    yield Finding("reach", "DNS", f"{host} is {', '.join(sorted(addresses))}")
+    try:
+        with socket.create_connection((host, port), timeout=config.timeout) as connection:
+            yield Finding("reach", "connection", f"port {port} answers")
+            if parts.scheme == "https":
+                yield from _tls(connection, host)
+    except OSError as error:
+        yield Finding("reach", "connection", f"port {port}: {error.strerror or error}", "problem")
+
+
+def _tls(connection: socket.socket, host: str) -> Iterator[Finding]:
+    import certifi
+
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+    try:
+        where = {"cafile": bundle} if Path(bundle).is_file() else {"capath": bundle}
+        context = ssl.create_default_context(**where)  # type: ignore[arg-type]
+        with context.wrap_socket(connection, server_hostname=host) as secured:
+            certificate, version = secured.getpeercert() or {}, secured.version()
+    except ssl.SSLCertVerificationError as error:
+        yield Finding("reach", "TLS", f"the certificate is not trusted: {error.verify_message}", "problem")
+        return
+    except OSError as error:
+        yield Finding("reach", "TLS", str(error.strerror or error), "problem")
+        return
+    ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
+    days = (ends - datetime.now(UTC)).days
+    state = "ok" if days >= _WARN_DAYS else "note"
+    yield Finding("reach", "TLS", f"{version}, certificate until {ends:%Y-%m-%d}", state)
+
+
+def spool(path: Path, limit: int) -> Iterator[Finding]:
+    """The folder of the spool, if it is there."""
+    if not path.exists():
+        parent = next(folder for folder in path.parents if folder.exists())
+        can = os.access(parent, os.W_OK)
+        what = "is not there yet" if can else f"is not there, and {parent} cannot be written to"
+        yield Finding("spool", str(path), what, "note" if can else "problem")
+        return
+    if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        yield Finding("spool", str(path), "is no folder that can be written to", "problem")
+        return
+    files = [file for file in path.iterdir() if file.name.endswith(SUFFIX)]
+    size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    room = shutil.disk_usage(path).free
+    said = f"{len(files)} files, {_bytes(size)} of {_bytes(limit)}; {_bytes(room)} free on the disk"
+    yield Finding("spool", str(path), said, "problem" if size >= limit or room < 1 << 20 else "ok")
+    if path.stat().st_mode & 0o077:
+        yield Finding("spool", "permissions", "others may look into the folder: chmod 700", "note")
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

@@ -1,0 +1,40 @@
+"""The first pass: every row is read as it will be sent, and nothing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from journy_track.cli.importing.columns import Columns, Fault
+from journy_track.cli.importing.source import Source
+
+#: How many rows at fault are kept to be shown. All are counted.
+MOST_SHOWN = 1000
+
+
+@dataclass(slots=True)
+class Checked:
+    """What a file holds: *faults* are the first lines at fault and why."""
+
+    rows: int = 0
+    at_fault: int = 0
+    faults: list[tuple[int, str]] = field(default_factory=list)
+
+
+def checked(source: Source, columns: Columns, on_row: Callable[[], object]) -> Checked:
+    """Read all rows. *on_row* is called before each. Raises `Unreadable`."""
+    found = Checked()
+    for record in source.records():
+        found.rows += 1
+        on_row()
+        fault = record.fault
+        if fault is None:
+            try:
+                columns.calls(record.cells)
+            except Fault as error:
+                fault = str(error)
+        if fault is not None:
+            found.at_fault += 1
+            if len(found.faults) < MOST_SHOWN:
+                found.faults.append((record.line, fault))
+    return found

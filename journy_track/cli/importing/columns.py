@@ -1,0 +1,215 @@
+"""From the cells of a record to calls: whom it is about, what it says, and of which type each value is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, tzinfo
+from typing import Any
+
+from journy_track._delivery.preparing import MOST_BYTES
+from journy_track._model.call import Call
+from journy_track._model.errors import InvalidArgument
+from journy_track._model.frozendict import FrozenDict
+from journy_track._model.identity import AccountIdentified, UserIdentified, is_domain, is_email
+from journy_track._model.items import AddUsersToAccount, Event, UpsertAccount, UpsertUser
+from journy_track.cli.typed import Mistyped, Zoneless, typed
+
+#: For each kind of file the fields that say whom and what, and the columns that are taken for them unless mapped.
+FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
+    "users": {
+        "user_id": ("user_id", "userId", "id"),
+        "email": ("email",),
+        "account_id": ("account_id", "accountId"),
+        "account_domain": ("account_domain",),
+    },
+    "accounts": {
+        "account_id": ("account_id", "accountId", "id"),
+        "domain": ("domain",),
+    },
+    "events": {
+        "name": ("name", "event"),
+        "user_id": ("user_id", "userId"),
+        "email": ("email",),
+        "account_id": ("account_id", "accountId"),
+        "domain": ("domain",),
+        "happened_at": ("happened_at", "triggered_at", "triggeredAt", "timestamp"),
+    },
+}
+#: The key under which a JSON line may hold what else it says.
+NESTED = {"users": "properties", "accounts": "properties", "events": "metadata"}
+
+
+class Fault(Exception):
+    """The record cannot be sent; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """How the cells of a file are read.
+
+    *mapping* is column → field or property, an empty text leaves the column out. *types* is column → type.
+    *empty* is what becomes of empty cells and of null: `omit`, `delete` or `text`. *zone* is for datetimes
+    without one; `None`: they are refused. *undated*: events may lack `happened_at`. *empty_text*: an empty text
+    is a value, as in JSON, and not an empty cell, as in CSV.
+    """
+
+    kind: str
+    mapping: Mapping[str, str] = field(default_factory=FrozenDict)
+    types: Mapping[str, str] = field(default_factory=FrozenDict)
+    empty: str = "omit"
+    zone: tzinfo | None = None
+    undated: bool = False
+    empty_text: bool = False
+
+    def calls(self, cells: Mapping[str, Any]) -> list[Call]:
+        """What to send for one record. Raises `Fault`."""
+        fields, values = self._sorted(cells)
+        try:
+            calls = self._made(fields, values)
+        except InvalidArgument as error:
+            raise Fault(str(error)) from None
+        return [_sendable(call) for call in calls]
+
+    # ── Cells ──
+
+    def _sorted(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The fields, and what is left: properties or metadata."""
+        nested = cells.get(NESTED[self.kind])
+        if isinstance(nested, dict) and NESTED[self.kind] not in self.mapping:
+            cells = {**{key: value for key, value in cells.items() if key != NESTED[self.kind]}, **nested}
+        fields: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+        for column, target in self._targets(cells).items():
+            if not target:
+                continue
+            is_field = target in FIELDS[self.kind]
+            value = self._value(column, cells[column], target if is_field else None)
+            if is_field:
+                if fields.get(target) is not None:
+                    raise Fault(f"has two columns for {target!r}: leave one out, as in --map {column}=")
+                fields[target] = value
+            elif value is not _OMITTED:
+                if target in values:
+                    raise Fault(f"{target!r} is given twice")
+                values[target] = value
+        return fields, values
+
+    def _targets(self, cells: Mapping[str, Any]) -> dict[str, str]:
+        taken = set(self.mapping.values())
+        targets: dict[str, str] = {}
+        for name, aliases in FIELDS[self.kind].items():
+            if name not in taken:
+                column = next((a for a in aliases if a in cells and a not in self.mapping), None)
+                if column is not None:
+                    targets[column] = name
+        for column in cells:
+            if column not in targets:
+                targets[column] = self.mapping.get(column, column)
+        return targets
+
+    def _value(self, column: str, cell: Any, of_field: str | None) -> Any:
+        if cell is None or (cell == "" and (of_field is not None or not self.empty_text)):
+            return self._of_empty(of_field)
+        kind = self.types.get(column)
+        if of_field == "happened_at":
+            kind = kind or "datetime"
+        elif of_field is not None and kind is None:
+            return cell if isinstance(cell, str) else _identity_text(column, cell)
+        if kind is None:
+            return cell if not isinstance(cell, (dict, list)) else _plain_json(column, cell)
+        return self._typed(column, cell, kind)
+
+    def _of_empty(self, of_field: str | None) -> Any:
+        if of_field is not None:
+            return None
+        return {"omit": _OMITTED, "delete": None, "text": ""}[self.empty]
+
+    def _typed(self, column: str, cell: Any, kind: str) -> Any:
+        if isinstance(cell, list) and kind == "list":
+            return _plain_json(column, cell)
+        if isinstance(cell, (dict, list)):
+            raise Fault(f"{column!r} must be {kind}, and is {'a list' if isinstance(cell, list) else 'an object'}")
+        if isinstance(cell, bool) and kind not in ("bool", "text"):
+            raise Fault(f"{column!r} must be {kind}, and is {json.dumps(cell)}")
+        text = cell if isinstance(cell, str) else json.dumps(cell)
+        try:
+            return typed(text, kind, self.zone)
+        except Mistyped as error:
+            remedy = ", or say --timezone" if isinstance(error, Zoneless) else ""
+            raise Fault(f"{column!r} must be {error}{remedy}; it is {_shown(text)}") from None
+
+    # ── Calls ──
+
+    def _made(self, fields: dict[str, Any], values: dict[str, Any]) -> list[Call]:
+        if self.kind == "events":
+            return [self._event(fields, values)]
+        if self.kind == "accounts":
+            account = _account(fields.get("account_id"), fields.get("domain"), "domain")
+            if account is None:
+                raise Fault("is about nobody: it has neither account_id nor domain (see --map)")
+            return [UpsertAccount(account, values)]
+        user = _user(fields)
+        if user is None:
+            raise Fault("is about nobody: it has neither user_id nor email (see --map)")
+        account = _account(fields.get("account_id"), fields.get("account_domain"), "account_domain")
+        joins = [] if account is None else [AddUsersToAccount(account, (user,))]
+        return [UpsertUser(user, values), *joins]
+
+    def _event(self, fields: dict[str, Any], values: dict[str, Any]) -> Event:
+        if not fields.get("name"):
+            raise Fault("has no name: map a column to it, as in --map event_type=name")
+        user, account = _user(fields), _account(fields.get("account_id"), fields.get("domain"), "domain")
+        if user is None and account is None:
+            raise Fault("is about nobody: it has neither user nor account (see --map)")
+        at = fields.get("happened_at")
+        if at is None and not self.undated:
+            raise Fault("has no happened_at: map a column to it, or say --undated for the time of the import")
+        if isinstance(at, date) and not isinstance(at, datetime):
+            raise Fault("has a date as happened_at: it takes datetime, epoch or epoch_ms")
+        return Event(fields["name"], user, account, at, values)
+
+
+_OMITTED = object()
+
+
+def _user(fields: Mapping[str, Any]) -> UserIdentified | None:
+    user_id, email = fields.get("user_id"), fields.get("email")
+    if email and not is_email(email):
+        raise Fault(f"'email' is malformed: {_shown(email)}")
+    return UserIdentified(user_id, email) if user_id or email else None
+
+
+def _account(account_id: Any, domain: Any, column: str) -> AccountIdentified | None:
+    if domain and not is_domain(domain):
+        raise Fault(f"{column!r} is malformed: {_shown(domain)}")
+    return AccountIdentified(account_id, domain) if account_id or domain else None
+
+
+def _identity_text(column: str, cell: Any) -> str:
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return str(cell)
+    raise Fault(f"{column!r} must be text or a whole number; it is {_shown(json.dumps(cell))}")
+
+
+def _plain_json(column: str, cell: Any) -> Any:
+    if isinstance(cell, dict):
+        raise Fault(f"{column!r} is an object: pass its values under keys of their own")
+    if not all(isinstance(value, (str, int, float)) for value in cell):
+        raise Fault(f"{column!r} must be a list of texts and numbers")
+    return tuple(cell)
+
+
+def _sendable(call: Call) -> Call:
+    converted, problems = call.converted()
+    for key, reason in problems:
+        raise Fault(f"{key!r} cannot travel: {reason}")
+    body = json.dumps(converted.body(), ensure_ascii=False, separators=(",", ":"))
+    if len(body.encode()) > MOST_BYTES:
+        raise Fault(f"is larger than {MOST_BYTES // 1024} KiB")
+    return converted
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= 40 else repr(text[:39] + "…")

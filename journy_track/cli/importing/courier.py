@@ -1,0 +1,124 @@
+"""The way of the rows: read, captured while there is room, followed until they are settled, and written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+from journy_track._model.call import Call
+from journy_track._model.items import AddUsersToAccount, Event, UpsertAccount, UpsertUser
+from journy_track._tracker import Tracker
+from journy_track.cli.console import counted
+from journy_track.cli.importing.columns import Columns, Fault
+from journy_track.cli.importing.following import Following, Numbers
+from journy_track.cli.importing.journal import Journal, Position
+from journy_track.cli.importing.source import Source
+
+#: Seconds between two looks at what else there is to do, and between two times that the state is written.
+_TICK, _SAVE = 0.1, 1.0
+_REFUSED = ("queue_full", "closed", "own_code", "capture_failed")
+
+
+class Courier:
+    """Brings the rows of a file to journy.io.
+
+    *interrupted* is asked often and says why to stop, if at all. *patience* is how many seconds nothing may be
+    settled while rows wait. *show* is called often.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        journal: Journal,
+        position: Position,
+        *,
+        interrupted: Callable[[], str | None],
+        patience: float,
+        show: Callable[[Numbers], object],
+    ) -> None:
+        self._tracker = tracker
+        self._journal = journal
+        self._following = Following(position)
+        self._interrupted = interrupted
+        self._patience = patience
+        self._show = show
+        self._start = position
+        self._looked_at = self._saved_at = monotonic()
+        tracker._follow(self._following)
+
+    def bring(self, source: Source, columns: Columns) -> str | None:
+        """Send all rows that are not settled. Answers why it stopped before; `None`: all are settled.
+
+        Raises OSError when the journal cannot be written, and `Unreadable`.
+        """
+        following = self._following
+        for record in source.records(self._start.offset, self._start.line):
+            if why := self._look():
+                return why
+            if following.is_settled(record):
+                continue
+            try:
+                calls = _calls(record.fault, columns, record.cells)
+            except Fault as fault:
+                following.refuse(record, str(fault))
+                continue
+            while not following.has_room(_TICK):
+                if why := self._look():
+                    return why
+            following.begin(record, calls)
+            for call in calls:
+                _capture(self._tracker, call)
+        while not following.is_empty(_TICK):
+            if why := self._look():
+                return why
+        self._show(following.numbers())
+        return None
+
+    def save(self, *, done: bool = False) -> Position:
+        """Write down how far it is. Raises OSError."""
+        dropped = self._tracker.stats().dropped
+        if any(dropped.get(reason) for reason in _REFUSED):
+            raise RuntimeError(f"rows were not captured ({dict(dropped)}), so their places are not known")
+        position, rejections = self._following.snapshot()
+        position.done = done
+        self._journal.save(position, rejections)
+        self._following.written(position)
+        self._saved_at = monotonic()
+        return position
+
+    def _look(self) -> str | None:
+        """Now and then: show, write down, and see whether to stop."""
+        if (now := monotonic()) - self._looked_at < _TICK:
+            return None
+        self._looked_at = now
+        numbers = self._following.numbers()
+        self._show(numbers)
+        if now - self._saved_at >= _SAVE:
+            self.save()
+        if why := self._following.stop or self._interrupted():
+            return why
+        if self._tracker.health().circuit == "open":
+            return "journy.io refuses the API key."
+        if numbers.waiting and now - self._following.settled_at > self._patience:
+            return f"Nothing was settled for {self._patience:g} s, with {counted(numbers.waiting, 'row')} waiting."
+        return None
+
+
+def _calls(fault: str | None, columns: Columns, cells: dict[str, object]) -> list[Call]:
+    if fault is not None:
+        raise Fault(fault)
+    return columns.calls(cells)
+
+
+def _capture(tracker: Tracker, call: Call) -> None:
+    match call:
+        case Event():
+            tracker.track(
+                call.name, call.metadata, user=call.user, account=call.account, happened_at=call.triggered_at
+            )
+        case UpsertUser():
+            tracker.upsert_user(call.properties, user=call.user)
+        case UpsertAccount():
+            tracker.upsert_account(call.properties, account=call.account)
+        case AddUsersToAccount():
+            tracker.add_users_to_account(call.account, call.users)

@@ -1,0 +1,192 @@
+"""Which row was settled how: calls are captured in order, merged, retried, and told of by their place."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Any, NamedTuple
+
+from journy_track._model.call import Call
+from journy_track._model.items import UpsertAccount, UpsertUser
+from journy_track._model.outcomes import Answer
+from journy_track.cli.importing.journal import Position
+from journy_track.cli.importing.source import Record
+
+#: Rows that are captured and not settled, at most: enough to merge memberships, and little to send again when killed.
+WINDOW = 200
+#: How many settled items are remembered for those that were merged into one and are told of a moment later.
+_REMEMBERED = 8 * WINDOW
+#: Reasons that are not the row's: every other row would be refused for the same.
+_STOPS = {
+    "missing permission": "The API key lacks the permission for these rows: see journy.io, Settings, Connections.",
+    "a redirect": "The server answers with a redirect, which is never followed: check the base URL.",
+}
+
+
+@dataclass(slots=True)
+class _Row:
+    record: Record
+    calls: int
+    left: int
+    names: frozenset[str]
+    refusal: dict[str, Any] | None = None
+    rejected: dict[str, str] = field(default_factory=dict)
+
+
+class Numbers(NamedTuple):
+    """Rows delivered, rejected and on their way; *progress* counts those with some of their calls made in part."""
+
+    delivered: int
+    rejected: int
+    waiting: int
+    progress: float
+
+
+class Following:
+    """The rows on their way, and the counts. One thread begins rows; any thread may settle them."""
+
+    def __init__(self, position: Position) -> None:
+        self._changed = threading.Condition()
+        self._position = replace(position)
+        self._reopened = set(position.open)
+        self._rows: dict[int, _Row] = {}
+        self._row_of: dict[int, _Row] = {}
+        self._parts: dict[int, list[int]] = {}
+        self._settled: OrderedDict[int, tuple[str, Answer | None]] = OrderedDict()
+        self._rejections: list[dict[str, Any]] = []
+        self._index = 0
+        #: When a call was settled last.
+        self.settled_at: float = monotonic()
+        #: Why it must not go on; `None`: it may.
+        self.stop: str | None = None
+
+    # ── The thread that reads ──
+
+    def is_settled(self, record: Record) -> bool:
+        """Whether an earlier run has settled that row."""
+        return record.line < self._position.next_line and record.line not in self._reopened
+
+    def begin(self, record: Record, calls: list[Call]) -> None:
+        """As many calls are captured next, in this order, for that row."""
+        with self._changed:
+            if not self._rows:
+                self.settled_at = monotonic()
+            row = _Row(record, len(calls), len(calls), _names(calls))
+            self._rows[record.line] = row
+            for _ in calls:
+                self._index += 1
+                self._row_of[self._index] = row
+            self._read(record)
+
+    def refuse(self, record: Record, reason: str) -> None:
+        """That row is not sent."""
+        with self._changed:
+            self._reject(record, {"reason": reason})
+            self._read(record)
+
+    def _read(self, record: Record) -> None:
+        self._reopened.discard(record.line)
+        position = self._position
+        position.next_line = max(position.next_line, record.line + 1)
+        position.offset, position.line = record.offset, record.line
+
+    def has_room(self, timeout: float) -> bool:
+        """Wait until another row may begin; false when *timeout* seconds were not enough."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._rows) < WINDOW, timeout)
+
+    def is_empty(self, timeout: float) -> bool:
+        """Wait until no row is on its way; false when *timeout* seconds were not enough."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._rows, timeout)
+
+    def numbers(self) -> Numbers:
+        """How many rows are where."""
+        with self._changed:
+            delivered, rejected = self._position.delivered, self._position.rejected
+            part = sum(1 - row.left / row.calls for row in self._rows.values())
+            return Numbers(delivered, rejected, len(self._rows), delivered + rejected + part)
+
+    def snapshot(self) -> tuple[Position, list[dict[str, Any]]]:
+        """How far it is, and the rejected rows since the last snapshot."""
+        with self._changed:
+            position = replace(self._position, open=sorted(self._reopened | self._rows.keys()))
+            first = next(iter(self._rows.values()), None)  # they are in the order of their lines
+            if first is not None:
+                position.offset, position.line = first.record.offset, first.record.line
+            rejections, self._rejections = self._rejections, []
+            return position, rejections
+
+    def written(self, position: Position) -> None:
+        """*position* is on disk."""
+        with self._changed:
+            self._position.rejected_bytes = position.rejected_bytes
+
+    # ── Any thread: what the ledger tells ──
+
+    def settled(self, index: int, outcome: str, answer: Answer | None, /) -> None:
+        """The call at *index* is settled, and what was merged into it."""
+        with self._changed:
+            self._settled[index] = outcome, answer
+            if len(self._settled) > _REMEMBERED:
+                self._settled.popitem(last=False)
+            for one in (index, *self._parts.pop(index, ())):
+                self._settle(one, outcome, answer)
+            self._changed.notify_all()
+
+    def joined(self, index: int, target: int, /) -> None:
+        """The call at *index* is part of the one at *target*, which may have been settled a moment ago."""
+        with self._changed:
+            if target in self._settled:
+                self._settle(index, *self._settled[target])
+                self._changed.notify_all()
+            else:
+                self._parts.setdefault(target, []).append(index)
+
+    def _settle(self, index: int, outcome: str, answer: Answer | None) -> None:
+        row = self._row_of.pop(index)
+        for words, why in _STOPS.items():
+            if outcome.startswith(words):
+                self.stop = why  # the row stays open, for the next run
+                return
+        if outcome != "delivered":
+            row.refusal = _refusal(outcome, answer)
+        elif answer is not None:
+            row.rejected.update({name: what for name, what in answer.rejected.items() if name in row.names})
+        row.left -= 1
+        self.settled_at = monotonic()
+        if row.left:
+            return
+        del self._rows[row.record.line]
+        if row.refusal is not None:
+            self._reject(row.record, row.refusal)
+            return
+        self._position.delivered += 1
+        if row.rejected:
+            self._position.in_part += 1
+            reason = "delivered, but journy.io did not take these properties"
+            self._rejections.append(_line(row.record, {"reason": reason, "fields": row.rejected}))
+
+    def _reject(self, record: Record, refusal: Mapping[str, Any]) -> None:
+        self._position.rejected += 1
+        self._rejections.append(_line(record, refusal))
+
+
+def _names(calls: list[Call]) -> frozenset[str]:
+    return frozenset(
+        name for call in calls if isinstance(call, (UpsertUser, UpsertAccount)) for name in call.properties
+    )
+
+
+def _refusal(outcome: str, answer: Answer | None) -> dict[str, Any]:
+    if answer is None:
+        return {"reason": outcome}
+    about = {"reason": outcome, "status": answer.status, "request_id": answer.request_id}
+    return {**about, "fields": dict(answer.fields)} if answer.fields else about
+
+
+def _line(record: Record, refusal: Mapping[str, Any]) -> dict[str, Any]:
+    return {"line": record.line, **refusal, "row": record.cells}

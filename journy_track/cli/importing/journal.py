@@ -1,0 +1,127 @@
+"""What became of each line, on disk: a second start goes on where the first one ended."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+VERSION = 1
+
+
+class Unusable(Exception):
+    """The state file is not for this import; says why and what to do."""
+
+
+@dataclass(slots=True)
+class Position:
+    """How far an import is: all lines before *next_line* were read, and of those only the *open* are not settled.
+
+    *offset* and *line* are where the first line begins that is not settled.
+    """
+
+    offset: int = 0
+    line: int = 1
+    next_line: int = 1
+    open: list[int] = field(default_factory=list)
+    delivered: int = 0
+    rejected: int = 0
+    #: Of those delivered, rows some of whose properties journy.io did not take.
+    in_part: int = 0
+    #: Bytes of the file of rejected rows that this position knows of.
+    rejected_bytes: int = 0
+    #: Rows of the file, known once it was checked.
+    total: int = 0
+    done: bool = False
+
+
+class Journal:
+    """The state file and the file of rejected rows, both beside the input. *about* says what they are of."""
+
+    def __init__(self, state: Path, rejected: Path, about: Mapping[str, Any]) -> None:
+        self.state = state
+        self.rejected = rejected
+        self._about = {"version": VERSION, **about}
+
+    def load(self) -> Position | None:
+        """How far it came; `None` when it never began. Raises `Unusable`."""
+        try:
+            document = json.loads(self.state.read_text(encoding="utf-8"))
+            about, position = document["about"], Position(**document["position"])
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unusable(f"Cannot read the state file {self.state}: {error.strerror or error}.") from None
+        except (ValueError, KeyError, TypeError):
+            raise Unusable(f"{self.state} is no state of an import: remove it, or say --restart.") from None
+        for what, value in self._about.items():
+            if about.get(what) != value:
+                raise Unusable(f"{self.state} is of an import with {_OTHER[what]}. {_AGAIN}")
+        return position
+
+    def begin(self, position: Position) -> None:
+        """Go on at *position*: what was rejected after it was written comes again. Raises OSError."""
+        try:
+            # Never longer than it is: somebody may have taken lines away.
+            position.rejected_bytes = min(position.rejected_bytes, self.rejected.stat().st_size)
+            os.truncate(self.rejected, position.rejected_bytes)
+            if not position.rejected_bytes:
+                self.rejected.unlink()
+        except FileNotFoundError:
+            position.rejected_bytes = 0
+        self.save(position, ())
+
+    def save(self, position: Position, rejections: Iterable[Mapping[str, Any]]) -> None:
+        """Write the rejected rows, and then that they are settled: whenever it dies, no row is in neither.
+
+        Raises OSError.
+        """
+        lines = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rejections)
+        if lines:
+            with open(self.rejected, "ab", opener=_for_the_owner) as file:  # it holds personal data
+                file.write(lines.encode("utf-8", "backslashreplace"))
+                _force(file.fileno())
+                position.rejected_bytes = file.tell()
+        document = {"about": self._about, "position": _plain(position)}
+        beside = self.state.with_name(self.state.name + ".new")
+        with beside.open("w", encoding="utf-8") as state:
+            json.dump(document, state)
+            state.flush()
+            _force(state.fileno())
+        beside.replace(self.state)
+        _force_folder(self.state.parent)
+
+
+_OTHER = {
+    "version": "another version of journy-track",
+    "input": "another content of the file",
+    "columns": "other options",
+    "base_url": "another base URL",
+}
+_AGAIN = "Say the same as then to go on, or --restart to begin anew and send every row again."
+
+
+def _plain(position: Position) -> dict[str, Any]:
+    return {name: getattr(position, name) for name in Position.__dataclass_fields__}
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _force(descriptor: int) -> None:
+    os.fsync(descriptor)
+
+
+def _force_folder(folder: Path) -> None:
+    """Have the new name of a file survive a power failure, where the system can say so."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

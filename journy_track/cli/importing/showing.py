@@ -1,0 +1,166 @@
+"""What `import` shows: a progress bar on a terminal, rows at fault, and how it ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from journy_track.cli.console import counted
+from journy_track.cli.importing.checking import Checked
+from journy_track.cli.importing.following import Numbers
+from journy_track.cli.importing.journal import Position
+
+#: Columns of a terminal below which the bar says less.
+_NARROW = 70
+#: Rows at fault that are shown; --json has more.
+_FEW = 20
+
+
+class _Rate(ProgressColumn):
+    """Rows a second, of the last half minute."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("–/s" if speed is None else f"{speed:,.1f}/s", style="cyan")
+
+
+class _Errors(ProgressColumn):
+    """Rejected rows, red where there are any."""
+
+    def render(self, task: Task) -> Text:
+        rejected = task.fields["rejected"]
+        return Text(f"{rejected:,} rejected", style="red" if rejected else "dim")
+
+
+class _Bars(Progress):
+    """Leaves room at its right: a terminal shows ^C there, and in a full line the bar would be drawn twice."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield _Narrower(self.make_tasks_table(self.tasks))
+
+
+@dataclass(frozen=True, slots=True)
+class _Narrower:
+    shown: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self.shown, options.update_width(max(1, options.max_width - 4)))
+
+
+class Bar:
+    """The progress bar; nothing where *console* is no terminal."""
+
+    def __init__(self, console: Console, name: str, total: int, begun: int) -> None:
+        narrow = console.width < _NARROW
+        texts = ("{task.description}", "{task.fields[rows]:,}/{task.total:,}", "left")
+        wide = [] if narrow else [TextColumn(text) for text in texts]
+        self._progress = _Bars(
+            *wide[:1],
+            BarColumn(bar_width=None),
+            TaskProgressColumn("{task.percentage:>3.0f} %"),
+            *wide[1:2],
+            _Rate(),
+            TimeRemainingColumn(compact=True),
+            *wide[2:],
+            _Errors(),
+            console=console,
+            disable=not console.is_terminal,
+            expand=True,
+            speed_estimate_period=30,
+        )
+        self._task = self._progress.add_task(escape(name), total=total, completed=begun, rows=begun, rejected=0)
+
+    def __rich__(self) -> Progress:
+        return self._progress
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, numbers: Numbers) -> None:
+        """How far it is."""
+        done = numbers.delivered + numbers.rejected
+        self._progress.update(self._task, completed=numbers.progress, rows=done, rejected=numbers.rejected)
+
+
+@contextmanager
+def library_lines(console: Console) -> Iterator[logging.Handler]:
+    """What the library logs goes to *console*, above the bar, and not past it. Its handler can be silenced."""
+    log = logging.getLogger("journy_track")
+    handler = _Lines(console)
+    before = log.propagate
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        yield handler
+    finally:
+        log.removeHandler(handler)
+        log.propagate = before
+
+
+class _Lines(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(record.getMessage(), style="yellow", markup=False)
+
+
+def faults_table(found: Checked) -> Table:
+    """The first rows at fault."""
+    table = Table("Line", "Why", box=None, padding=(0, 2, 0, 0))
+    table.columns[0].justify = "right"
+    for line, why in found.faults[:_FEW]:
+        table.add_row(str(line), escape(why))
+    if found.at_fault > _FEW:
+        table.add_row("…", f"and {found.at_fault - _FEW:,} more (--dry-run --json lists them)")
+    return table
+
+
+def outcome_table(position: Position, rejected_file: str, began: float, requests: int, rows: int) -> Table:
+    """How it ended. *rows* were settled since *began*."""
+    seconds = max(monotonic() - began, 0.001)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("delivered", f"[green]{position.delivered:,}[/green] of {counted(position.total, 'row')}")
+    if position.rejected:
+        table.add_row("rejected", f"[red]{position.rejected:,}[/red], in {escape(rejected_file)}")
+    if position.in_part:
+        what = f"[yellow]{position.in_part:,}[/yellow] of those delivered: see {escape(rejected_file)}"
+        table.add_row("in part", what)
+    left = position.total - position.delivered - position.rejected
+    if left:
+        table.add_row("left", f"[yellow]{left:,}[/yellow]")
+    table.add_row("took", f"{duration(seconds)}, {rows / seconds:,.1f} rows/s, {counted(requests, 'request')}")
+    return table
+
+
+def duration(seconds: float) -> str:
+    """As people say it: 4.2 s, 3 min 20 s, 1 h 02 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"

@@ -1,0 +1,68 @@
+"""`journy-track inspect`: the local journy.io, in the foreground or around a command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from journy_track.cli.console import err, fail, need_inspector
+
+if TYPE_CHECKING:
+    from journy_track.inspector import Inspector
+
+
+def inspect(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- COMMAND", help="A program to run, pointed here; its exit code is passed on."),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 8470,
+    limit: Annotated[int, typer.Option(min=1, help="Requests that each key may make per window.")] = 1800,
+    window: Annotated[float, typer.Option(min=0.1, help="Seconds of the sliding window.")] = 60.0,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Others than loopback need --allow-host.")
+    ] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name under which others may call it, as in docker compose. Can be repeated."),
+    ] = None,
+    stay: Annotated[bool, typer.Option("--stay", help="Keep the page up after COMMAND has ended.")] = False,
+) -> None:
+    """Start a local stand-in for journy.io, and look at what your app sends. A development tool."""
+    need_inspector()
+    from journy_track.inspector import Inspector
+    from journy_track.inspector.guard import is_loopback
+
+    names = allow_host or []
+    if not (names or is_loopback(host)):
+        fail(f"{host} can be reached from other machines: say how they call it, with --allow-host NAME.", 2)
+    try:
+        inspector = Inspector(host, port, limit=limit, window=window, allowed_hosts=names, allow_remote=bool(names))
+        if command:
+            from journy_track.cli.around import run_pointed_at
+
+            raise typer.Exit(run_pointed_at(inspector, command, stay=stay))
+        inspector.run(lambda ready: _tell(ready, names, host))
+    except ValueError as error:
+        fail(str(error), 2)
+    except OSError as error:
+        fail(f"Cannot listen on {host}:{port}: {error.strerror or error}. Try --port 0 for any free port.", 1)
+
+
+def _tell(inspector: Inspector, names: list[str], host: str) -> None:
+    from journy_track.inspector.guard import is_loopback
+
+    err.print(f"The inspector listens at [bold]{inspector.url}[/bold]  (Ctrl-C ends it)")
+    err.print("A development tool: it forgets everything when it ends.\n")
+    err.print("Point an app here, in its environment:")
+    err.print(f"  JOURNY_BASE_URL={inspector.url}", markup=False)
+    err.print("or in its code; no key is needed:")
+    err.print(f'  journy_track.configure(base_url="{inspector.url}")', markup=False)
+    if names and is_loopback(host):
+        err.print("It listens on this machine only: for others add --host 0.0.0.0", style="yellow")
+    elif names:
+        port = inspector.url.rpartition(":")[2]
+        err.print("From another machine or container, any key will do:")
+        err.print(f"  JOURNY_BASE_URL=http://{names[0]}:{port}", markup=False)
+        err.print("  JOURNY_ALLOW_HTTP=true JOURNY_API_KEY=development", markup=False)

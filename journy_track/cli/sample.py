@@ -1,0 +1,144 @@
+"""A small sample product, instrumented as an app would be: what `journy-track demo` runs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from opentelemetry import trace
+
+import journy_track
+from journy_track import track_event
+
+ACCOUNTS = (
+    ("acme", "ACME, Inc", "acme-inc.com", "Pro", Decimal("399")),
+    ("globex", "Globex", "globex.example", "Free", Decimal(0)),
+    ("initech", "Initech", "initech.example", "Business", Decimal("1249.50")),
+)
+PEOPLE = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Edsger Dijkstra", "Barbara Liskov", "Donald Knuth")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user of the product."""
+
+    id: int
+    name: str
+    email: str
+    account: str
+
+
+@dataclass(frozen=True)
+class Invoice:
+    """What an account is billed."""
+
+    number: int
+    amount: Decimal
+
+
+# ── The product's own code: each function does its work, the decorator says what it means ────────────────
+
+
+@track_event("signed_up", user=lambda call: call.result.id, capture=("source",))
+def sign_up(number: int, name: str, account: str, source: str) -> Person:
+    """The user is only known once it exists: `user=` looks at the result."""
+    first, _, last = name.partition(" ")
+    person = Person(number, name, f"{first}.{last}@{account}.example".lower(), account)
+    journy_track.upsert_user(
+        user=person.id,
+        full_name=name,
+        first_name=first,
+        last_name=last,
+        registered_at=datetime.now(UTC),
+        is_admin=number % 3 == 1,
+    )
+    return person
+
+
+@track_event("signed_in")
+def sign_in() -> str:
+    """An event for the user and account of the context."""
+    return "welcome"
+
+
+@track_event("created_invoice", metadata=lambda call: {"amount": call.result.amount}, duration=True)
+async def create_invoice(number: int, amount: Decimal) -> Invoice:
+    """Async: the event goes out when the coroutine has ended."""
+    await asyncio.sleep(0)
+    return Invoice(number, amount)
+
+
+@track_event("exported_invoices", duration=True)
+def export(invoices: list[Invoice]) -> Iterator[str]:
+    """A stream: one event when it is exhausted."""
+    for invoice in invoices:
+        yield f"{invoice.number},{invoice.amount}"
+
+
+@track_event("payment_failed", on="error")
+def pay(invoice: Invoice) -> None:
+    """An event only when it fails, with the error's type."""
+    if invoice.amount > 1000:
+        raise ValueError("card declined")
+
+
+# ── A day in its life ────────────────────────────────────────────────────────────────────────────────────
+
+
+def run(requests: int = 24) -> None:
+    """Accounts and users come, sign in, work, and leave: everything is queued and delivered behind."""
+    for account, name, domain, plan, mrr in ACCOUNTS:
+        with journy_track.account(account, domain=domain):
+            journy_track.upsert_account(name=name, plan=plan, mrr=mrr, registered_at=datetime.now(UTC))
+            journy_track.track("trial_started", user=None, happened_at=datetime.now(UTC) - timedelta(days=14))
+    people: list[Person] = []
+    for number, name in enumerate(PEOPLE, start=1):
+        account = ACCOUNTS[number % len(ACCOUNTS)][0]
+        with request("sign-up"), journy_track.account(account):
+            people.append(sign_up(number, name, account, source="website"))
+    for account, *_ in ACCOUNTS:
+        journy_track.add_users_to_account(account, [p.id for p in people if p.account == account])
+    asyncio.run(_serve(people, requests))
+    journy_track.upsert_user(user=people[0].id, phone="+32 2 123 45 67", nickname=None)
+    journy_track.link("device-of-ada", user=people[0].id)
+    journy_track.remove_users_from_account(people[-1].account, [people[-1].id])
+    journy_track.flush(30)  # a delete takes along what still waits of that user, and the day shall be complete
+    journy_track.delete_user(people[-1].id)
+
+
+async def _serve(people: list[Person], requests: int) -> None:
+    async def one(number: int) -> None:
+        person = people[number % len(people)]
+        with request(f"request {number}"), journy_track.metadata(channel="web", request=number):
+            journy_track.set_user(person.id, email=person.email)
+            journy_track.set_account(person.account)
+            sign_in()
+            invoice = await create_invoice(number, Decimal(str(random.choice((99, 249.5, 1500)))))
+            list(export([invoice]))
+            try:
+                pay(invoice)
+            except ValueError:
+                journy_track.track("dunning_started", invoice=invoice.number)
+
+    await asyncio.gather(*(one(number) for number in range(requests)))
+
+
+@contextmanager
+def request(name: str) -> Iterator[None]:
+    """What a middleware does: a scope for the request, inside a span."""
+    with trace.use_span(_span(name), end_on_exit=True), journy_track.scope():
+        yield
+
+
+def _span(name: str) -> trace.Span:
+    """A span of the app's tracer; without an OpenTelemetry SDK, one that only has an identity."""
+    span = trace.get_tracer("sample").start_span(name)
+    if span.get_span_context().is_valid:
+        return span
+    identity = trace.SpanContext(random.getrandbits(128), random.getrandbits(64), is_remote=False)
+    return trace.NonRecordingSpan(identity)

@@ -1,0 +1,346 @@
+"""`journy-track spool`: what waits in a spool and what was given up, shown, tried again, written out, removed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from journy_track._delivery.purging import Delete, Purge
+from journy_track._model.errors import InvalidArgument
+from journy_track._model.identity import AccountIdentified, UserIdentified
+from journy_track._model.items import DeleteAccount, DeleteUser
+from journy_track._spool.errors import SpoolError
+from journy_track._spool.file import SUFFIX, SpoolFile, lock_path
+from journy_track._spool.lock import is_owned
+from journy_track.cli.console import counted, data_size, duration, err, fail, out
+
+spool: typer.Typer = typer.Typer(
+    name="spool", help="What waits in a durable spool, and what was given up.", no_args_is_help=True
+)
+
+Folder = Annotated[
+    Path | None, typer.Argument(envvar="JOURNY_SPOOL", help="Folder of the spool.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_PAGE = 500
+
+
+# ── status ──
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """One file. *oldest* is the age in seconds of what waits longest, *size* bytes on disk."""
+
+    file: str
+    alive: bool
+    size: int
+    about: str | None = None
+    waiting: int = 0
+    oldest: float | None = None
+    dead: int = 0
+    error: str | None = None
+
+
+@spool.command()
+def status(folder: Folder = None, as_json: Json = False) -> None:
+    """Show each file: whether its process lives, what waits, what was given up, how large it is."""
+    path = _there(folder)
+    files = [_status_of(file) for file in _files(path)]
+    if as_json:
+        listed = [asdict(file) for file in files]
+        typer.echo(json.dumps({"folder": str(path), "files": listed, "totals": _totals(files), **_beside(path)}))
+    elif files:
+        out.print(_table(path, files))
+    else:
+        out.print(f"Nothing waits in {path}, and nothing was given up.", soft_wrap=True, markup=False)
+    errors = [file.error for file in files if file.error]
+    for error in errors:
+        _warn(error)
+    if not as_json:
+        _tell_more(files, **_beside(path))
+    raise typer.Exit(1 if errors else 0)
+
+
+def _status_of(path: Path) -> FileStatus:
+    alive = is_owned(lock_path(path))
+    size = sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*") if part.exists())
+    try:
+        with _opened(path) as file:
+            if file is None:
+                return FileStatus(path.name, alive, size)
+            at = file.oldest()
+            oldest = None if at is None else max(0.0, time.time() - at)
+            return FileStatus(path.name, alive, size, file.about, file.waiting(), oldest, file.dead())
+    except SpoolError as error:
+        return FileStatus(path.name, alive, size, error=str(error))
+
+
+def _totals(files: list[FileStatus]) -> dict[str, Any]:
+    return {
+        "alive": sum(file.alive for file in files),
+        "waiting": sum(file.waiting for file in files),
+        "oldest": max((file.oldest for file in files if file.oldest is not None), default=None),
+        "dead": sum(file.dead for file in files),
+        "size": sum(file.size for file in files),
+    }
+
+
+def _beside(path: Path) -> dict[str, int]:
+    aside = [one for one in path.glob(f"*{SUFFIX}.corrupt-*") if not one.name.endswith(("-wal", "-shm"))]
+    return {"set_aside": len(aside), "refused_keys": len(list(path.glob("refused-*.json")))}
+
+
+_SHOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "waiting": ("Waiting", str),
+    "oldest": ("Oldest", lambda seconds: "–" if seconds is None else duration(seconds)),
+    "dead": ("Given up", str),
+    "size": ("Size", data_size),
+}
+
+
+def _table(path: Path, files: list[FileStatus]) -> Table:
+    totals = _totals(files)
+    table = Table(
+        title=f"Spool {path}",
+        title_justify="left",
+        show_footer=len(files) > 1,
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    table.add_column("File", counted(len(files), "file"), overflow="fold")
+    table.add_column("Process", f"{totals['alive']} live")
+    for name, (head, shown) in _SHOWN.items():
+        table.add_column(head, shown(totals[name]), justify="right")
+    for file in files:
+        process = "[green]lives[/green]" if file.alive else "ended"
+        values = [
+            "?" if file.error and name != "size" else shown(getattr(file, name))
+            for name, (_, shown) in _SHOWN.items()
+        ]
+        table.add_row(file.file.removesuffix(SUFFIX), process, *values)
+    return table
+
+
+def _tell_more(files: list[FileStatus], set_aside: int, refused_keys: int) -> None:
+    servers = sorted({file.about for file in files if file.about is not None})
+    if len(servers) > 1:
+        err.print(f"The files are for different servers: {', '.join(servers)}.", markup=False, soft_wrap=True)
+    if waiting := sum(file.waiting for file in files if not file.alive):
+        err.print(
+            f"{counted(waiting, 'item')} of processes that ended: another one with this spool delivers them.",
+            soft_wrap=True,
+        )
+    if refused_keys:
+        err.print("journy.io refused the API key: what waits is kept, and tried when it is accepted.", soft_wrap=True)
+    if set_aside:
+        err.print(f"Set aside, and never read again: {counted(set_aside, 'corrupt file')} (*.corrupt-*).")
+
+
+# ── retry ──
+
+
+@spool.command()
+def retry(
+    folder: Folder = None,
+    reason: Annotated[str | None, typer.Option(help="Only those whose reason holds this text.")] = None,
+    operation: Annotated[str | None, typer.Option(help="Only those of this call, as `export` names it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Have what was given up tried again, as if it had been captured now."""
+    path = _there(folder)
+    count = _over(path, lambda file: file.retry(time.time(), reason=reason, operation=operation))
+    alive = any(is_owned(lock_path(file)) for file in _files(path))
+    if as_json:
+        typer.echo(json.dumps({"retried": count}))
+    elif count == 0:
+        out.print("There is nothing to try again.")
+    else:
+        out.print(f"{counted(count, 'item')}: tried again {'now' if alive else 'by the next process'}.")
+
+
+# ── export ──
+
+
+@spool.command()
+def export(
+    folder: Folder = None,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Also what waits.")] = False,
+) -> None:
+    """Write what was given up to stdout as JSON Lines, with the reason and the call that was meant."""
+
+    def write(file: SpoolFile) -> int:
+        count = 0
+        for line in _lines(file, waiting=waiting):
+            sys.stdout.write(json.dumps(line) + "\n")
+            count += 1
+        return count
+
+    err.print(f"{counted(_over(_there(folder), write), 'item')}.")
+
+
+def _lines(file: SpoolFile, *, waiting: bool) -> Iterator[dict[str, Any]]:
+    after = 0
+    while letters := file.dead_letters(after, _PAGE):
+        after = letters[-1].seq
+        for letter in letters:
+            yield {
+                "state": "given up",
+                "file": file.path.name,
+                "captured_at": _moment(letter.at),
+                "given_up_at": _moment(letter.died),
+                "reason": letter.reason,
+                "status": letter.status,
+                "request_id": letter.request_id,
+                "fields": dict(letter.fields),
+                "attempts": letter.attempts,
+                **_call(letter.message),
+            }
+    after = 0
+    while waiting and (rows := file.read(after, _PAGE)):
+        after = rows[-1].seq
+        for row in rows:
+            captured = {"state": "waiting", "file": file.path.name, "captured_at": _moment(row.at)}
+            yield {**captured, **_call(row.message)}
+
+
+def _call(message: str) -> dict[str, Any]:
+    try:
+        told = json.loads(message)
+        return {"operation": told["operation"], "body": told["body"]}
+    except (ValueError, KeyError, TypeError):
+        return {"operation": None, "body": None, "unreadable": message}
+
+
+# ── purge ──
+
+
+@spool.command()
+def purge(
+    folder: Folder = None,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Also what waits: it is never delivered.")] = False,
+    user_id: Annotated[str | None, typer.Option(help="Everything about this user, and nothing else.")] = None,
+    email: Annotated[str | None, typer.Option(help="The same, by e-mail.")] = None,
+    account_id: Annotated[str | None, typer.Option(help="Everything about this account, and nothing else.")] = None,
+    domain: Annotated[str | None, typer.Option(help="The same, by domain.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what was given up; or all that is about a user or an account, but for deletes of them."""
+    path = _there(folder)
+    about = _identity(user_id, email, account_id, domain)
+    if about is not None and waiting:
+        fail("--waiting says nothing here: what waits and is about a user or an account is removed anyhow.", 2)
+    what = "what waits and what was given up" if waiting else "what was given up"
+    if about is not None:
+        named = about.user if isinstance(about, DeleteUser) else about.account
+        what = f"all about {', '.join(f'{name} {text}' for name, text in named.wire().items())}"
+    if not yes:
+        _ask(f"Remove {what} from {counted(len(_files(path)), 'file')} in {path}?")
+    wanted = None if about is None else Purge(about)
+
+    def remove(file: SpoolFile) -> int:
+        return file.forget(dead=True, waiting=waiting) if wanted is None else _purge(file, wanted)
+
+    count = _over(path, remove)
+    if as_json:
+        typer.echo(json.dumps({"removed": count}))
+    else:
+        out.print(f"{counted(count, 'item')} removed." if count else "There was nothing to remove.")
+
+
+def _purge(file: SpoolFile, wanted: Purge) -> int:
+    now = time.time()
+    return sum(
+        file.purge(text, now, wanted.left) + file.purge_dead_letters(text, wanted.left) for text in wanted.texts
+    )
+
+
+def _identity(user_id: str | None, email: str | None, account_id: str | None, domain: str | None) -> Delete | None:
+    of_user, of_account = user_id is not None or email is not None, account_id is not None or domain is not None
+    if of_user and of_account:
+        fail("Name a user or an account, not both.", 2)
+    try:
+        if of_user:
+            return DeleteUser(UserIdentified(user_id, email))
+        return DeleteAccount(AccountIdentified(account_id, domain)) if of_account else None
+    except InvalidArgument as error:
+        fail(f"{error}.", 2)
+
+
+def _ask(question: str) -> None:
+    if not sys.stdin.isatty():
+        fail("Nobody is there to be asked: pass --yes if that is meant.", 2)
+    if not typer.confirm(question, err=True):
+        fail("Nothing was removed.", 1)
+
+
+# ── Files ──
+
+
+def _there(folder: Path | None) -> Path:
+    if folder is None:
+        fail("Which folder? Name it, or set JOURNY_SPOOL.", 2)
+    path = folder.expanduser()  # as configure() does
+    if not path.is_dir():
+        fail(f"{path} is no folder.", 2)
+    return path
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[SpoolFile | None]:
+    """The file, beside its owner; `None` while nothing is in it, or when it is gone."""
+    try:
+        file = SpoolFile(path) if path.stat().st_size else None
+    except (SpoolError, FileNotFoundError):
+        if path.exists():
+            raise
+        file = None
+    try:
+        yield file
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _over(folder: Path, do: Callable[[SpoolFile], int]) -> int:
+    """*do* that with each file. One that cannot be used is said, and ends the command with 1 after the others."""
+    count, failed = 0, False
+    for path in _files(folder):
+        try:
+            with _opened(path) as file:
+                count += 0 if file is None else do(file)
+        except SpoolError as error:
+            _warn(str(error))
+            failed = True
+    if failed:
+        fail(f"The other files are done: {counted(count, 'item')}.", 1)
+    return count
+
+
+# ── Words ──
+
+
+def _warn(message: str) -> None:
+    err.print(message, style="bold red", markup=False, soft_wrap=True)
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

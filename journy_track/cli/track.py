@@ -1,0 +1,118 @@
+"""`journy-track track`: one event by hand."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from journy_track._model.errors import InvalidArgument
+from journy_track._model.identity import AccountIdentified, UserIdentified
+from journy_track._model.items import Event
+from journy_track.cli.asking import ask, why
+from journy_track.cli.connection import AsJson, BaseUrl, KeyFile, config_of
+from journy_track.cli.console import fail, out
+from journy_track.cli.typed import TYPES, Mistyped, typed
+
+
+def track(
+    name: Annotated[str, typer.Argument(help="The event, in past tense: signed_in.", show_default=False)],
+    metadata: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]…", help=f"Metadata: key=text, or key:type=value ({', '.join(TYPES)})."),
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="ID of the user.")] = None,
+    email: Annotated[str | None, typer.Option(help="E-mail of the user.")] = None,
+    account: Annotated[str | None, typer.Option(help="ID of the account.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Domain of the account.")] = None,
+    happened_at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When it happened: ISO 8601 with its offset. Else now.")
+    ] = None,
+    api_key_file: KeyFile = None,
+    base_url: BaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send one event and wait for the answer: journy-track track signed_in plan=pro seats:int=3 --user u1"""
+    event = _event(name, metadata or [], (user, email), (account, domain), happened_at)
+    config = config_of(api_key_file, base_url)
+    asked = ask(config, event)
+    problem = None if asked.succeeded else why(asked.outcome, config.base_url)
+    answer = asked.answer
+    if as_json:
+        document = {
+            "ok": problem is None,
+            "problem": problem,
+            "event": event.body(),
+            "status": None if answer is None else answer.status,
+            "request_id": None if answer is None else answer.request_id,
+            "fields": {} if answer is None else dict(answer.fields),
+        }
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        raise typer.Exit(0 if problem is None else 1)
+    if problem is not None:
+        fail(problem)
+    assert answer is not None
+    out.print(f"[green]sent[/green] {escape(name)}  [dim]{_whom(event)}, request ID {answer.request_id}[/dim]")
+
+
+def _event(
+    name: str,
+    metadata: list[str],
+    user: tuple[str | None, str | None],
+    account: tuple[str | None, str | None],
+    happened_at: str | None,
+) -> Event:
+    if not any((*user, *account)):
+        fail("An event is about somebody: give --user or --email, --account or --domain, or both.", 2)
+    try:
+        at = datetime.now(UTC) if happened_at is None else typed(happened_at, "datetime")
+        assert isinstance(at, datetime)
+        event = Event(
+            name,
+            UserIdentified(*user) if any(user) else None,
+            AccountIdentified(*account) if any(account) else None,
+            at,
+            _metadata(metadata),
+        )
+    except Mistyped as error:
+        fail(f"--happened-at must be {error}.", 2)
+    except InvalidArgument as error:
+        fail(f"{error}.", 2)
+    for option, text, kept in (
+        ("--email", user[1], event.user and event.user.email),
+        ("--domain", account[1], event.account and event.account.domain),
+    ):
+        if text and not kept:  # beside an ID the library leaves it out: here somebody typed it
+            fail(f"{option} is malformed: {text!r}.", 2)
+    converted, problems = event.converted()
+    for key, reason in problems:
+        fail(f"The value of {key!r} cannot travel: {reason}.", 2)
+    return converted
+
+
+def _metadata(pairs: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        key, _, kind = key.partition(":")
+        if not equals or not key:
+            fail(f"{pair!r} is no metadata: write key=value, or key:type=value.", 2)
+        if key in values:
+            fail(f"{key!r} is given twice.", 2)
+        if (kind or "text") not in TYPES:
+            fail(f"{kind!r} in {pair!r} is no type: known are {', '.join(TYPES)}.", 2)
+        try:
+            values[key] = typed(value, kind or "text")
+        except Mistyped as error:
+            fail(f"The value of {key!r} must be {error}.", 2)
+    return values
+
+
+def _whom(event: Event) -> str:
+    user = None if event.user is None else event.user.user_id or event.user.email
+    account = None if event.account is None else event.account.account_id or event.account.domain
+    parts = [f"user {user}"] * (user is not None) + [f"account {account}"] * (account is not None)
+    return escape(", ".join(parts))

@@ -1,0 +1,101 @@
+"""Text becomes a value only as it is told to: nothing here guesses a type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, tzinfo
+
+_INT = re.compile(r"[+-]?[0-9]+")
+_FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+class Mistyped(ValueError):
+    """The text does not read as that type; says what does."""
+
+
+class Zoneless(Mistyped):
+    """A date and time that is one in no time zone."""
+
+
+def _int(text: str, _: tzinfo | None) -> int:
+    if not _INT.fullmatch(text) or len(text) > 300:
+        raise Mistyped("a whole number, as 42")
+    return int(text)
+
+
+def _float(text: str, _: tzinfo | None) -> float:
+    if not _FLOAT.fullmatch(text) or float(text) in (float("inf"), float("-inf")):
+        raise Mistyped("a number with a point, as 399.50")
+    return float(text)
+
+
+def _bool(text: str, _: tzinfo | None) -> bool:
+    if text.lower() not in _BOOLEANS:
+        raise Mistyped("one of true, false, yes, no, 1, 0")
+    return _BOOLEANS[text.lower()]
+
+
+def _date(text: str, _: tzinfo | None) -> date:
+    try:
+        if len(text) == 10:
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise Mistyped("a date, as 2026-05-17")
+
+
+def _datetime(text: str, zone: tzinfo | None) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Mistyped("a date and time of ISO 8601, as 2026-05-17T09:30:00Z") from None
+    if moment.tzinfo is not None:
+        return moment
+    if zone is None:
+        raise Zoneless("a date and time with its offset, as 2026-05-17T09:30:00Z")
+    return moment.replace(tzinfo=zone)
+
+
+def _epoch(text: str, _: tzinfo | None) -> datetime:
+    return _since_1970(text, 1)
+
+
+def _epoch_ms(text: str, _: tzinfo | None) -> datetime:
+    return _since_1970(text, 1000)
+
+
+def _since_1970(text: str, per_second: int) -> datetime:
+    try:
+        if _FLOAT.fullmatch(text):
+            return datetime.fromtimestamp(float(text) / per_second, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise Mistyped(f"{'milliseconds' if per_second == 1000 else 'seconds'} since 1970")
+
+
+def _list(text: str, _: tzinfo | None) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+#: By name, what reads a text. The zone is for datetimes that name none; `None`: they are refused.
+TYPES: dict[str, Callable[[str, tzinfo | None], object]] = {
+    "text": lambda text, _: text,
+    "int": _int,
+    "float": _float,
+    "bool": _bool,
+    "date": _date,
+    "datetime": _datetime,
+    "epoch": _epoch,
+    "epoch_ms": _epoch_ms,
+    "list": _list,
+}
+
+
+def typed(text: str, kind: str, zone: tzinfo | None = None) -> object:
+    """*text* as a value of the type named *kind*. White space around it is no part of it, but in a text.
+
+    Raises `Mistyped`, saying what it wants.
+    """
+    return TYPES[kind](text if kind == "text" else text.strip(), zone)

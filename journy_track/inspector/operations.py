@@ -1,0 +1,150 @@
+"""The calls of the API: which there are, what they ask of a body, what they do and answer."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from journy_track.inspector import rules
+from journy_track.inspector.known import Known
+
+PERMISSIONS = ("TrackData", "GetTrackingSnippet", "ReadUserProfile")
+
+# A domain that the inspector doesn't know, so that a 404 can be had.
+UNKNOWN_DOMAIN = "unknown.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A status and what the answer says, without its meta. No content: an empty body."""
+
+    status: int
+    content: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call, by the operationId of the API's description."""
+
+    id: str
+    do: Callable[[Known, Any], Outcome]  # given the body, or for a read the query
+    rule: rules.Rule | None = None  # None: a read, it has no body
+
+
+def _track(known: Known, body: Any) -> Outcome:
+    known.add_event(body)
+    return _message(201, "The event is tracked.")
+
+
+def _track_by_its_old_name(known: Known, body: Any) -> Outcome:
+    known.add_event(body)
+    return _message(201, "The event is tracked. POST /events is deprecated: use POST /track.")
+
+
+def _upsert_user(known: Known, body: Any) -> Outcome:
+    rejected = known.upsert_user(body["identification"], body.get("properties", {}))
+    return _upserted("The user is upserted.", rejected)
+
+
+def _delete_user(known: Known, body: Any) -> Outcome:
+    known.delete_user(body["identification"])
+    return _message(202, "The user will be deleted.")
+
+
+def _upsert_account(known: Known, body: Any) -> Outcome:
+    rejected = known.upsert_account(body["identification"], body.get("properties", {}))
+    return _upserted("The account is upserted.", rejected)
+
+
+def _delete_account(known: Known, body: Any) -> Outcome:
+    known.delete_account(body["identification"])
+    return _message(202, "The account will be deleted.")
+
+
+def _add_members(known: Known, body: Any) -> Outcome:
+    known.set_members(body["account"], [item["identification"] for item in body["users"]], present=True)
+    return _message(201, "The users are added to the account.")
+
+
+def _remove_members(known: Known, body: Any) -> Outcome:
+    known.set_members(body["account"], [item["identification"] for item in body["users"]], present=False)
+    return Outcome(204, None)
+
+
+def _link(known: Known, body: Any) -> Outcome:
+    known.link(body["identification"], body["deviceId"])
+    return _message(201, "The device is linked to the user.")
+
+
+def _validate(known: Known, query: Mapping[str, str]) -> Outcome:
+    return _data({"permissions": list(PERMISSIONS)})
+
+
+def _snippet(known: Known, query: Mapping[str, str]) -> Outcome:
+    domain = query.get("domain", "")
+    if not domain:
+        errors = {"parameters": {"query": {"domain": "This parameter is required."}}}
+        return Outcome(400, {"message": "A parameter is wrong.", "errors": errors})
+    if domain == UNKNOWN_DOMAIN:
+        return _message(404, "There is no such domain.")
+    # A comment that runs nothing: the real snippet loads a script from journy.io.
+    return _data({"domain": domain, "snippet": f"<script>/* the snippet of {html.escape(domain)} */</script>"})
+
+
+def _events(known: Known, query: Mapping[str, str]) -> Outcome:
+    return _data([{"id": name, "name": name} for name in known.event_names()])
+
+
+def _user_properties(known: Known, query: Mapping[str, str]) -> Outcome:
+    return _data([_property(name) for name in known.user_properties()])
+
+
+def _account_properties(known: Known, query: Mapping[str, str]) -> Outcome:
+    return _data([_property(name) for name in known.account_properties()])
+
+
+def _segments(known: Known, query: Mapping[str, str]) -> Outcome:
+    return _data([{"id": "sample", "name": "A sample segment"}])
+
+
+def _property(name: str) -> dict[str, Any]:
+    return {"name": name, "label": name.replace("_", " ").capitalize(), "isComputed": False}
+
+
+def _message(status: int, message: str) -> Outcome:
+    return Outcome(status, {"message": message})
+
+
+def _upserted(message: str, rejected: dict[str, str]) -> Outcome:
+    return Outcome(201, {"message": message} | ({"rejected": rejected} if rejected else {}))
+
+
+def _data(data: Any) -> Outcome:
+    return Outcome(200, {"data": data})
+
+
+OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ("POST", "/track"): Operation("trackEvent", _track, rules.event),
+    ("POST", "/events"): Operation("trackJourneyEvent", _track_by_its_old_name, rules.event),
+    ("POST", "/users/upsert"): Operation("upsertUser", _upsert_user, rules.user_upsert),
+    ("DELETE", "/users"): Operation("deleteUser", _delete_user, rules.user_named),
+    ("POST", "/accounts/upsert"): Operation("upsertAccount", _upsert_account, rules.account_upsert),
+    ("DELETE", "/accounts"): Operation("deleteAccount", _delete_account, rules.account_named),
+    ("POST", "/accounts/users/add"): Operation("addUserToAccount", _add_members, rules.membership),
+    ("POST", "/accounts/users/remove"): Operation("removeUserFromAccount", _remove_members, rules.membership),
+    ("POST", "/link"): Operation("link", _link, rules.link),
+    ("GET", "/validate"): Operation("getValidity", _validate),
+    ("GET", "/tracking/snippet"): Operation("getTrackingSnippet", _snippet),
+    ("GET", "/events"): Operation("getEvents", _events),
+    ("GET", "/properties/users"): Operation("getUserProperties", _user_properties),
+    ("GET", "/properties/accounts"): Operation("getAccountProperties", _account_properties),
+    ("GET", "/segments/users"): Operation("getUserSegments", _segments),
+    ("GET", "/segments/accounts"): Operation("getAccountSegments", _segments),
+}
+
+
+def methods(path: str) -> list[str]:
+    """The methods that a path knows; none when there is no such path."""
+    return [method for method, known_path in OPERATIONS if known_path == path]

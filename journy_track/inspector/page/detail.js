@@ -1,0 +1,115 @@
+// One request in full: who, what, the raw call and its answer, each wrong field told where it stands.
+
+import { bytes, copyButton, el, icon, milliseconds, number, shown, time } from "./dom.js";
+import { annotated } from "./json.js";
+import { identityText, isEvent } from "./model.js";
+import { badge, titleOf } from "./rows.js";
+
+export function head(title, subtitle, onClose) {
+  return el(
+    "header",
+    { class: "detail-head" },
+    el("button", { type: "button", class: "icon close", "aria-label": "Close the details", title: "Close (Esc)", onclick: onClose }, icon("close"), icon("back")),
+    el("div", {}, el("h2", { id: "detail-title" }, title), el("p", { class: "quiet" }, ...subtitle)),
+  );
+}
+
+export const link = (kind, identity) =>
+  el("a", { href: `#/${kind}/${encodeURIComponent(identity.id ?? identity.alias)}` }, identityText(identity));
+
+export function fact(name, ...values) {
+  return el("div", {}, el("dt", {}, name), el("dd", {}, ...values));
+}
+
+// `reasons`: what is wrong with a value, by its name.
+export function table(values, caption, reasons = {}) {
+  const rows = Object.entries(values).map(([name, value]) =>
+    el("tr", {},
+      el("th", { scope: "row" }, name),
+      el("td", {}, value === null ? el("i", {}, "deleted") : shown(value), name in reasons ? el("em", {}, shown(reasons[name])) : null),
+    ),
+  );
+  return el("table", { class: "values" }, el("caption", { class: "hidden" }, caption), el("tbody", {}, ...rows));
+}
+
+export const part = (title, ...content) => el("section", {}, el("h3", {}, title), ...content);
+
+const code = (text) => el("code", { class: "id" }, text);
+
+export function request(item, full, onClose) {
+  const body = mapping(full.json);
+  const answer = mapping(full.answer);
+  const metadata = mapping(body.metadata);
+  const values = isEvent(item) ? metadata : mapping(body.properties);
+  const made = [
+    head(titleOf(item), [badge(item), ` ${full.method} ${full.path} at ${time(full.received_at)}`], onClose),
+    el("div", { class: "buttons" },
+      copyButton(full.curl, "as curl", "curl"),
+      copyButton(full.python, "as Python", "Python"),
+      full.body ? copyButton(full.body, "the body", "Body") : null,
+    ),
+    whatWentWrong(item, answer),
+    el("dl", { class: "facts" }, ...facts(item, full, body, metadata)),
+  ];
+  const own = Object.fromEntries(Object.entries(values).filter(([name]) => !(isEvent(item) && IN_FACTS.includes(name) && typeof values[name] === "string")));
+  if (Object.keys(own).length > 0) {
+    made.push(isEvent(item)
+      ? part("Metadata", table(own, "Metadata", within(mapping(mapping(answer.errors).fields), "metadata.")))
+      : part("Properties", table(own, "Properties", { ...within(mapping(mapping(answer.errors).fields), "properties."), ...mapping(answer.rejected) })));
+  }
+  made.push(part("Request body", ...requestBody(full, answer)));
+  made.push(part(`Answer, ${item.status === 0 ? "none: the connection was dropped" : full.status}`, ...(full.answer === null ? [el("p", { class: "quiet" }, "Nothing that reads as JSON.")] : [annotated(full.answer)])));
+  const headers = Object.entries(full.headers).map(([name, value]) => `${name}: ${value}`).join("\n");
+  made.push(el("details", {}, el("summary", {}, "Request headers"), el("pre", { tabindex: 0 }, headers)));
+  return made.filter((child) => child !== null);
+}
+
+const IN_FACTS = ["trace_id", "span_id"];
+
+// The reasons below a field, by what follows it.
+function within(fields, prefix) {
+  const below = Object.entries(fields).filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(below.map(([name, reason]) => [name.slice(prefix.length), reason]));
+}
+
+function facts(item, full, body, metadata) {
+  const list = [];
+  for (const user of item.users.slice(0, 5)) list.push(fact("User", link("users", user)));
+  if (item.users.length > 5) list.push(fact("Users", `and ${item.users.length - 5} more`));
+  if (item.account) list.push(fact("Account", link("accounts", item.account)));
+  if (typeof body.triggeredAt === "string") list.push(fact("Happened", body.triggeredAt));
+  for (const [key, name] of [["trace_id", "Trace ID"], ["span_id", "Span ID"]]) {
+    const value = metadata[key];
+    if (typeof value === "string") list.push(fact(name, code(value), copyButton(value, name)));
+  }
+  list.push(fact("Request ID", code(full.request_id), copyButton(full.request_id, "request ID")));
+  list.push(fact("Latency", milliseconds(full.duration_ms)));
+  list.push(fact("Size", bytes(item.size)));
+  list.push(fact("Attempt", full.attempt > 1 ? `${number(full.attempt)}: it was sent before, and failed` : "1"));
+  if (full.key) list.push(fact("Key", full.key));
+  const query = new URLSearchParams(full.query).toString();
+  if (query) list.push(fact("Query", code(query)));
+  return list;
+}
+
+function whatWentWrong(item, answer) {
+  if (item.status === 0) return el("p", { class: "wrong" }, "The connection was dropped: there was no answer.");
+  const fields = Object.keys(mapping(mapping(answer.errors).fields));
+  if (fields.length > 0) return el("p", { class: "wrong" }, item.message ?? "Some fields are wrong.", " ", el("b", {}, fields.slice(0, 6).join(", ")));
+  if (item.message) return el("p", { class: "wrong" }, item.message);
+  const rejected = Object.keys(mapping(answer.rejected)).length;
+  return rejected ? el("p", { class: "warned" }, `${rejected} of the properties ${rejected > 1 ? "were" : "was"} not taken.`) : null;
+}
+
+function requestBody(full, answer) {
+  if (!full.body) return [el("p", { class: "quiet" }, "None.")];
+  const fields = Object.entries(mapping(mapping(answer.errors).fields));
+  const rejected = Object.entries(mapping(answer.rejected)).map(([name, reason]) => [`properties.${name}`, reason]);
+  if (full.json === null) {
+    const notes = fields.map(([name, reason]) => el("p", { class: "wrong" }, `${name}: ${shown(reason)}`));
+    return [...notes, el("pre", { tabindex: 0 }, full.body)];
+  }
+  return [annotated(full.json, new Map(fields), new Map(rejected))];
+}
+
+const mapping = (value) => (value !== null && typeof value === "object" && !Array.isArray(value) ? value : {});

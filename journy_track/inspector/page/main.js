@@ -1,0 +1,376 @@
+// The page: which view is shown, what the filter lets through, the keys.
+
+import { filterOf, goTo, routeOf } from "./address.js";
+import { Budget } from "./budget.js";
+import { head, request } from "./detail.js";
+import { byId, number, say } from "./dom.js";
+import { fillEmpty } from "./empty.js";
+import { faultsPanel, reset } from "./faults.js";
+import { FilterBar } from "./filterbar.js";
+import { List } from "./list.js";
+import { Live } from "./live.js";
+import { Arrived, People, matcher, matchesPerson } from "./model.js";
+import { person } from "./person.js";
+import { ACCOUNTS, EVENTS, REQUESTS, USERS } from "./rows.js";
+
+const VIEWS = { events: EVENTS, users: USERS, accounts: ACCOUNTS, requests: REQUESTS };
+const arrived = new Arrived();
+const people = { users: new People("users"), accounts: new People("accounts") };
+const list = new List(byId("list"), (entry) => open(entry));
+const budget = new Budget(byId("budget"));
+const detail = byId("detail");
+const filterBar = new FilterBar(onFilter, () => arrived.items);
+const faults = faultsPanel((pending) => showPending(pending));
+let run = null;
+let counts = { requests: 0 };
+let route = { view: null, chosen: null };
+let passing = []; // what the filter lets through, oldest first
+let matches = () => true;
+let held = null; // what came while the list is held back; null: it isn't
+let state = "connecting";
+
+// ── What arrives ────────────────────────────────────────────────────────────────────────────────────────
+
+function onNews(answer, kind) {
+  if (held !== null && kind === "new" && answer.run === run) {
+    held.push(answer);
+    showLive();
+    return;
+  }
+  if (answer.run !== run) startAnew(answer.run);
+  arrived.keep = answer.keep;
+  counts = answer.counts;
+  showEmpty(); // first: in a list that is hidden nothing can be brought into sight
+  if (kind === "older") {
+    arrived.prepend(answer.requests);
+    filterAll();
+    if (isPeople()) showDetail();
+  } else {
+    const fresh = arrived.append(answer.requests);
+    if (fresh.length > 0) take(fresh);
+    const gone = fresh.some((item) => item.operation === "deleteUser" || item.operation === "deleteAccount");
+    if (fresh.length > 0 || kind === "newest") refreshPeople(gone);
+  }
+  showCounts();
+  showPending(answer.faults);
+  faults.refresh();
+}
+
+function startAnew(newRun) {
+  const first = run === null;
+  run = newRun;
+  if (held !== null) held = [];
+  arrived.clear();
+  people.users.clear();
+  people.accounts.clear();
+  passing = [];
+  if (isPeople()) list.show([], { keep: false });
+  else filterAll();
+  if (first) showDetail();
+  else close();
+}
+
+function take(fresh) {
+  const first = arrived.first;
+  if (passing.length > 0 && passing[0].number < first) passing = passing.filter((item) => item.number >= first);
+  const more = fresh.filter((item) => item.number >= first && matches(item));
+  passing = more.length > 0 ? passing.concat(more) : passing;
+  if (!isPeople()) showList();
+}
+
+function filterAll({ keep = true } = {}) {
+  filtered = location.search;
+  matches = matcher(route.view === "events" ? "events" : "requests", filterOf());
+  passing = arrived.items.filter(matches);
+  if (!isPeople()) showList({ keep });
+}
+
+function showList(options) {
+  if (route.view === "budget") return;
+  list.show(passing, options);
+  showMatches(passing.length);
+}
+
+let refreshing = false;
+let again = null;
+async function refreshPeople(all = false) {
+  if (run === null) return;
+  if (!isPeople()) {
+    if (all) for (const kind of Object.values(people)) kind.run = null; // asked for as a whole when they are looked at
+    return;
+  }
+  if (refreshing) {
+    again = (again ?? false) || all;
+    return;
+  }
+  refreshing = true;
+  try {
+    await Promise.all([people.users.refresh(run, all), people.accounts.refresh(run, all)]);
+    if (isPeople()) {
+      showPeople();
+      if (route.chosen !== null) showDetail();
+    }
+  } catch {
+    // The stream says that the inspector is gone, and asks again when it is back.
+  }
+  setTimeout(() => {
+    refreshing = false;
+    if (again !== null) {
+      const asked = again;
+      again = null;
+      refreshPeople(asked);
+    }
+  }, 500);
+}
+
+function showPeople({ keep = true } = {}) {
+  filtered = location.search;
+  const text = filterOf().q ?? "";
+  const known = people[route.view].known.filter((one) => matchesPerson(one, text));
+  list.show(known, { keep });
+  list.redraw();
+  showMatches(known.length);
+}
+
+const isPeople = () => route.view === "users" || route.view === "accounts";
+
+// ── What is said around the list ────────────────────────────────────────────────────────────────────────
+
+function showCounts() {
+  for (const output of document.querySelectorAll("[data-count]")) {
+    output.textContent = counts[output.dataset.count] > 0 ? number(counts[output.dataset.count]) : "";
+  }
+  document.title = counts.requests > 0 ? `(${number(counts.requests)}) journy inspector` : "journy inspector";
+}
+
+function showMatches(count) {
+  const filter = filterOf();
+  const filtering = isPeople() ? filter.q !== undefined : Object.keys(filter).length > 0;
+  const full = !isPeople() && arrived.items.length >= arrived.keep ? `the newest ${number(arrived.keep)} requests are kept` : "";
+  byId("matches").textContent = filtering ? `${number(count)} ${count === 1 ? "matches" : "match"}` : full;
+}
+
+function showPending(pending) {
+  const badge = byId("pending");
+  badge.hidden = pending === 0;
+  badge.textContent = number(pending);
+}
+
+function showLive() {
+  const button = byId("live");
+  const shown = state === "lost" ? "lost" : held !== null ? "held" : state;
+  button.dataset.state = shown;
+  button.setAttribute("aria-pressed", held !== null);
+  const waiting = held?.reduce((all, answer) => all + answer.requests.length, 0) ?? 0;
+  const words = { connecting: "Connecting", live: "Live", lost: "Reconnecting", held: waiting > 0 ? `Held, ${number(waiting)} new` : "Held" };
+  button.lastElementChild.textContent = words[shown];
+  button.title = held !== null ? "Show what arrives again" : "Hold back what arrives";
+}
+
+function showEmpty() {
+  const nothing = counts.requests === 0 && route.view !== "budget";
+  byId("empty").hidden = !nothing;
+  byId("list").hidden = nothing || route.view === "budget";
+  filterBar.form.classList.toggle("off", nothing || route.view === "budget");
+}
+
+// ── Filter and views: both are in the address ───────────────────────────────────────────────────────────
+
+function onFilter() {
+  if (isPeople()) showPeople({ keep: false });
+  else filterAll({ keep: false });
+}
+
+let ticking;
+let filtered = null; // the search part of the address that the list stands for
+function onRoute() {
+  const next = routeOf([...Object.keys(VIEWS), "budget"]);
+  const changed = next.view !== route.view;
+  route = next;
+  if (changed) showView();
+  if (changed || filtered !== location.search) {
+    filterBar.fill();
+    if (isPeople()) showPeople();
+    else filterAll();
+  }
+  if (changed && isPeople()) refreshPeople();
+  showDetail();
+}
+
+function showView() {
+  clearInterval(ticking);
+  for (const anchor of byId("views").children) {
+    if (anchor.dataset.view === route.view) anchor.setAttribute("aria-current", "page");
+    else anchor.removeAttribute("aria-current");
+  }
+  byId("budget").hidden = route.view !== "budget";
+  filterBar.form.classList.toggle("people", isPeople());
+  showEmpty();
+  if (route.view === "budget") {
+    const tick = () => budget.refresh().catch(() => {}); // the stream says when the inspector is gone
+    tick();
+    ticking = setInterval(tick, 1000);
+  } else {
+    list.describe(VIEWS[route.view]);
+  }
+}
+
+function go(view, chosen, replace = false) {
+  if (goTo(view, chosen, replace)) onRoute();
+}
+
+// ── One entry ───────────────────────────────────────────────────────────────────────────────────────────
+
+function open(entry, { replace = route.chosen !== null, focus = true } = {}) {
+  if (!entry) return;
+  const key = list.key(entry);
+  go(route.view, String(key), replace);
+  if (focus) detail.focus({ preventScroll: true });
+}
+
+function close() {
+  if (route.chosen === null) return;
+  const within = detail.contains(document.activeElement);
+  go(route.view, null);
+  if (within || document.activeElement === document.body) list.grid.focus({ preventScroll: true });
+}
+
+let shownDetail = null;
+async function showDetail() {
+  const { view, chosen } = route;
+  if (run === null) return;
+  if (chosen === null || view === "budget") {
+    detail.hidden = true;
+    list.sought = null;
+    document.body.classList.remove("with-detail");
+    shownDetail = null;
+    return;
+  }
+  document.body.classList.add("with-detail");
+  detail.hidden = false;
+  const which = `${run}/${view}/${chosen}`;
+  const content = isPeople() ? personDetail(view, chosen, which) : await requestDetail(view, chosen, which);
+  if (content === null || which !== `${run}/${route.view}/${route.chosen}`) return; // it is there, or another was chosen
+  const scrolled = shownDetail === which ? detail.scrollTop : 0;
+  shownDetail = which;
+  const focused = detail.contains(document.activeElement) && document.activeElement !== detail;
+  detail.replaceChildren(...content);
+  detail.scrollTop = scrolled;
+  if (focused) detail.focus({ preventScroll: true });
+}
+
+let shownPerson = null; // null: who is shown is not known
+function personDetail(view, chosen, which) {
+  const known = people[view].find(chosen);
+  const same = shownDetail === which && shownPerson !== null;
+  if (!known) shownPerson = null;
+  if (!known) return [head(chosen, ["Nobody of this name is known now: deleted, or not seen yet."], close)];
+  // Drawn again only for what concerns it: somebody may be reading.
+  const drawn = `${known.number} ${people.accounts.known.length} ${arrived.first}`;
+  if (same && drawn === shownPerson) return null;
+  shownPerson = drawn;
+  if (!same) list.activate(VIEWS[view].key(known));
+  return person(view, known, arrived, people.accounts.known, close);
+}
+
+async function requestDetail(view, chosen, which) {
+  if (shownDetail === which) return null;
+  list.activate(Number(chosen));
+  const response = await fetch(`__inspector/requests/${Number(chosen)}`).catch(() => null);
+  if (!response?.ok) return [head(`Request ${chosen}`, ["It is no longer kept."], close)];
+  const { item, ...full } = await response.json();
+  return request(item, full, close);
+}
+
+// ── Keys ────────────────────────────────────────────────────────────────────────────────────────────────
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const typing = event.target.closest("input, select, textarea");
+  if (event.key === "Escape") return onEscape(event, typing);
+  if (typing) {
+    if (event.key === "Enter" && typing.name === "q") list.grid.focus();
+    return;
+  }
+  const onList = event.target === list.grid || event.target === document.body || event.target === detail || event.target.id === "content";
+  if (event.key === "/") {
+    event.preventDefault();
+    filterBar.search.select();
+    filterBar.search.focus();
+  } else if (event.key === "j" || (event.key === "ArrowDown" && event.target === list.grid)) step(1, event);
+  else if (event.key === "k" || (event.key === "ArrowUp" && event.target === list.grid)) step(-1, event);
+  else if (event.target === list.grid && event.key === "PageDown") step(list.visible, event);
+  else if (event.target === list.grid && event.key === "PageUp") step(-list.visible, event);
+  else if (event.target === list.grid && event.key === "Home") step(-Infinity, event);
+  else if (event.target === list.grid && event.key === "End") step(Infinity, event);
+  else if (event.key === "Enter" && onList) open(list.activeEntry());
+}
+
+function step(steps, event) {
+  if (route.view === "budget") return;
+  event.preventDefault();
+  const entry = list.move(steps);
+  if (!entry) return;
+  if (route.chosen !== null) open(entry, { replace: true, focus: false });
+  else if (document.activeElement !== list.grid) list.grid.focus({ preventScroll: true });
+}
+
+function onEscape(event, typing) {
+  if (typing) {
+    if (typing.name === "q" && typing.value !== "") {
+      const { q, ...rest } = filterOf();
+      filterBar.set(rest);
+    } else list.grid.focus();
+    event.preventDefault();
+  } else close();
+}
+
+// ── Start ───────────────────────────────────────────────────────────────────────────────────────────────
+
+byId("live").addEventListener("click", () => {
+  if (held === null) held = [];
+  else {
+    const waiting = held;
+    held = null;
+    for (const answer of waiting) onNews(answer, "new");
+  }
+  showLive();
+});
+byId("open-faults").addEventListener("click", () => faults.open());
+byId("open-reset").addEventListener("click", () => byId("reset").showModal());
+byId("reset").querySelector("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  await reset();
+  byId("reset").close();
+  say("Forgotten");
+});
+for (const button of document.querySelectorAll("[data-close]")) {
+  button.addEventListener("click", () => button.closest("dialog").close());
+}
+for (const dialog of document.querySelectorAll("dialog")) {
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close()); // beside it
+}
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  (byId("list").hidden ? byId("content") : list.grid).focus();
+});
+document.addEventListener("keydown", onKey);
+// Links within the page that set a filter keep the page: it would be loaded anew.
+document.addEventListener("click", (event) => {
+  const anchor = event.target.closest('a[href^="?"], a[href^="#/"]');
+  if (!anchor || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const target = new URL(anchor.href);
+  const search = anchor.getAttribute("href").startsWith("?") ? target.search : location.search;
+  history.pushState(null, "", `${location.pathname}${search}${target.hash}`);
+  onRoute();
+  if (!detail.hidden && anchor.closest("main")) detail.focus({ preventScroll: true });
+});
+window.addEventListener("popstate", onRoute);
+
+fillEmpty();
+onRoute();
+new Live(onNews, (next) => {
+  state = next;
+  showLive();
+}).open();

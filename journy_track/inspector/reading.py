@@ -1,0 +1,112 @@
+"""What the page reads: what arrived, one request in full, users, accounts, the budget, everything as a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from journy_track.inspector import copies
+from journy_track.inspector.assets import HEADERS, json_response
+from journy_track.inspector.state import State
+from journy_track.inspector.summaries import account_of, full, summary, user_of
+from journy_track.inspector.values import Received
+
+MAX_LISTED = 1000  # requests in one answer to the page: between two, others get their answers
+EXPORTED_AT_ONCE = 200  # lines, for the same reason
+
+
+def routes(state: State) -> list[Route]:
+    """The reading half of `/__inspector`. No other site can read it: there is no CORS header."""
+
+    async def requests(request: Request) -> Response:
+        most = min(number_of(request, "limit", 200), MAX_LISTED)
+        return json_response(listing(state, number_of(request, "after"), number_of(request, "before"), most))
+
+    async def one(request: Request) -> Response:
+        received = state.find(request.path_params["number"])
+        if received is None:
+            raise HTTPException(404, "This request is no longer kept")
+        base_url = f"{request.url.scheme}://{request.url.netloc}"
+        copied = {"curl": copies.as_curl(received, base_url), "python": copies.as_python(received, base_url)}
+        return json_response(full(received) | copied | {"item": summary(received)})
+
+    async def users(request: Request) -> Response:
+        after = number_of(request, "after")
+        with state.changed:
+            known = state.known.users(after)
+            return json_response({**_now(state), "users": [user_of(user) for user in known]})
+
+    async def accounts(request: Request) -> Response:
+        after = number_of(request, "after")
+        with state.changed:
+            known = state.known.accounts(after)
+            return json_response({**_now(state), "accounts": [account_of(account) for account in known]})
+
+    async def budget(request: Request) -> Response:
+        return json_response(state.budget())
+
+    async def export(request: Request) -> Response:
+        headers = HEADERS | {"Content-Disposition": 'attachment; filename="journy-inspector.jsonl"'}
+        return StreamingResponse(_lines(state), headers=headers, media_type="application/x-ndjson")
+
+    return [
+        Route("/requests", requests),
+        Route("/requests/{number:int}", one),
+        Route("/users", users),
+        Route("/accounts", accounts),
+        Route("/budget", budget),
+        Route("/export", export),
+    ]
+
+
+def listing(state: State, after: int, before: int, most: int) -> dict[str, Any]:
+    """The newest `most` requests behind number `after` and ahead of `before` (0: the end), oldest first."""
+    with state.changed:
+        now, newest = _now(state), state.newest(after, before, most)
+    return {**now, "requests": [summary(received) for received in newest]}
+
+
+def news(state: State, run: str, after: int, most: int) -> dict[str, Any]:
+    """The oldest `most` requests behind number `after`; of another run than the page's, from its beginning."""
+    with state.changed:
+        now, oldest = _now(state), state.oldest(after if state.run == run else 0, most)
+    return {**now, "requests": [summary(received) for received in oldest]}
+
+
+def number_of(request: Request, name: str, default: int = 0) -> int:
+    """A number of the query; the default for anything else."""
+    text = request.query_params.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else default
+
+
+def _now(state: State) -> dict[str, Any]:
+    counts = state.counts()
+    return {
+        "run": state.run,
+        "keep": state.keep,
+        "counts": {
+            "requests": counts.requests,
+            "accepted": counts.accepted,
+            "refused": counts.refused,
+            "users": state.known.number_of_users,
+            "accounts": state.known.number_of_accounts,
+        },
+        "faults": len(state.faults),
+    }
+
+
+async def _lines(state: State) -> AsyncIterator[bytes]:
+    with state.changed:
+        kept = list(state.requests)
+    for start in range(0, len(kept), EXPORTED_AT_ONCE):
+        yield b"".join(_line(received) for received in kept[start : start + EXPORTED_AT_ONCE])
+
+
+def _line(received: Received) -> bytes:
+    return json.dumps(full(received)).encode("ascii") + b"\n"

@@ -1,0 +1,216 @@
+"""The inspector as a server of its own: in a thread for tests, in the foreground for people."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from journy_track.inspector.app import create_app
+from journy_track.inspector.guard import is_loopback
+from journy_track.inspector.listener import Server
+from journy_track.inspector.state import State
+from journy_track.inspector.values import Counts, Fault, KnownAccount, KnownUser, Received, ReceivedEvent
+
+
+class Inspector:
+    """A local stand-in for the journy.io API that remembers what arrived.
+
+    It listens on `host` and `port` (0: any free one), allows each key `limit` requests per `window` seconds
+    and keeps the newest `keep` requests, events, users and accounts (of bodies at most 64 MiB).
+    `clock` counts the window's seconds. A host that others can reach needs `allow_remote`, and the
+    names under which it is called, `allowed_hosts`: there is no real key to protect what it shows; else it raises
+    ValueError.
+    Start and stop it, or use it as a context manager.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        limit: int = 1800,
+        window: float = 60.0,
+        keep: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
+        allowed_hosts: Collection[str] = (),
+        allow_remote: bool = False,
+    ) -> None:
+        if not (allow_remote or is_loopback(host)):
+            raise ValueError(f"{host!r} can be reached from other machines: pass allow_remote=True if that is meant.")
+        self._host = "127.0.0.1" if host == "localhost" else host
+        self._port = port
+        self._state = State(limit=limit, window=window, keep=keep, clock=clock)
+        self._app = create_app(self._state, allowed_hosts=allowed_hosts)
+        self._server: Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers, without a slash at the end. A start after a stop takes the same port."""
+        if self._port == 0:
+            raise RuntimeError("The inspector has no port yet: start it first.")
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    def start(self) -> Self:
+        """Listen, in a thread. Returns when it answers; raises OSError when the port is taken."""
+        if self._server is not None:
+            raise RuntimeError("The inspector is already running.")
+        ready = threading.Event()
+        server, listener = self._listen(ready.set)
+
+        def run() -> None:
+            try:
+                server.run(sockets=[listener])
+            finally:
+                ready.set()
+
+        self._thread = threading.Thread(target=run, name="journy-inspector", daemon=True)
+        self._server = server
+        self._thread.start()
+        if not (ready.wait(timeout=10) and server.started):
+            self.stop()
+            listener.close()
+            raise RuntimeError("The inspector's server could not start.")
+        return self
+
+    def stop(self) -> None:
+        """Cut every connection and end the thread, within 2 seconds. What arrived stays readable."""
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+        self._server = self._thread = None
+
+    def run(self, on_ready: Callable[[Self], object] | None = None) -> None:
+        """Serve in this thread until Ctrl-C or `stop`. `on_ready` is called once it answers."""
+        server, listener = self._listen(lambda: on_ready(self) if on_ready else None)
+        self._server = server  # so that a stop from another thread reaches it
+        try:
+            server.run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self._server = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def requests(self) -> list[Received]:
+        """What arrived, oldest first: at most the newest `keep`."""
+        with self._state.changed:
+            return list(self._state.requests)
+
+    @property
+    def events(self) -> list[ReceivedEvent]:
+        """The accepted events, oldest first: at most the newest `keep`."""
+        with self._state.changed:
+            return self._state.known.events()
+
+    @property
+    def users(self) -> list[KnownUser]:
+        """The users that requests named, in the order of their first one."""
+        with self._state.changed:
+            return self._state.known.users()
+
+    @property
+    def accounts(self) -> list[KnownAccount]:
+        """The accounts that requests named, in the order of their first one."""
+        with self._state.changed:
+            return self._state.known.accounts()
+
+    @property
+    def counts(self) -> Counts:
+        """Exact numbers, also of requests that are no longer kept."""
+        return self._state.counts()
+
+    def wait_for(self, condition: Callable[[Self], object], timeout: float = 5.0) -> None:
+        """Wait until `condition(inspector)` is true; it is asked again whenever a request was answered.
+
+        Raises TimeoutError, with what did arrive, after `timeout` seconds.
+        """
+        with self._state.changed:
+            if not self._state.changed.wait_for(lambda: condition(self), timeout):
+                raise TimeoutError(f"It didn't come true within {timeout:g} s. {self._summary()}")
+
+    def reset(self) -> None:
+        """As if nothing had ever arrived: faults that were ordered and rate windows are gone, too."""
+        self._state.reset()
+
+    def answer_next(
+        self,
+        status: int | None = 500,
+        body: str | Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        count: int = 1,
+        delay: float = 0.0,
+        drop: bool = False,
+    ) -> None:
+        """Answer the next `count` API requests so, before any check of key, limit or body.
+
+        A string as `body` travels as HTML, a mapping as JSON, None as the API's usual error
+        shape. `headers` are all there are: no rate headers. `delay` is in seconds, and ends early
+        when the caller hangs up. `drop` closes the connection without an answer. With `status=None`
+        the request is processed as ever, and only its answer is late or lost.
+        """
+        if status is not None and not 200 <= status <= 599:
+            raise ValueError(f"{status} is no status of an answer: 200 to 599.")
+        self._state.order(Fault(status, body, dict(headers or {}), delay, drop), count)
+
+    def _listen(self, on_ready: Callable[[], object]) -> tuple[Server, socket.socket]:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listener = socket.create_server((self._host, self._port), family=family, backlog=1024)
+        self._port = listener.getsockname()[1]
+        return Server(self._app, on_ready), listener
+
+    def _summary(self) -> str:
+        counts, requests = self.counts, self._state.requests
+        if not requests:
+            return "Nothing arrived."
+        statuses = ", ".join(f"{number} × {status}" for status, number in sorted(counts.by_status.items()))
+        names = ", ".join(event.name for event in self.events[-5:]) or "none"
+        last = requests[-1]
+        return (
+            f"Arrived: {counts.requests} requests ({statuses}) "
+            f"and {counts.accepted} events, the last ones: {names}. "
+            f"Last request: {last.method} {last.path}, answered {last.status}."
+        )
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8470,
+    limit: int = 1800,
+    window: float = 60.0,
+    *,
+    keep: int = 10_000,
+    allowed_hosts: Collection[str] = (),
+    allow_remote: bool = False,
+    on_ready: Callable[[Inspector], object] | None = None,
+) -> None:
+    """Run an inspector in the foreground until Ctrl-C. `on_ready` gets it once it answers.
+
+    The rest is as `Inspector` takes it: `window` is in seconds. Raises OSError when the port is taken, and ValueError
+    for a host that others can reach without `allow_remote`.
+    """
+    inspector = Inspector(
+        host,
+        port,
+        limit=limit,
+        window=window,
+        keep=keep,
+        allowed_hosts=allowed_hosts,
+        allow_remote=allow_remote,
+    )
+    inspector.run(on_ready)

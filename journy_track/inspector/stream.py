@@ -1,0 +1,74 @@
+"""What arrives, told to the page at once: server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from journy_track.inspector.api import hung_up
+from journy_track.inspector.assets import HEADERS
+from journy_track.inspector.reading import news, number_of
+from journy_track.inspector.state import State
+
+PAUSE = 0.1  # seconds between two messages: a burst is a few messages, not thousands
+HEARTBEAT = 15.0  # seconds; a proxy in between closes what is silent
+MOST = 500  # requests in one message
+
+
+class Stream:
+    """Every new request after the one that the page names, for as long as the page is open.
+
+    A page that reconnects goes on where it stopped, by the ID of the last message it got. When the
+    inspector was reset or started anew in between, it gets everything from the beginning.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        run, _, number = request.headers.get("last-event-id", "").partition(":")
+        run = run or request.query_params.get("run", "")
+        after = int(number) if number.isascii() and number.isdigit() else number_of(request, "after")
+        headers = HEADERS | {"Content-Type": "text/event-stream"}
+        raw_headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": raw_headers})
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+        gone = asyncio.create_task(hung_up(receive))
+
+        def wake() -> None:
+            # From whichever thread changed something.
+            loop.call_soon_threadsafe(changed.set)
+
+        self._state.listen(wake)
+        try:
+            while not gone.done():
+                changed.clear()
+                run, after, message, complete = self._message(run, after)
+                await send({"type": "http.response.body", "body": message, "more_body": True})
+                if complete:
+                    await _first(gone, changed.wait(), HEARTBEAT)
+                await _first(gone, asyncio.sleep(PAUSE), None)
+        finally:
+            self._state.unlisten(wake)
+            gone.cancel()
+
+    def _message(self, run: str, after: int) -> tuple[str, int, bytes, bool]:
+        content = news(self._state, run, after, MOST)
+        listed = content["requests"]
+        last = listed[-1]["number"] if listed else after if content["run"] == run else 0
+        text = json.dumps(content, separators=(",", ":"))  # in ASCII, so without a line break of any kind
+        message = f"id: {content['run']}:{last}\ndata: {text}\n\n".encode("ascii")
+        return content["run"], last, message, len(listed) < MOST
+
+
+async def _first(gone: asyncio.Task[None], other: object, timeout: float | None) -> None:
+    """Wait for the page to leave or for the other thing, at most `timeout` seconds."""
+    waiting = asyncio.ensure_future(other)  # type: ignore[call-overload]
+    try:
+        await asyncio.wait({gone, waiting}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()

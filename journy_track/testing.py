@@ -1,0 +1,120 @@
+"""Testing tracked code: what was captured, and nothing sent.
+
+    with journy_track.testing.capture() as events:
+        sign_in("u1")
+        events.assert_tracked("signed_in", user="u1")
+
+With pytest the fixture `journy_events` is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, overload
+
+from journy_track._capture.blocks import user_of
+from journy_track._capture.context import UNSET, Frame, Unset, live_frame
+from journy_track._model.identity import AccountIdentified, Identifier, UserIdentified
+from journy_track._model.items import Event, Item
+from journy_track._testing import capturing, leaks, matching
+from journy_track._testing.capturing import Stray
+
+__all__ = ["CapturedItems", "Stray", "capture"]
+
+
+class CapturedItems(Sequence[Item]):
+    """What was captured, in order: `Event`s, and the other items (`UpsertUser`, …), as they would be sent."""
+
+    def __init__(self, capture: capturing.Capture) -> None:
+        self._capture = capture
+
+    def named(self, name: str) -> list[Event]:
+        """The events of that name."""
+        return [item for item in self if isinstance(item, Event) and item.name == name]
+
+    def for_user(self, user: Identifier | UserIdentified) -> list[Item]:
+        """Everything about that user: events, and upserts, links and deletes."""
+        wanted = user_of(user)
+        return [item for item in self if matching.is_same(wanted, getattr(item, "user", None))]
+
+    def clear(self) -> None:
+        """Forget what was captured so far, also what was wrong with it."""
+        self._capture.clear()
+
+    def assert_tracked(
+        self,
+        name: str,
+        *,
+        user: Identifier | UserIdentified | None | Unset = UNSET,
+        account: Identifier | AccountIdentified | None | Unset = UNSET,
+        metadata: Mapping[str, Any] | None = None,
+        times: int | None = None,
+    ) -> Event | None:
+        """Raise `AssertionError` unless such an event was captured. Answers the first one, `None` with ``times=0``.
+
+        *user*, *account*: an ID, or `None` for nobody. *metadata*: what the event has to hold, among other things;
+        `unittest.mock.ANY` stands for any value. *times*: exactly that many; `None`: at least one.
+        """
+        __tracebackhide__ = True
+        expected = matching.Expected(name, user, account, metadata)
+        items = list(self)
+        named = self.named(name)
+        found = [event for event in named if not expected.differences(event)]
+        if len(found) != times if times is not None else not found:
+            passed_by = self._capture.passed_by()
+            raise AssertionError(matching.failure(expected, times, len(found), named, items, passed_by))
+        return found[0] if found else None
+
+    @property
+    def problems(self) -> list[str]:
+        """What would have been lost (no identity, a value that cannot travel, …): it fails the test at its end."""
+        return list(self._capture.problems())
+
+    @property
+    def strays(self) -> list[Stray]:
+        """What came after the end from threads and tasks that outlived it."""
+        return list(self._capture.strays)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+
+    def __getitem__(self, index: int | slice) -> Item | list[Item]:
+        return self._capture.items()[index]
+
+    def __len__(self) -> int:
+        return len(self._capture.items())
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == other if isinstance(other, list) else self is other
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # what defines __eq__ alone has none
+
+    def __repr__(self) -> str:
+        return "\n".join(["<captured:", *matching.table(list(self)), ">"])
+
+
+@contextmanager
+def capture(name: str = "capture()") -> Iterator[CapturedItems]:
+    """Capture what is tracked inside, in all threads, and send nothing.
+
+    The tracker is replaced: `configure()` checks its arguments and answers the capturing one. Raises
+    `AssertionError` at the end for what would have been lost, and for an identity that was left set, unless the
+    block raised itself. *name* says whose strays they are, for threads that outlive it.
+    """
+    before = live_frame()
+    with capturing.capturing(name) as captured:
+        events = CapturedItems(captured)
+        yield events
+        _judge(events, before)
+
+
+def _judge(events: CapturedItems, before: Frame) -> None:
+    """Raise `AssertionError` for what would have been lost, and what was left set since *before*."""
+    wrong = [*events.problems, *leaks.leaks_since(before)]
+    if wrong:
+        events.clear()  # said once
+        raise AssertionError("\n".join(wrong))
