@@ -1,0 +1,79 @@
+"""What only a terminal shows: a progress bar, and colour unless NO_COLOR says otherwise."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from .commands import environment
+
+pty = pytest.importorskip("pty", reason="needs a pseudo terminal, as on Unix")
+
+
+def on_a_terminal(*arguments: str, **variables: str) -> tuple[int, str]:
+    """Run a command whose output and errors go to one terminal; its exit code, and what the terminal got."""
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "journy_track", *arguments],
+            env={**environment(TERM="xterm-256color"), **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+        )
+    finally:
+        os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(ours, 65536)
+        except OSError:  # how Linux says that nobody has the other end open
+            break
+        if not chunk:
+            break
+        seen += chunk
+    os.close(ours)
+    return process.wait(60), seen.decode()
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "users.csv"
+    path.write_text("id,plan\n" + "".join(f"u{number},pro\n" for number in range(50)))
+    return str(path)
+
+
+def test_an_import_shows_rate_remaining_time_and_errors(api, path):
+    status, seen = on_a_terminal("import", path, COLUMNS="100", JOURNY_BASE_URL=api.url)
+    assert status == 0
+    for part in ("users.csv", "100 %", "50/50", "/s", "left", "0 rejected", "━"):
+        assert part in seen
+    assert "\x1b[3" in seen  # colour
+
+
+def test_a_narrow_terminal_has_room_for_the_bar(api, path):
+    status, seen = on_a_terminal("import", path, COLUMNS="50", JOURNY_BASE_URL=api.url)
+    assert status == 0
+    assert "100 %" in seen
+    assert "50/50" not in seen
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+def test_the_bar_leaves_room_for_a_ctrl_c_that_the_terminal_shows(api, path, columns):
+    _, seen = on_a_terminal("import", path, COLUMNS=str(columns), JOURNY_BASE_URL=api.url)
+    frames = [
+        line for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)) if "rejected" in line
+    ]
+    assert frames
+    assert max(map(len, frames)) == columns - 4  # blanks and all: behind them is the cursor
+
+
+def test_no_color_is_honoured(api, path):
+    for command in (["import", path], ["check"], ["catalog", path], ["doctor", "--offline"]):
+        _, seen = on_a_terminal(*command, NO_COLOR="1", COLUMNS="100", JOURNY_BASE_URL=api.url)
+        assert seen
+        assert not any(f"\x1b[{code}" in seen for code in ("3", "4", "9")), seen  # bold and the cursor remain

@@ -1,0 +1,303 @@
+"""One inspector for all tests, a clean process around each, and nobody left behind."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+import journy_track
+from journy_track import HttpRequest, HttpResponse, Stats, Tracker, _process, _runtime
+from journy_track._capture import context
+from journy_track._capture.recorder import Recorder
+from journy_track._delivery.budget import forget_budgets
+from journy_track.inspector import Inspector
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: so would be what tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+KEY = "test-key-0123456789"
+#: What an answer says of a budget that never ends: the pace does not matter.
+PLENTY = {"X-RateLimit-Limit": "1000000", "X-RateLimit-Remaining": "1000000"}
+
+
+@pytest.fixture(scope="session")
+def _inspector() -> Iterator[Inspector]:
+    with Inspector(port=0, limit=1_000_000) as api:
+        yield api
+
+
+@pytest.fixture
+def api(_inspector: Inspector) -> Inspector:
+    """The local journy.io, on a real socket, empty."""
+    _inspector.reset()
+    return _inspector
+
+
+@pytest.fixture
+def tracker(api: Inspector) -> Tracker:
+    """The global tracker, pointed at the local journy.io."""
+    return journy_track.configure(KEY, base_url=api.url)
+
+
+@pytest.fixture(autouse=True)
+def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No tracker, no environment, nothing said before; afterwards no thread and no identity of ours."""
+    for name in list(os.environ):
+        if name.startswith("JOURNY_"):
+            monkeypatch.delenv(name)
+    _runtime.reset()
+    forget_budgets()
+    yield
+    _runtime.reset()
+    for tracker in list(_process._living):
+        tracker.at_exit(0.0)  # at once: what a test wants delivered it flushes
+    for thread in threading.enumerate():
+        if thread.name.startswith("journy_track"):
+            thread.join(3)
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("journy_track")]
+    assert not left, f"threads of ours outlive the test: {left}"
+    frame = context.live_frame()
+    context.set_frame(context.BOTTOM)  # so that one test's leak fails that test alone
+    assert frame is context.BOTTOM, "an identity outlives the test"
+
+
+@pytest.fixture(autouse=True)
+def _logs(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="journy_track")
+
+
+@pytest.fixture
+def hung_server() -> Iterator[str]:
+    """The URL of a server that accepts every connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a program did. *seconds* is how long it took, with the interpreter's start."""
+
+    status: int
+    out: str
+    err: str
+    seconds: float
+
+
+def _command(source: str, arguments: tuple[str, ...], environment: dict[str, str]) -> dict[str, Any]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JOURNY_", "PYTHON"))}
+    return {
+        "args": [sys.executable, "-c", textwrap.dedent(source), *arguments],
+        "env": {**kept, **environment},
+        "cwd": Path(__file__).parent.parent,
+        "text": True,
+    }
+
+
+@pytest.fixture
+def run_program() -> Callable[..., Ran]:
+    """Run a program's source in a process of its own, with these environment variables."""
+
+    def run(source: str, *arguments: str, timeout: float = 60, **environment: str) -> Ran:
+        began = monotonic()
+        command = _command(source, arguments, environment)
+        done = subprocess.run(**command, capture_output=True, timeout=timeout, check=False)
+        return Ran(done.returncode, done.stdout, done.stderr, monotonic() - began)
+
+    return run
+
+
+@pytest.fixture
+def start_program() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start one, with pipes to it. It does not outlive the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(source: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        command = _command(source, arguments, environment)
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        started.append(subprocess.Popen(**command, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def balance() -> Callable[..., Stats]:
+    """Check that each of the items captured so far is in exactly one count, and answer the counts."""
+
+    def check(tracker: Tracker, captured: int) -> Stats:
+        stats = tracker.stats()
+        ended = stats.delivered + stats.published + stats.given_up + sum(stats.dropped.values())
+        counted = ended + stats.coalesced + stats.throttled + stats.queued + stats.spooled + stats.in_flight
+        assert stats.captured == captured == counted - stats.adopted, stats
+        assert min(stats.delivered, stats.given_up, stats.queued, stats.in_flight, *stats.dropped.values(), 0) == 0
+        return stats
+
+    return check
+
+
+class Gate:
+    """An HTTP client that holds each request until it is opened, then takes it."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+        self.bodies: list[bytes] = []
+
+    def send(self, request: HttpRequest, /) -> HttpResponse:
+        self.entered.set()
+        assert self.opened.wait(60)
+        self.bodies.append(request.body or b"")
+        return HttpResponse(201, PLENTY, b'{"meta": {"requestId": "r", "status": 201}}')
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """A server that answers nothing until the gate is opened; at the end of the test it is."""
+    made = Gate()
+    yield made
+    made.opened.set()
+
+
+# ── What holds after every test, whatever went wrong in it ──
+
+
+@dataclass
+class Accounts:
+    """Counts by itself what each tracker captured, and holds the tracker's own numbers against it."""
+
+    #: Every tracker that lived in the test.
+    trackers: list[Tracker] = field(default_factory=list)
+    #: Requests that the server took while we did not get its answer: it was asked for twice.
+    answers_lost: int = 0
+    captured: dict[int, Callable[[], int]] = field(default_factory=dict)
+
+    def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        start, record, refuse = Tracker._start, Recorder.record, Recorder.refuse
+
+        def started(tracker: Tracker, *arguments: Any) -> None:
+            start(tracker, *arguments)
+            self.trackers.append(tracker)
+
+        def recorded(recorder: Recorder, *arguments: Any, **options: Any) -> bool:
+            taken = record(recorder, *arguments, **options)
+            self._count(recorder)
+            return taken
+
+        def refused(recorder: Recorder, reason: str) -> None:
+            refuse(recorder, reason)
+            if reason == "capture_failed":  # any other was recorded, too
+                self._count(recorder)
+
+        monkeypatch.setattr(Tracker, "_start", started)
+        monkeypatch.setattr(Recorder, "record", recorded)
+        monkeypatch.setattr(Recorder, "refuse", refused)
+
+    def _count(self, recorder: Recorder) -> None:
+        self.captured.setdefault(id(recorder), itertools.count(1).__next__)()
+
+    def check(self) -> None:
+        """Each item that was captured is in exactly one count of its tracker."""
+        for tracker in self.trackers:
+            stats = tracker.stats()
+            counts = [
+                stats.delivered,
+                stats.published,
+                stats.coalesced,
+                stats.throttled,
+                stats.given_up,
+                stats.queued,
+                stats.spooled,
+                stats.in_flight,
+            ]
+            assert min(counts) >= 0, stats
+            assert stats.captured + stats.adopted == sum(counts) + sum(stats.dropped.values()), stats
+            counted = self.captured.get(id(tracker.recorder))
+            assert stats.captured == (counted() - 1 if counted else 0), stats
+
+    def check_against(self, api: Inspector) -> None:
+        """The server's own log has each delivered item once, and nothing else."""
+        taken = [request for request in api.requests if 200 <= request.status < 300 and request.method != "GET"]
+        delivered = sum(t.stats().delivered for t in self.trackers if t.config.base_url == api.url)
+        assert len(taken) == delivered + self.answers_lost
+
+
+@pytest.fixture
+def accounts(_clean_process: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
+    """Hold what was captured against what became of it, for every tracker of the test, at its end."""
+    made = Accounts()
+    made.watch(monkeypatch)
+    yield made
+    made.check()
+
+
+@pytest.fixture
+def canary() -> str:
+    """An API key like no other, which must show nowhere."""
+    return "canary" + secrets.token_hex(16)
+
+
+def with_locals(error: BaseException) -> str:
+    """A traceback as error trackers show it."""
+    return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+
+
+@pytest.fixture
+def everything_said() -> Iterator[Callable[[], str]]:
+    """All that any logger says at any level, formatted with its exceptions and their locals."""
+    stream = io.StringIO()
+
+    class WithLocals(logging.Formatter):
+        def formatException(self, ei: Any) -> str:
+            return with_locals(ei[1])
+
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(WithLocals("%(name)s %(message)s %(args)s"))
+    root = logging.getLogger()
+    level, ours = root.level, logging.getLogger("journy_track").level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    logging.getLogger("journy_track").setLevel(logging.DEBUG)
+    yield stream.getvalue
+    root.removeHandler(handler)
+    root.setLevel(level)
+    logging.getLogger("journy_track").setLevel(ours)
+
+
+@pytest.fixture
+def shows_no_key(
+    canary: str, accounts: Accounts, everything_said: Callable[[], str], capfd: pytest.CaptureFixture[str]
+) -> Iterator[list[object]]:
+    """Search the canary, at the end of the test, in all that it said, raised and holds.
+
+    Give it what the test alone gets to see: answers, and exceptions, whose tracebacks are read with their locals.
+    """
+    seen: list[object] = []
+    yield seen
+    shown = [with_locals(thing) if isinstance(thing, BaseException) else repr(thing) for thing in seen]
+    for tracker in accounts.trackers:
+        holds = [tracker, tracker.config, vars(tracker), tracker.stats(), tracker.health(), tracker.recent()]
+        shown += map(repr, holds)
+    assert canary not in "\n".join([*shown, everything_said(), *capfd.readouterr()])

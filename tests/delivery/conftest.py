@@ -1,0 +1,99 @@
+"""HTTP clients that do as they are told, and the worker without its thread and its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import time
+from typing import Any
+
+import pytest
+
+from journy_track import HttpRequest, HttpResponse
+from journy_track._capture.recorder import Recorder
+from journy_track._delivery.budget import Budget
+from journy_track._delivery.pacing import Pacer
+from journy_track._engine import Engine
+from journy_track._model.config import Config
+from journy_track._verbs import Verbs
+
+#: What an answer says of a budget that never ends: the pace does not matter.
+PLENTY = {"X-RateLimit-Limit": "1000000", "X-RateLimit-Remaining": "1000000"}
+ANSWER = b'{"meta": {"requestId": "r", "status": 0}}'
+
+
+@dataclass
+class Script:
+    """An HTTP client that answers, or raises, what is next on its list; then 201."""
+
+    answers: list[Any] = field(default_factory=list)
+    requests: list[HttpRequest] = field(default_factory=list)
+
+    def send(self, request: HttpRequest, /) -> HttpResponse:
+        self.requests.append(request)
+        answer = self.answers.pop(0) if self.answers else 201
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer if isinstance(answer, HttpResponse) else HttpResponse(answer, PLENTY, ANSWER)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Desk(Verbs):
+    """A tracker in pieces: no thread, and time in our hands. *turn()* is one turn of the worker."""
+
+    def __init__(self, script: Script, settings: dict[str, Any]) -> None:
+        self.clock = Clock()
+        config = Config.load("a-key", {"http_client": script, **settings}, environ={})
+        budget = Budget(Pacer(self.clock, lambda low, high: low), self.clock)
+        began = time() - self.clock()
+        engine = self.engine = Engine(
+            config,
+            clock=self.clock,
+            wall=lambda: began + self.clock(),
+            budget=budget,
+            wait_before=lambda attempts: 2.0**attempts,
+            inline=True,
+        )
+        self.script = script
+        self.queue, self.ledger = engine.queue, engine.ledger
+        self.dispatcher, self.worker = engine.dispatcher, engine.worker
+        self.recorder = Recorder(config, lambda: self.queue, None)
+
+    def put(self, name: str = "signed_in", **metadata: object) -> None:
+        """Capture one event."""
+        self.track(name, metadata, user="u1")
+
+    def put_many(self, count: int) -> None:
+        for _ in range(count):
+            self.track("signed_in", user="u1")
+
+    def turn(self) -> float | None:
+        """One turn of the worker: seconds until the next, `None` when nothing waits."""
+        return self.worker.step()
+
+
+@pytest.fixture
+def desk() -> Iterator[Callable[..., Desk]]:
+    """Make a tracker in pieces that gets these answers, one after the other, with these settings."""
+    all_made: list[Desk] = []
+
+    def make(*answers: Any, **settings: Any) -> Desk:
+        all_made.append(Desk(Script(list(answers)), settings))
+        return all_made[-1]
+
+    yield make
+    for made in all_made:
+        if made.engine.spool is not None:
+            made.engine.spool.close()

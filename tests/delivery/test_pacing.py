@@ -1,0 +1,337 @@
+"""The pacer: when this process may send its next request. Time is simulated throughout."""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are beside the package, and not in the wheel
+
+from benchmarks._simulation import Process, Record, Simulation, SlidingLog
+from benchmarks.pacing import BURSTS, ENDLESS, HALF, SUDDEN, Case, lone_burst, most_in_a_window, simulate
+from journy_track._delivery import pacing
+from journy_track._delivery.pacing import Pacer
+
+
+class Api:
+    """A pacer, the clock it reads, and the answers it gets."""
+
+    def __init__(self, *, share: float | None = None, limit: int | None = 1800, seed: int = 1) -> None:
+        self.now = 1000.0
+        self.limit = limit
+        self.pacer = Pacer(lambda: self.now, random.Random(seed).uniform, share=share)
+
+    def ask(self, remaining: int | None, *, takes: float = 0.1, **answer: object) -> None:
+        """One request goes, and is answered."""
+        self.pacer.sent()
+        self.now += takes
+        self.pacer.answered(limit=self.limit, remaining=remaining, **answer)  # type: ignore[arg-type]
+
+    def wait(self, in_flight: int = 0) -> float:
+        """Seconds until the next request may go."""
+        return self.pacer.ready_at(in_flight) - self.now
+
+    def run(self, seconds: float, remaining: int | None, *, refused: bool = False) -> list[float]:
+        """Send, one after the other, whatever may go; answers the times."""
+        until, times = self.now + seconds, []
+        while (ready := max(self.now, self.pacer.ready_at(0))) < until:
+            self.now = ready
+            times.append(ready)
+            self.ask(remaining, refused=refused)
+        self.now = until
+        return times
+
+
+# ── The first requests ──
+
+
+def test_the_first_request_goes_at_once_and_the_second_waits_for_its_answer():
+    api = Api()
+    assert api.wait() <= 0
+    api.pacer.sent()
+    assert api.wait(in_flight=1) == math.inf
+    api.now += 0.1
+    api.pacer.answered(limit=1800, remaining=1799)
+    assert api.wait() <= 0
+
+
+def test_a_process_that_sees_only_itself_is_soon_held_back_by_its_connections_alone():
+    api = Api()
+    for remaining in range(1799, 1789, -1):
+        api.ask(remaining)
+    waits = []
+    for in_flight in range(8):
+        waits.append(api.wait(in_flight))
+        api.pacer.sent()
+        api.now += 0.025
+    assert max(waits) <= 0
+
+
+def test_a_process_that_sees_others_burst_too_takes_a_small_part():
+    alone, among_many = Api(), Api()
+    for step in range(1, 11):
+        alone.ask(1800 - step)
+        among_many.ask(1800 - 40 * step)
+    sent_alone = len(alone.run(5, 1700))
+    assert len(among_many.run(5, 1300)) < sent_alone / 3
+
+
+def test_events_that_come_seldom_do_not_wait():
+    api = Api()
+    for _ in range(100):
+        assert api.wait() <= 0
+        api.ask(900)
+        api.now += 5.0
+
+
+def test_an_answer_of_long_ago_says_nothing():
+    api = Api()
+    for remaining in range(60, 50, -1):
+        api.ask(remaining)
+    api.now += 61
+    assert api.wait() <= 0
+    assert api.wait(in_flight=1) == math.inf
+
+
+# ── A busy key ──
+
+
+def test_the_less_is_left_the_slower_all_go():
+    def sent(remaining: int) -> int:
+        api = Api()
+        for _ in range(600):
+            api.ask(remaining, takes=0.2)
+        return len(api.run(10, remaining))
+
+    assert sent(10) < sent(70) < sent(200)
+
+
+def test_nothing_left_is_no_reason_to_stop_asking_for_ever():
+    api = Api()
+    api.run(120, 0)
+    assert 0 < api.wait() <= pacing.WINDOW
+
+
+@pytest.mark.parametrize("limit", [600, 5400])
+def test_a_limit_that_changes_is_followed(limit):
+    simulation, dice, record, server = Simulation(), random.Random(21), Record(), SlidingLog(1800)
+    pacer = Pacer(simulation.clock, dice.uniform)
+    process = Process(simulation, server, pacer, dice, record)
+    simulation.plan(0.0, process.never_rest)
+    simulation.run(150.0)
+    server.limit = limit
+    simulation.run(450.0)
+    # A limit below what was sent already must refuse until that is a minute old.
+    assert sum(refused for _, refused in record.requests) <= 10
+    used = sum(1 for at, _ in record.requests if at > 330) / 2
+    assert used > 0.9 * min(limit, 60 * 8 / 0.18)
+    assert pacer.limit == limit
+
+
+# ── Refusals ──
+
+
+def test_a_refusal_stops_the_whole_process_for_a_while():
+    api = Api()
+    for remaining in range(1799, 1789, -1):
+        api.ask(remaining)
+    api.ask(0, refused=True)
+    assert 1 <= api.wait() <= 3
+    assert api.wait(in_flight=7) == api.wait()
+
+
+def test_after_a_refusal_one_request_tries_and_the_others_wait_for_it():
+    api = Api()
+    api.ask(0, refused=True)
+    api.now += 3.1
+    assert api.wait() <= 0
+    api.pacer.sent()
+    assert api.wait(in_flight=1) == math.inf
+
+
+def test_retry_after_is_honoured_and_not_to_the_second():
+    waits = set()
+    for seed in range(5):
+        api = Api(seed=seed)
+        api.ask(0, refused=True, retry_after=30.0)
+        waits.add(api.wait())
+    assert min(waits) >= 30
+    assert max(waits) <= 37.5
+    assert len(waits) == 5
+
+
+@pytest.mark.parametrize("retry_after", [-5.0, 0.0, None])
+def test_without_a_usable_retry_after_the_pauses_grow(retry_after):
+    api = Api()
+    waits = []
+    for _ in range(6):
+        api.ask(0, refused=True, retry_after=retry_after)
+        waits.append(api.wait())
+        api.now += waits[-1]
+    assert waits[-1] > 5 * waits[0]
+
+
+def test_a_retry_after_of_years_is_not_believed():
+    api = Api()
+    api.ask(0, refused=True, retry_after=1e9)
+    assert api.wait() <= 1.25 * pacing.LONGEST_RETRY_AFTER
+
+
+def test_requests_that_were_on_their_way_do_not_lengthen_the_pause():
+    api = Api()
+    for _ in range(8):
+        api.pacer.sent()
+    for _ in range(8):
+        api.pacer.answered(limit=1800, remaining=0, refused=True)
+    assert api.wait() <= 3
+
+
+def test_a_server_that_refuses_everything_for_hours_gets_a_dozen_requests_an_hour():
+    api = Api()
+    api.run(3600, 0, refused=True)
+    assert len(api.run(3600, 0, refused=True)) <= 24
+
+
+# ── Headers ──
+
+
+def test_without_rate_headers_one_request_at_a_time_goes_about_each_second():
+    api = Api(limit=None)
+    times = api.run(60, None)
+    assert 45 <= len(times) <= 66
+    api.now += 2.0
+    assert api.wait(in_flight=1) == math.inf
+    assert (api.pacer.limit, api.pacer.remaining) == (None, None)
+
+
+def test_when_the_rate_headers_vanish_what_is_left_is_counted_down():
+    api = Api()
+    for remaining in (1799, 1798, 1797):
+        api.ask(remaining)
+    api.limit = None
+    for _ in range(3):
+        api.ask(None)
+    assert api.pacer.remaining == 1794
+
+
+def test_headers_that_never_change_let_a_process_send_no_more_than_the_limit():
+    api = Api()
+    times = api.run(300, 1700)
+    assert most_in_a_window(times) <= 1800
+
+
+@pytest.mark.parametrize(("limit", "remaining"), [(0, 0), (-5, 3), (1800, -7), (10, 10**9), (1, 0), (1, 1)])
+def test_numbers_that_make_no_sense_do_no_harm(limit, remaining):
+    api = Api(limit=limit)
+    times = api.run(120, remaining)
+    assert 0 < len(times) <= 130
+
+
+def test_a_request_that_never_reached_the_server_counts_as_one():
+    api = Api(share=0.5, limit=10)
+    api.ask(9)
+    for _ in range(4):
+        api.ask(None)
+    assert api.wait() > 50
+
+
+# ── A known share ──
+
+
+@pytest.mark.parametrize("share", [0.01, 0.25, 1.0])
+def test_a_share_is_never_exceeded_and_nearly_used(share):
+    api = Api(share=share)
+    times = api.run(600, 1000)
+    quota = int(share * 1800)
+    assert most_in_a_window(times) <= quota
+    # one request at a time, a tenth of a second each
+    assert len(times) >= min(0.95 * quota * 10, 0.9 * 6000)
+
+
+def test_a_share_holds_whatever_the_others_do():
+    assert len(Api(share=0.25).run(300, 3)) == pytest.approx(len(Api(share=0.25).run(300, 1700)), abs=2)
+
+
+def test_a_share_pauses_on_a_refusal_as_well():
+    api = Api(share=0.25)
+    api.ask(0, refused=True)
+    assert api.wait() >= 1
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.1, math.nan])
+def test_a_share_is_a_part(share):
+    with pytest.raises(ValueError, match="share"):
+        Pacer(share=share)
+
+
+# ── What it costs ──
+
+
+def test_memory_is_bounded_by_the_requests_of_one_window():
+    api = Api(limit=10_000_000)
+    for _ in range(5000):
+        api.ask(9_000_000, takes=0.1)
+    kept = [len(value) for value in vars(api.pacer).values() if hasattr(value, "__len__")]
+    assert max(kept) <= 601
+
+
+# ── Many processes, simulated ──
+
+
+@pytest.mark.parametrize(("server", "processes"), [("log", 8), ("log", 32), ("counter", 8), ("fixed", 8)])
+def test_processes_that_share_a_key_use_it_and_are_hardly_ever_refused(server, processes):
+    result = simulate(Case(ENDLESS, server, processes, seed=21, until=240.0))
+    assert result.refused < 0.1
+    assert result.used > 90
+    assert result.first_minute == 0
+
+
+def test_at_half_the_load_nothing_waits():
+    result = simulate(Case(HALF, "log", 8, seed=21, until=240.0))
+    assert result.refused == 0
+    assert result.slowest < 0.05
+
+
+def test_bursts_of_eight_processes_at_half_the_load_wait_shortly():
+    result = simulate(Case(BURSTS, "log", 8, seed=21, until=400.0))
+    assert result.refused == 0
+    assert result.median <= 2
+
+
+def test_a_backlog_that_comes_to_a_quiet_process_is_sent_without_a_refusal():
+    result = simulate(Case(SUDDEN, "log", 1, seed=21, until=440.0))
+    assert (result.first_minute, result.refused) == (0, 0)
+    assert result.used > 90
+
+
+@pytest.mark.parametrize(("after", "later"), [(0.0, 0.8), (70.0, 0.3)])
+def test_a_lone_burst_goes_as_fast_as_the_connections_carry_it(after, later):
+    ours = lone_burst(100, after=after, seed=21)
+    unpaced = lone_burst(100, after=after, seed=21, naive=True)
+    assert ours <= unpaced + later
+
+
+def test_shares_that_add_up_to_one_are_never_refused():
+    result = simulate(Case(ENDLESS, "log", 4, seed=21, share=0.25, until=240.0))
+    assert result.refused == 0
+    assert result.used > 95
+    assert result.most_in_a_window <= 450
+
+
+@pytest.mark.parametrize("headers", ["missing", "never changing"])
+def test_bad_headers_end_in_no_storm(headers):
+    result = simulate(Case(ENDLESS, "log", 32, seed=21, headers=headers))
+    assert result.refused < 5
+
+
+def test_the_tracker_paces_itself_with_the_very_class_that_is_simulated() -> None:
+    from benchmarks import pacing as simulated
+    from journy_track._delivery.budget import budget_of
+    from journy_track._model.secret import Secret
+
+    budget = budget_of("http://127.0.0.1:9", Secret("a key of this test"))
+    assert type(budget._pacer) is Pacer is simulated.Pacer

@@ -1,0 +1,24 @@
+"""The stage that the documentation's examples are run on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from journy_track.inspector import Inspector
+
+from .reading import Block
+from .scenes import Stage
+
+
+@pytest.fixture
+def stage(api: Inspector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Block], Stage]]:
+    """Makes a place where a block runs as a reader would run it: pointed at the inspector."""
+    monkeypatch.setenv("JOURNY_BASE_URL", api.url)
+    loggers = {logging.getLogger(name): list(logging.getLogger(name).handlers) for name in ("", "shop")}
+    yield lambda block: Stage(block, api, tmp_path)
+    for logger, handlers in loggers.items():
+        logger.handlers[:] = handlers

@@ -1,0 +1,38 @@
+"""Every block of code in README and docstrings runs against the inspector, and sends what it says that it sends."""
+
+from __future__ import annotations
+
+import pytest
+from api_description import check_request
+
+import journy_track
+
+from .reading import README, blocks
+from .scenes import SCENES, Stage
+from .telling import told
+
+ALL = blocks(README.read_text())
+#: What is checked elsewhere: `test_commands.py`.
+COMMANDS = "console"
+
+
+def played(stage: Stage) -> list[str]:
+    """The requests that arrive when the block is run in its scene, in alphabetical order."""
+    if "configure(" not in stage.source:
+        journy_track.configure()
+    SCENES[stage.block.scene or ""](stage)
+    assert journy_track.flush(timeout=30)
+    for request in stage.api.requests:
+        check_request(request)
+    return sorted(map(told, stage.api.requests))
+
+
+@pytest.mark.parametrize("block", [block for block in ALL if block.scene is not None], ids=lambda block: block.label)
+def test_a_block_of_the_readme_sends_what_it_says(stage, block):
+    assert played(stage(block)) == sorted(block.requests)
+
+
+@pytest.mark.parametrize("block", ALL, ids=lambda block: block.label)
+def test_no_block_of_the_readme_is_left_out(block):
+    known = block.scene in SCENES if block.scene is not None else block.language == COMMANDS or block.not_run
+    assert known, f"{block.label}: say in a comment in front of it how it runs and what it sends, or why not"

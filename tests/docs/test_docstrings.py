@@ -1,0 +1,207 @@
+"""Every example in a docstring runs against the inspector, and sends what stands here."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import pytest
+
+import journy_track
+
+from .reading import Block, code_in_prose, docstring_blocks
+from .telling import told
+
+
+@dataclass(frozen=True)
+class Example:
+    """What runs before and after an example, and the requests that arrive."""
+
+    before: str = ""
+    after: str = ""
+    #: Who acts while it runs.
+    user: str | None = None
+    requests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """Why it cannot be run."""
+
+    reason: str
+
+
+ASK_WSGI = """
+    environ = {"REMOTE_USER": "u1", "REQUEST_METHOD": "GET", "PATH_INFO": "/"}
+    assert b"".join(app(environ, lambda status, headers: None)) == b"hello"
+"""
+
+#: By dotted name, in their order there.
+EXAMPLES: dict[str, list[Example | NotRun]] = {
+    "journy_track": [
+        Example(
+            requests=(
+                "POST /track signed_in user=u1 email=jane@acme.com account=acme",
+                'POST /track updated_settings user=u1 email=jane@acme.com account=acme {"theme": "dark"}',
+            )
+        )
+    ],
+    "journy_track.integrations.asgi.JournyMiddleware": [
+        Example(
+            before="""
+                from starlette.applications import Starlette
+                from starlette.responses import PlainTextResponse
+                from starlette.routing import Route
+                from journy_track.integrations.asgi import JournyMiddleware
+
+                def page(request):
+                    journy_track.track("opened_page")
+                    return PlainTextResponse("hello")
+
+                app = Starlette(routes=[Route("/", page)])
+            """,
+            after="""
+                import asyncio
+                from types import SimpleNamespace
+
+                async def ask():
+                    scope = {"type": "http", "method": "GET", "path": "/", "raw_path": b"/", "headers": [],
+                             "query_string": b"", "user": SimpleNamespace(id="u1")}
+                    sent = []
+                    async def receive():
+                        return {"type": "http.request", "body": b"", "more_body": False}
+                    async def send(message):
+                        sent.append(message)
+                    await app(scope, receive, send)
+                    assert sent[0]["status"] == 200
+
+                asyncio.run(ask())
+            """,
+            requests=("POST /track opened_page user=u1",),
+        )
+    ],
+    "journy_track.integrations.celery": [
+        Example(
+            before="from celery import Celery\nfrom journy_track.integrations.celery import instrument_celery",
+            after="""
+                app.conf.update(task_always_eager=True, task_store_eager_result=False)
+
+                @app.task
+                @track_event("exported_report")
+                def export_report(): ...
+
+                export_report.delay()
+            """,
+            user="u1",
+            requests=("POST /track exported_report user=u1",),
+        )
+    ],
+    # Run as a whole in the README's own block, by `test_blocks.py`.
+    "journy_track.integrations.django.JournyMiddleware": [
+        Example(
+            before="MIDDLEWARE = []",
+            after="from django.utils.module_loading import import_string\nassert import_string(MIDDLEWARE[0])",
+        ),
+        Example(after="from journy_track.integrations.django import _OPTIONS\nassert set(JOURNY) == set(_OPTIONS)"),
+    ],
+    "journy_track.integrations.flask.JournyTrack": [
+        Example(
+            before="""
+                from types import SimpleNamespace
+                from flask import Flask
+                from journy_track.integrations.flask import JournyTrack
+
+                app, current_user = Flask("shop"), SimpleNamespace(get_id=lambda: "u1")
+
+                @app.get("/")
+                @track_event("opened_page")
+                def page():
+                    return "hello"
+            """,
+            after="assert app.test_client().get('/').text == 'hello'",
+            requests=("POST /track opened_page user=u1",),
+        )
+    ],
+    "journy_track.integrations.logging.JournyHandler": [
+        Example(
+            before="""
+                import logging
+                from journy_track.integrations.logging import JournyHandler
+
+                log = logging.getLogger("shop")
+                log.setLevel("INFO")
+            """,
+            user="u1",
+            requests=('POST /track signed_in user=u1 {"method": "sso"}',),
+        )
+    ],
+    "journy_track.integrations.sqlalchemy": [
+        Example(
+            before="""
+                from sqlalchemy import create_engine
+                from sqlalchemy.orm import sessionmaker
+                from journy_track.integrations.sqlalchemy import instrument_sqlalchemy
+
+                engine = create_engine("sqlite://")
+            """,
+            after="""
+                for commits in (True, False):
+                    with Session.begin() as session:
+                        journy_track.track("paid", committed=commits, after_commit=True)
+                        commits or session.rollback()
+            """,
+            user="u1",
+            requests=('POST /track paid user=u1 {"committed": true}',),
+        )
+    ],
+    "journy_track.integrations.wsgi.JournyMiddleware": [
+        Example(
+            before="""
+                from journy_track.integrations.wsgi import JournyMiddleware
+
+                def app(environ, start_response):
+                    journy_track.track("opened_page")
+                    start_response("200 OK", [])
+                    return [b"hello"]
+            """,
+            after=ASK_WSGI,
+            requests=("POST /track opened_page user=u1",),
+        )
+    ],
+    "journy_track.testing": [Example(before="def sign_in(user):\n    journy_track.track('signed_in', user=user)")],
+}
+
+BLOCKS = docstring_blocks()
+
+
+def said_of(block: Block) -> Example | NotRun | None:
+    """What stands above of it."""
+    known = EXAMPLES.get(block.section, [])
+    index = [other for other in BLOCKS if other.section == block.section].index(block)
+    return known[index] if index < len(known) else None
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.label)
+def test_an_example_in_a_docstring_sends_what_is_said_of_it(stage, block):
+    said = said_of(block)
+    assert said is not None, f"{block.label} in {block.file}: say in EXAMPLES how it runs and what it sends"
+    if isinstance(said, NotRun):
+        pytest.skip(said.reason)
+    source = "\n".join([textwrap.dedent(said.before), block.source, textwrap.dedent(said.after)])
+    made = stage(Block(block.section, block.line, block.language, source, file=block.file))
+    journy_track.configure()
+    with nullcontext() if said.user is None else journy_track.user(said.user):
+        made.run()
+    assert journy_track.flush(timeout=30)
+    assert sorted(map(told, made.api.requests)) == sorted(said.requests)
+
+
+def test_every_example_that_is_told_of_is_there():
+    found = Counter(block.section for block in BLOCKS)
+    assert found == {name: len(examples) for name, examples in EXAMPLES.items()}
+
+
+def test_an_example_is_set_off_from_the_text():
+    assert not code_in_prose()

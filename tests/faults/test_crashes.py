@@ -1,0 +1,176 @@
+"""At every line of the capture path: an exception. It reaches nobody, and is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import linecache
+import sys
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+
+import journy_track
+from journy_track import HttpRequest, HttpResponse, Tracker
+from journy_track._capture.decorators import _Ending
+from journy_track._capture.recorder import Recorder
+
+PLENTY = {"X-RateLimit-Limit": "1000000", "X-RateLimit-Remaining": "1000000"}
+#: Where capturing begins: what comes before is the caller's own function.
+CAPTURING = {Recorder.record.__code__, _Ending.__call__.__code__}
+#: Lines at which nothing can go wrong any more, or not yet.
+SAFE = {"try:", "return True", "options = self._options"}
+
+
+class Taken:
+    """An HTTP client whose server takes everything."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def send(self, request: HttpRequest, /) -> HttpResponse:
+        self.count += 1
+        return HttpResponse(201, PLENTY, b'{"meta": {"requestId": "r"}}')
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class Crash:
+    """Raises *error* at the *number*-th line of ours that runs within code of *begin*."""
+
+    def __init__(self, number: int, begin: set[CodeType], error: type[BaseException]) -> None:
+        self.number = number
+        self.begin = begin
+        self.error = error
+        self.lines = 0
+        self.at = ""
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
+        if "journy_track" not in frame.f_code.co_filename or not self._within(frame):
+            return None
+        return self._line
+
+    def _within(self, frame: FrameType | None) -> bool:
+        while frame is not None:
+            if frame.f_code in self.begin:
+                return True
+            frame = frame.f_back
+        return False
+
+    def _line(self, frame: FrameType, event: str, _: object) -> Any:
+        if event == "line":
+            line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+            if line not in SAFE:
+                self.lines += 1
+                if self.lines == self.number:
+                    sys.settrace(None)
+                    self.at = f"{frame.f_code.co_filename}:{frame.f_lineno} {line}"
+                    raise self.error("injected")
+        return self._line
+
+    @property
+    def reached(self) -> bool:
+        return bool(self.at)
+
+
+# ── The ways to capture, each of which answers "welcome" ──
+
+
+def by_decorator(tracker: Tracker) -> Callable[[], object]:
+    return tracker.track_event("signed_in", user="u1")(lambda: "welcome")
+
+
+def by_decorator_with_options(tracker: Tracker) -> Callable[[], object]:
+    @tracker.track_event(
+        "signed_in",
+        user=lambda call: call.arguments["user"],
+        account="acme",
+        metadata=lambda call: {"result": call.result},
+        capture=["plan"],
+        duration=True,
+        when=lambda call: True,
+        at_most_every=1,
+    )
+    def sign_in(user: str, plan: str) -> str:
+        return "welcome"
+
+    return lambda: sign_in("u1", plan="pro")
+
+
+def by_coroutine(tracker: Tracker) -> Callable[[], object]:
+    @tracker.track_event("signed_in", user="u1", on="always")
+    async def sign_in() -> str:
+        return "welcome"
+
+    return lambda: asyncio.run(sign_in())
+
+
+def by_generator(tracker: Tracker) -> Callable[[], object]:
+    @tracker.track_event("signed_in", user="u1")
+    def sign_in() -> Iterator[str]:
+        yield "welcome"
+
+    return lambda: next(iter(list(sign_in())))
+
+
+def by_failure(tracker: Tracker) -> Callable[[], object]:
+    @tracker.track_event("failed", user="u1", on="error")
+    def sign_in() -> None:
+        raise KeyError("welcome")
+
+    def call() -> object:
+        try:
+            return sign_in()
+        except KeyError as error:  # and nothing else
+            return error.args[0]
+
+    return call
+
+
+def by_verb(tracker: Tracker) -> Callable[[], object]:
+    return lambda: tracker.track("signed_in", {"tags": ["a"]}, user="u1", plan="pro") or "welcome"
+
+
+def in_a_scope(tracker: Tracker) -> Callable[[], object]:
+    sign_in = tracker.track_event("signed_in")(lambda: "welcome")
+
+    def call() -> object:
+        with journy_track.scope(), journy_track.account("acme"):
+            journy_track.set_user("u1")
+            return sign_in()
+
+    return call
+
+
+WAYS = [by_decorator, by_decorator_with_options, by_coroutine, by_generator, by_failure, by_verb, in_a_scope]
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+@pytest.mark.parametrize("way", WAYS)
+def test_an_exception_at_any_line_of_a_capture_reaches_nobody_and_is_counted(canary, way, warm):
+    # Catches: a line of capturing outside of the try, a failure that is not counted, or that is counted twice.
+    crash, number = None, 0
+    while crash is None or crash.reached:
+        number += 1
+        server = Taken()
+        tracker = Tracker(canary, http_client=server)
+        if warm:
+            tracker.track("first", user="u1")
+            assert tracker.flush(10)
+        call = way(tracker)
+        crash = Crash(number, CAPTURING, MemoryError)
+        before = sys.gettrace()
+        sys.settrace(crash)
+        try:
+            answer = call()
+        finally:
+            sys.settrace(before)
+        assert answer == "welcome", crash.at
+        assert tracker.flush(10), crash.at
+        stats = tracker.stats()
+        assert stats.captured == 1 + warm, (crash.at, stats)
+        assert server.count + stats.dropped.get("capture_failed", 0) == 1 + warm, (crash.at, stats)
+        tracker.shutdown(10)
+    assert number > 20

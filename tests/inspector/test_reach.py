@@ -1,0 +1,67 @@
+"""Who can reach the inspector: this machine, by its own name."""
+
+import pytest
+
+from journy_track.inspector import Inspector
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8470", "localhost", "LOCALHOST:1", "[::1]", "[::1]:80"])
+def test_a_name_of_this_machine_is_answered(call, host):
+    assert call("GET", "/validate", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/__inspector/page/main.js", "/__inspector/requests", "/__inspector/stream", "/validate"]
+)
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "[::2]", ""])
+def test_another_name_is_refused_everywhere(api, call, host, path):
+    response = call("GET", path, headers={"Host": host})
+    assert response.status_code == 403
+    assert "this machine" in response.json()["message"]
+    assert api.requests == []
+
+
+def test_a_name_that_was_allowed_is_answered(caller_of):
+    with Inspector(allowed_hosts=["Inspector.test"]) as api:
+        call = caller_of(api.url)
+        assert call("GET", "/validate", headers={"Host": "inspector.test:80"}).status_code == 200
+        assert call("GET", "/validate", headers={"Host": "other.test"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "name", ["", "http://inspector", "inspector:8470", "*", "a/b", "a b", "-a", "[::1]", "a" * 254]
+)
+def test_what_is_no_name_of_a_host_is_not_allowed(name):
+    with pytest.raises(ValueError, match="no name of a host"):
+        Inspector(allowed_hosts=[name])
+
+
+@pytest.mark.parametrize("name", ["inspector", "local_api.test", "192.0.2.1", "2001:db8::1", "xn--bcher-kva.example"])
+def test_names_and_addresses_can_be_allowed(name):
+    Inspector(allowed_hosts=[name])
+
+
+def test_no_other_origin_may_read(call):
+    for path in ("/", "/validate", "/__inspector/requests", "/__inspector/export"):
+        headers = call("GET", path, headers={"Origin": "https://evil.example"}).headers
+        assert not [name for name in headers if name.lower().startswith("access-control")]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "inspector.test"])
+def test_other_machines_can_reach_it_only_when_that_is_meant(host):
+    with pytest.raises(ValueError, match="allow_remote"):
+        Inspector(host)
+    Inspector(host, allow_remote=True)
+
+
+def test_it_listens_on_ipv6_too(caller_of):
+    try:
+        api = Inspector("::1").start()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with_brackets = api.url
+    try:
+        assert with_brackets.startswith("http://[::1]:")
+        assert caller_of(with_brackets).track().status_code == 201
+    finally:
+        api.stop()

@@ -1,0 +1,41 @@
+"""Events as they would be sent, without sending any."""
+
+from __future__ import annotations
+
+import pytest
+
+import journy_track
+from journy_track import Event, Tracker
+
+
+class Kept:
+    """What was captured, by name."""
+
+    def __init__(self) -> None:
+        self._items: list[Event] = []
+        self.tracker: Tracker = journy_track.configure("test-key-0123456789", before_send=self._items.append)
+
+    def __call__(self) -> list[Event]:
+        assert self.tracker.flush(timeout=20)
+        return list(self._items)
+
+    def who(self) -> dict[str, tuple[str | None, str | None]]:
+        """User and account of each event."""
+        return {
+            event.name: (
+                None if event.user is None else event.user.user_id,
+                None if event.account is None else event.account.account_id,
+            )
+            for event in self()
+        }
+
+    def lost(self) -> dict[str, int]:
+        """How many were dropped, by reason; `before_send` dropped what was kept."""
+        self()
+        return {reason: count for reason, count in self.tracker.stats().dropped.items() if reason != "before_send"}
+
+
+@pytest.fixture
+def kept() -> Kept:
+    """The global tracker, keeping what it captures."""
+    return Kept()

@@ -1,0 +1,208 @@
+"""The WSGI middleware and Flask's, where a real server shows too little."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from contextlib import suppress
+from wsgiref.util import FileWrapper
+
+import pytest
+
+import journy_track
+from journy_track import Link, track
+from journy_track._capture import context
+from journy_track.integrations.wsgi import JournyMiddleware
+
+
+def start_response(status, headers):
+    return None
+
+
+def environ(user: str = "u1", **more: object) -> dict[str, object]:
+    return {"HTTP_X_USER": user, **more}
+
+
+def user_of(environ):
+    return environ["HTTP_X_USER"]
+
+
+def test_a_list_stays_a_list(kept):
+    """Servers look at its length, and send it with one call."""
+
+    def app(environ, start_response):
+        track("visited")
+        return body
+
+    body = [b"ok"]
+    assert JournyMiddleware(app, user=user_of)(environ(), start_response) is body
+    assert kept.who() == {"visited": ("u1", None)}
+
+
+def test_a_file_stays_the_servers_file(kept, tmp_path):
+    """Servers send it with sendfile."""
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+
+    def app(environ, start_response):
+        return environ["wsgi.file_wrapper"](path.open("rb"))
+
+    body = JournyMiddleware(app, user=user_of)(environ(**{"wsgi.file_wrapper": FileWrapper}), start_response)
+    assert isinstance(body, FileWrapper)
+    body.close()
+
+
+def test_two_bodies_of_one_thread_that_take_turns_keep_their_users(kept):
+    def app(environ, start_response):
+        def body():
+            for part in range(2):
+                track(f"{environ['HTTP_X_USER']} {part}")
+                yield b""
+
+        return body()
+
+    middleware = JournyMiddleware(app, user=user_of)
+    first, second = (middleware(environ(user), start_response) for user in ("u1", "u2"))
+    for _ in range(2):
+        next(first)
+        next(second)
+    first.close()
+    second.close()
+    assert kept.who() == {f"{user} {part}": (user, None) for user in ("u1", "u2") for part in range(2)}
+
+
+def test_what_the_app_sets_does_not_reach_the_next_request(kept):
+    def app(environ, start_response):
+        if "HTTP_X_USER" in environ:
+            journy_track.set_user(environ["HTTP_X_USER"])
+            journy_track.user("u9").__enter__()  # and leaves it open
+        track("visited", account="acme")
+        return []
+
+    middleware = JournyMiddleware(app)
+    middleware(environ(), start_response)
+    middleware({}, start_response)
+    assert [event.user and event.user.user_id for event in kept()] == ["u9", None]
+    assert context.live_frame() is context.BOTTOM
+
+
+def test_a_request_that_raises_leaves_nothing_waiting(kept):
+    def app(environ, start_response):
+        thread = threading.Thread(target=journy_track.in_context(lambda: track("worked")))
+        thread.start()
+        thread.join()
+        raise RuntimeError("as asked")
+
+    with pytest.raises(RuntimeError, match="as asked"):
+        JournyMiddleware(app, user=user_of)(environ(), start_response)
+    assert kept.who() == {"worked": ("u1", None)}
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    ["", "theme=dark", "__journey=", "__journey=with space", f"__journey={'x' * 300}", "__journey=%0D%0A", "=;;=="],
+)
+def test_a_cookie_that_can_be_no_device_links_nothing(api, tracker, cookie):
+    middleware = JournyMiddleware(lambda environ, start: [], user=user_of, link_devices=True)
+    middleware(environ(HTTP_COOKIE=cookie), start_response)
+    assert tracker.flush(5)
+    assert api.requests == []
+
+
+def test_without_link_devices_no_cookie_is_linked(api, tracker):
+    JournyMiddleware(lambda environ, start: [], user=user_of)(environ(HTTP_COOKIE="__journey=d"), start_response)
+    assert tracker.flush(5)
+    assert api.requests == []
+
+
+def test_users_who_take_turns_on_a_device_are_linked_once_each():
+    def app(environ, start_response):
+        track("visited")  # for a link alone nobody is asked again
+        return [b"ok"]
+
+    middleware = JournyMiddleware(app, user=user_of, link_devices=True)
+    with journy_track.testing.capture() as items:
+        for user in ("u1", "u2", "u1", "u2"):
+            middleware(environ(user, HTTP_COOKIE="__journey=shared"), start_response)
+        assert [item.user.user_id for item in items if isinstance(item, Link)] == ["u1", "u2"]
+
+
+def test_an_async_function_cannot_be_asked_here_which_is_said(kept, caplog):
+    async def user(environ):
+        return "u1"
+
+    def app(environ, start_response):
+        track("visited")
+        return [b"ok"]
+
+    middleware = JournyMiddleware(app, user=lambda environ: user({**environ}), account=lambda environ: "acme")
+    middleware(environ(), start_response)
+    gc.collect()  # a warning that something was never awaited would be an error
+    assert kept.who() == {"visited": (None, "acme")}
+    assert "request's user has to be awaited" in caplog.text
+
+
+def test_devices_are_remembered_within_bounds(tracker, monkeypatch):
+    from journy_track.integrations import _requests
+
+    monkeypatch.setattr(_requests, "MOST_DEVICES", 3)
+    devices = _requests.Devices()
+    user = journy_track.UserIdentified("u1")
+    for number in range(5):
+        devices.link(str(number), user)
+    assert [devices.is_new(str(number)) for number in range(5)] == [True, True, False, False, False]
+
+
+# ── Flask ──
+
+
+@pytest.fixture
+def flask_app():
+    flask = pytest.importorskip("flask", reason="needs Flask")
+    from journy_track.integrations.flask import JournyTrack
+
+    app = flask.Flask("shop")
+    app.secret_key = "for tests"
+    JournyTrack(user=lambda: flask.session.get("user"), account=lambda: flask.request.args["account"]).init_app(app)
+
+    @app.get("/sign-in")
+    def sign_in():
+        track("opened_form")
+        flask.session["user"] = "u1"
+        track("signed_in")
+        return "ok"
+
+    @app.get("/thread")
+    def thread():
+        flask.session["user"] = "u1"
+        worker = threading.Thread(target=journy_track.in_context(lambda: track("worked")))
+        worker.start()
+        worker.join()
+        assert journy_track.stats().queued == 1
+        return "ok"
+
+    @app.get("/fail")
+    def fail():
+        thread()
+        raise RuntimeError("as asked")
+
+    return app
+
+
+def test_flask_asks_again_after_nobody(flask_app, kept):
+    assert flask_app.test_client().get("/sign-in?account=acme").status_code == 200
+    assert kept.who() == {"opened_form": (None, "acme"), "signed_in": ("u1", "acme")}
+
+
+@pytest.mark.parametrize("path", ["/thread", "/fail"])
+@pytest.mark.parametrize("testing", [True, False])
+def test_flask_answers_what_waits_while_its_context_lives(flask_app, kept, path, testing):
+    flask_app.testing = testing  # an exception passes through
+    with suppress(RuntimeError):
+        flask_app.test_client().get(f"{path}?account=acme")
+    assert kept.who() == {"worked": ("u1", "acme")}
+
+
+def test_flask_answers_without_an_account_where_it_cannot_be_said(flask_app, kept):
+    assert flask_app.test_client().get("/thread").status_code == 200
+    assert kept.who() == {"worked": ("u1", None)}

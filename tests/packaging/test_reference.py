@@ -1,0 +1,134 @@
+"""Everything public says what it is and in which units, and stands in the reference that is built from that."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from journy_track import Tracker, integrations
+
+ROOT = Path(__file__).parents[2]
+#: What users import. Each names in `__all__` what is public in it.
+MODULES = [
+    "journy_track",
+    "journy_track.broker",
+    "journy_track.inspector",
+    "journy_track.testing",
+    *(
+        f"journy_track.integrations.{module.name}"
+        for module in pkgutil.iter_modules(integrations.__path__)
+        if not module.name.startswith("_")
+    ),
+]
+#: They cannot have a docstring.
+ALIASES = {"__version__", "Result"}
+A_TIME = re.compile(r"\bfloat\b|\btimedelta\b")
+A_UNIT = re.compile(r"\bseconds\b|\btimedelta\b")
+#: A part of the key's budget, and a time whose unit is in its name.
+NO_TIMES = {"share", "duration_ms"}
+
+
+def module_of(name: str) -> Any:
+    return importlib.import_module(name)
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    """Each public name, and those of the public classes that are ours, with what stands behind it."""
+    for module in MODULES:
+        for name in sorted(set(module_of(module).__all__) - ALIASES):
+            thing = getattr(module_of(module), name)
+            yield f"{module}.{name}", thing
+            if inspect.isclass(thing):
+                for member, value in inspect.getmembers(thing):
+                    source = value.fget if isinstance(value, property) else value
+                    ours = (getattr(source, "__module__", None) or "").startswith("journy_track")
+                    if not member.startswith("_") and inspect.isroutine(source) and ours:
+                        yield f"{module}.{name}.{member}", value
+
+
+PUBLIC = dict(public())
+
+
+def annotations_of(thing: Any) -> dict[str, Any]:
+    if inspect.isclass(thing):
+        made = (
+            {field.name: field.type for field in dataclasses.fields(thing)} if dataclasses.is_dataclass(thing) else {}
+        )
+        return {**getattr(thing.__init__, "__annotations__", {}), **made}
+    return getattr(thing.fget if isinstance(thing, property) else thing, "__annotations__", {})
+
+
+TIMED = [
+    name
+    for name, thing in PUBLIC.items()
+    if any(A_TIME.search(str(kind)) for argument, kind in annotations_of(thing).items() if argument not in NO_TIMES)
+]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_everything_public_says_what_it_is(name):
+    said = inspect.getdoc(PUBLIC[name])
+    assert said
+    assert not said.startswith(f"{name.rpartition('.')[2]}("), "what a dataclass writes when nobody did"
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_what_takes_or_answers_a_time_names_its_unit(name):
+    thing = PUBLIC[name]
+    assert A_UNIT.search(
+        " ".join([inspect.getdoc(thing) or "", inspect.getdoc(getattr(thing, "__init__", None)) or ""])
+    )
+
+
+def test_there_are_times_to_look_at():
+    assert {"journy_track.flush", "journy_track.Tracker.shutdown", "journy_track.Health"} <= set(TIMED)
+
+
+def test_what_is_raised_is_said_where_wrong_arguments_are_refused():
+    refusing = ["configure", "track_event", "track", "user", "account", "metadata", "in_context", "verification_hash"]
+    said = {name: inspect.getdoc(PUBLIC[f"journy_track.{name}"]) or "" for name in refusing}
+    assert not [name for name, text in said.items() if "Raises `" not in " ".join(text.split())]
+
+
+def inherited() -> set[str]:
+    """What an item has from the class of all API calls: the reference shows what is its own."""
+    classes = {name: thing for name, thing in PUBLIC.items() if inspect.isclass(thing) and thing is not Tracker}
+    return {
+        name
+        for name in PUBLIC
+        if (c := classes.get(name.rpartition(".")[0])) and name.rpartition(".")[2] not in vars(c)
+    }
+
+
+def test_the_reference_has_every_public_name_and_no_private_one(tmp_path):
+    built = subprocess.run(
+        [sys.executable, str(ROOT / ".ci" / "docs"), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    pages = {
+        ".".join(page.relative_to(tmp_path).with_suffix("").parts): page.read_text(encoding="utf-8")
+        for page in tmp_path.rglob("*.html")
+    }
+    assert set(pages) - {"index"} == set(MODULES)
+    missing = []
+    for name in set(PUBLIC) - inherited():
+        module = max((module for module in MODULES if name.startswith(f"{module}.")), key=len)
+        if f'id="{name.removeprefix(f"{module}.")}"' not in pages[module]:
+            missing.append(name)
+    assert not missing
+    private = [name for page in pages.values() for name in re.findall(r'id="((?:\w+\.)*_[a-z]\w*)"', page)]
+    assert not private

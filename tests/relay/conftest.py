@@ -1,0 +1,208 @@
+"""A real Redis on a free port, relays in threads and in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+import redis
+
+from journy_track._engine import inside, transport_of
+from journy_track._model.config import Config
+from journy_track._model.secret import Secret
+from journy_track._relay.relay import Relay
+from journy_track._relay.stream import RelayQueue
+from journy_track._transport.redis_connection import Names
+from journy_track.inspector import Inspector
+
+from ..conftest import KEY
+
+ROOT = Path(__file__).parent.parent.parent
+NAMES = Names.of("items")
+
+
+def until(condition: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
+    """Wait until *condition* answers something true, and answer that."""
+    deadline = monotonic() + timeout
+    while not (found := condition()):
+        assert monotonic() < deadline, f"not in {timeout:.0f} s: {what}"
+        sleep(0.01)
+    return found
+
+
+class RedisServer:
+    """A redis-server of our own, which may be killed, stopped and started again where it was."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = 0
+        self.options: list[str] = []
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def client(self) -> Any:
+        """A client with patience."""
+        return redis.Redis(port=self.port, socket_timeout=10, decode_responses=True)
+
+    def start(self, *options: str) -> RedisServer:
+        """Start it, for the first time or again. Answers when it answers."""
+        self.options = list(options) or self.options
+        for _ in range(5):  # somebody may have taken the port meanwhile
+            if not self.port:
+                with socket.create_server(("127.0.0.1", 0)) as free:
+                    self.port = free.getsockname()[1]
+            self.process = subprocess.Popen(
+                ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes",
+                 "--dir", str(self.folder), *self.options],
+                stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+            until(lambda: self._answers() or self.process.poll() is not None, "redis-server answers")
+            if self.process.poll() is None:
+                return self
+            self.port = 0
+        raise AssertionError("redis-server does not start")
+
+    def _answers(self) -> bool:
+        try:
+            return bool(redis.Redis(port=self.port, socket_timeout=1).ping())
+        except redis.AuthenticationError:
+            return True
+        except redis.RedisError:
+            return False
+
+    def send(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """As a power cut, but for what the system still writes."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def messages(self) -> list[dict[str, Any]]:
+        """What waits, oldest first."""
+        return [json.loads(fields["m"]) for _, fields in self.client.xrange(NAMES.stream)]
+
+    def letters(self) -> list[dict[str, Any]]:
+        """The dead letters."""
+        return [json.loads(fields["m"]) for _, fields in self.client.xrange(NAMES.dead)]
+
+
+@pytest.fixture
+def absent_broker(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that was not started yet, at a port that is free."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("needs redis-server (Debian's package of that name)")
+    made = RedisServer(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        made.port = free.getsockname()[1]
+    yield made
+    if made.process is not None:
+        made.send(signal.SIGCONT)
+        made.kill()
+
+
+@pytest.fixture
+def broker(absent_broker: RedisServer) -> RedisServer:
+    """A Redis that runs."""
+    return absent_broker.start()
+
+
+@pytest.fixture
+def relay(api: Inspector, broker: RedisServer) -> Iterator[Callable[..., Relay]]:
+    """Run a relay in a thread of this process."""
+    running: list[tuple[Relay, threading.Thread]] = []
+
+    def make(lease: float = 2.0, **settings: Any) -> Relay:
+        config = Config.load(KEY, {"base_url": api.url, **settings}, environ={})
+        queue = RelayQueue(Secret(broker.url), lease=lease)
+        made = Relay(queue, config, transport_of(config), inside=inside, lease=lease)
+        thread = threading.Thread(target=made.run, name="journy_track relay", daemon=True)
+        thread.start()
+        running.append((made, thread))
+        return made
+
+    yield make
+    for made, _ in running:
+        made.stop()
+    for _, thread in running:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+class RelayProcess:
+    """`journy-track relay`, as an operator runs it."""
+
+    def __init__(self, environment: dict[str, str], health: Path, options: tuple[str, ...]) -> None:
+        self._health = health
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "journy_track", "relay", "--health-file", str(health), *options],
+            env=environment,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def health(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._health.read_text()))
+        except FileNotFoundError:
+            return {"role": None}
+
+    def waits_to_be(self, role: str) -> None:
+        until(lambda: self.health["role"] == role or self.process.poll() is not None, f"a relay is {role}")
+        assert self.process.poll() is None, self.process.communicate()[1]
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[str, str]:
+        """End it with that signal; what it printed."""
+        self.process.send_signal(number)
+        return self.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def run_relay_alone(api: Inspector, tmp_path: Path) -> Iterator[Callable[..., RelayProcess]]:
+    """Run a relay in a process of its own, with a broker's URL, whether that one runs or not."""
+    running: list[RelayProcess] = []
+
+    def make(broker: str, *options: str, url: str = api.url, lease: str = "2") -> RelayProcess:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("JOURNY_")}
+        ours = {"JOURNY_API_KEY": KEY, "JOURNY_BASE_URL": url, "JOURNY_BROKER_URL": broker}
+        made = RelayProcess({**kept, **ours}, tmp_path / f"relay-{len(running)}", ("--lease", lease, *options))
+        running.append(made)
+        return made
+
+    yield make
+    for made in running:
+        made.process.kill()
+        made.process.communicate()
+
+
+@pytest.fixture
+def run_relay(broker: RedisServer, run_relay_alone: Callable[..., RelayProcess]) -> Callable[..., RelayProcess]:
+    """Run a relay in a process of its own."""
+
+    def make(*options: str, **settings: str) -> RelayProcess:
+        return run_relay_alone(broker.url, *options, **settings)
+
+    return make

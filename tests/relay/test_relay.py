@@ -1,0 +1,252 @@
+"""One relay: what it delivers, what it acknowledges, and what it survives."""
+
+from __future__ import annotations
+
+import json
+import signal
+from time import time
+
+import pytest
+
+import journy_track
+from journy_track._model.outcomes import Deferred
+from journy_track._model.secret import Secret
+from journy_track._relay.stream import RelayQueue, Settled
+from journy_track._relay.term import Leased
+
+from .conftest import NAMES, RedisServer, until
+
+
+def message(name: str, user: str = "u1", **more) -> str:
+    body = {"name": name, "identification": {"user": {"userId": user}}}
+    return json.dumps({"v": 1, "operation": "track", "body": body, **more})
+
+
+def put(broker: RedisServer, *texts: str) -> None:
+    for text in texts:
+        broker.client.xadd(NAMES.stream, {"m": text})
+
+
+def waits(broker: RedisServer) -> int:
+    return broker.client.xlen(NAMES.stream)
+
+
+def test_what_was_published_is_delivered_in_order_and_leaves_the_broker(api, broker, relay):
+    tracker = journy_track.configure(broker=broker.url)
+    for number in range(60):
+        journy_track.track(f"event_{number}", user=f"u{number % 3}")
+    journy_track.upsert_user(user="u0", plan="pro")
+    relay()
+    assert tracker.flush(30, delivered=True)
+    assert waits(broker) == 0
+    for user in range(3):
+        of_user = [event.name for event in api.events if event.user == {"userId": f"u{user}"}]
+        assert of_user == [f"event_{number}" for number in range(user, 60, 3)]
+    assert api.users[0].properties == {"plan": "pro"}
+
+
+def test_an_event_keeps_the_time_at_which_it_was_captured(api, broker, relay):
+    tracker = journy_track.configure(broker=broker.url)
+    journy_track.track("signed_in", user="u1")
+    assert tracker.flush(20)
+    said = broker.messages()[0]["captured_at"]
+    relay()
+    assert tracker.flush(20, delivered=True)
+    assert api.events[0].triggered_at == said
+
+
+def test_what_journy_io_refuses_becomes_a_dead_letter_with_the_reason(api, broker, relay):
+    fields = {"fields": {"name": "is unknown"}}
+    api.answer_next(400, {"message": "bad", "errors": fields, "meta": {"requestId": "r1", "status": 400}})
+    put(broker, message("refused"), message("good"))
+    relay()
+    until(lambda: waits(broker) == 0, "both are settled")
+    assert [event.name for event in api.events] == ["good"]
+    (letter,) = broker.letters()
+    died, sent = letter.pop("died"), json.loads(letter.pop("message"))
+    assert abs(time() - died) < 60
+    assert sent["body"]["name"] == "refused"
+    assert letter == {
+        "reason": "400 bad",
+        "status": 400,
+        "request_id": "r1",
+        "fields": {"name": "is unknown"},
+        "attempts": 1,
+    }
+
+
+POISON = {
+    "no JSON": "{",
+    "nothing": "",
+    "a list": "[]",
+    "another version": message("x").replace('"v": 1', '"v": 2'),
+    "another call": message("x").replace('"track"', '"fly"'),
+    "nobody": message("x").replace('"userId"', '"nobody"'),
+    "not a number": message("x").replace('"x"', "NaN"),
+    "a name that is none": message("x").replace('"x"', '{"a": []}'),
+    "a user that is a list": message("x").replace('"u1"', "[1]"),
+    "deep": "[" * 100_000,
+    "no body": '{"v": 1, "operation": "upsert_user", "body": null}',
+    "properties in a list": '{"v": 1, "operation": "upsert_user", "body": {"identification": {"userId": "u"}, '
+    '"properties": [1]}}',
+}
+
+
+@pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
+def test_a_message_that_cannot_be_read_is_a_dead_letter_and_holds_nobody_up(api, broker, relay, poison):
+    put(broker, message("before"), poison, message("behind"))
+    made = relay()
+    until(lambda: waits(broker) == 0, "all are settled")
+    assert [event.name for event in api.events] == ["before", "behind"]
+    (letter,) = broker.letters()
+    assert letter["message"] == poison
+    assert letter["reason"].startswith("unreadable")
+    stats = made.status().stats
+    assert (stats.delivered, stats.dropped) == (2, {"unreadable": 1})
+
+
+def test_a_time_of_capture_that_is_none_hurts_nobody(api, broker, relay):
+    times = ["yesterday", 7, None, "0001-01-01T00:00:00", "9999-12-31T23:59:59-12:00"]
+    put(broker, *(message(f"event_{number}", captured_at=at) for number, at in enumerate(times)))
+    relay()
+    until(lambda: waits(broker) == 0, "all are settled")
+    assert "event_0" in [event.name for event in api.events]
+
+
+def test_what_is_not_a_message_of_ours_is_a_dead_letter(broker, relay):
+    broker.client.xadd(NAMES.stream, {"foreign": "1"})
+    relay()
+    until(lambda: waits(broker) == 0, "it is settled")
+    assert broker.letters()[0]["message"] == ""
+
+
+def test_dead_letters_go_back_once_and_are_not_too_old(api, broker, relay):
+    old = message("old", captured_at="2020-01-01T00:00:00.000Z")
+    put(broker, old)
+    broker.client.xadd(NAMES.dead, {"m": "not ours"})
+    relay()
+    until(lambda: broker.client.xlen(NAMES.dead) == 2, "it died of age")
+    queue = RelayQueue(Secret(broker.url), lease=1)
+    assert queue.retry_dead() == 1
+    until(lambda: [event.name for event in api.events] == ["old"], "it is delivered")
+    assert [text for _, text in broker.client.xrange(NAMES.dead)] == [{"m": "not ours"}]
+    queue.close()
+
+
+def test_putting_dead_letters_back_ends_though_they_fail_again(api, broker, relay):
+    put(broker, *["[]"] * 250)
+    relay()
+    until(lambda: len(broker.letters()) == 250, "all died")
+    queue = RelayQueue(Secret(broker.url), lease=1)
+    assert queue.retry_dead() == 250
+    queue.close()
+
+
+def test_a_queue_that_somebody_emptied_is_gone_on_with(api, broker, relay):
+    relay()
+    put(broker, message("first"))
+    until(lambda: len(api.events) == 1, "the first is delivered")
+    broker.client.flushall()  # the lease, too
+    put(broker, message("second"))
+    until(lambda: len(api.events) == 2, "the second is delivered")
+
+
+def test_a_message_with_an_older_id_is_found_too(api, broker, relay):
+    # As after a failover to a replica that had not seen the last messages, and whose clock is behind.
+    relay()
+    put(broker, message("first"))
+    until(lambda: waits(broker) == 0, "the first is delivered")
+    broker.client.delete(NAMES.stream)
+    broker.client.xadd(NAMES.stream, {"m": message("second", captured_at="2999-01-01T00:00:00Z")}, id="1-1")
+    until(lambda: waits(broker) == 0, "the second is delivered")
+    assert [event.name for event in api.events] == ["first", "second"]
+
+
+def test_what_was_delivered_while_the_broker_was_away_is_not_sent_again(api, broker, relay):
+    api.answer_next(None, delay=0.4, count=10)
+    put(broker, *(message(f"event_{number}", user=f"u{number}") for number in range(5)))
+    made = relay(lease=1.0)
+    until(lambda: made.status().stats.in_flight, "requests are on their way")
+    broker.send(signal.SIGSTOP)
+    until(lambda: made.status().role == "standby", "the lease is lost")
+    assert made.status().trouble
+    delivered = len(api.events)
+    assert delivered
+    broker.send(signal.SIGCONT)
+    until(lambda: waits(broker) == 0, "all are settled")
+    assert sorted(event.name for event in api.events) == [f"event_{number}" for number in range(5)]
+    until(lambda: made.status().trouble is None, "all is well again")
+    assert made.status().terms == 2
+    stats = made.status().stats
+    # Each is in one count, though it was read in both terms.
+    assert (stats.adopted, stats.delivered, stats.spooled, stats.in_flight) == (5, 5, 0, 0)
+
+
+def test_a_relay_survives_a_kill_of_the_broker(api, broker, relay):
+    made = relay(lease=1.0)
+    put(broker, *(message(f"event_{number}", user=f"u{number}") for number in range(20)))
+    until(lambda: len(api.events) > 5, "some are delivered")
+    broker.kill()
+    until(lambda: made.status().trouble, "it is noticed")
+    broker.start()
+    until(lambda: waits(broker) == 0, "all are settled")
+    names = [event.name for event in api.events]
+    assert len(set(names)) == 20
+
+
+def test_nothing_is_sent_without_a_lease_that_surely_holds_nor_waited_for_beyond_its_end():
+    class Transport:
+        timeouts: list = []  # noqa: RUF012
+
+        def send(self, call, timeout=None):
+            self.timeouts.append(timeout)
+            return "sent"
+
+    lease = {"holds": True, "left": 4.0}
+    leased = Leased(Transport(), lambda: lease["holds"], lambda: lease["left"])
+    assert [leased.send(None), leased.send(None, 9.0), leased.send(None, 1.0)] == ["sent"] * 3
+    assert Transport.timeouts == [4.0, 4.0, 1.0]
+    lease["holds"] = False
+    outcome = leased.send(None)
+    assert isinstance(outcome, Deferred)
+    assert not outcome.ambiguous
+
+
+def test_who_does_not_hold_the_lease_settles_nothing(broker):
+    put(broker, message("x"))
+    first, second = (RelayQueue(Secret(broker.url), lease=5) for _ in range(2))
+    assert first.acquire()
+    assert first.acquire()  # its answer may have been lost
+    assert not second.acquire()
+    (entry,) = second.read("", 10)
+    assert not second.settle([Settled([entry.id], {"message": "x"})])
+    assert (waits(broker), broker.letters()) == (1, [])
+    second.release()
+    assert not second.acquire()
+    first.release()
+    assert second.acquire()
+    assert not first.renew()
+    for _ in range(2):  # its answer may be lost: then it is told again
+        assert second.settle([Settled([entry.id, "1-1"], {"message": "x"})])
+    assert (waits(broker), broker.letters()) == (0, [{"message": "x"}])
+    first.close(), second.close()
+
+
+def test_a_refused_key_is_trouble_that_the_supervisor_sees(api, broker, relay):
+    api.answer_next(401, {"message": "unauthorized", "meta": {"requestId": "r", "status": 401}}, count=100)
+    put(broker, message("x"))
+    made = relay()
+    until(lambda: made.status().trouble == "the API key is refused", "the key is refused")
+    assert waits(broker) == 1
+
+
+def test_settings_of_the_broker_that_lose_messages_are_told(absent_broker):
+    absent_broker.start()
+    queue = RelayQueue(Secret(absent_broker.url), lease=1)
+    assert queue.concerns() == []
+    absent_broker.client.config_set("appendonly", "no")
+    absent_broker.client.config_set("maxmemory-policy", "allkeys-lru")
+    off, evicts = queue.concerns()
+    assert "appendonly" in off
+    assert "allkeys-lru" in evicts
+    queue.close()

@@ -1,0 +1,303 @@
+"""The end of the process, and forks: in processes of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from .timing import keeps_to
+
+WAIT_UNTIL_STILL = """
+import os, threading
+from time import monotonic
+
+def switches():
+    others = set(os.listdir("/proc/self/task")) - {str(threading.get_native_id())}
+    try:
+        return {thread: open(f"/proc/self/task/{thread}/status").read().split("ctxt", 1)[1] for thread in others}
+    except OSError:
+        return None  # one ended meanwhile
+
+def wait_until_still():
+    # Nobody else has run between two looks: the kernel counts how often each thread does.
+    deadline, look = monotonic() + 20, threading.Event()
+    while (before := switches()) is None or look.wait(0.01) or switches() != before:
+        assert monotonic() < deadline, before
+"""
+START = (
+    WAIT_UNTIL_STILL
+    + """
+import atexit, os, sys, threading
+import journy_track
+
+tracker = journy_track.configure("a-key", base_url=sys.argv[1], shutdown_timeout=float(os.environ.get("WAIT", "5")))
+"""
+)
+
+
+def names(api) -> list[str]:
+    return sorted(event.name for event in api.events)
+
+
+# ── The end ──
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("pass", 0), ("raise ValueError('boom')", 1), ("sys.exit(3)", 3), ("os.kill(os.getpid(), 2)", None)],
+    ids=["return", "exception", "sys.exit", "Ctrl-C"],
+)
+def test_what_is_queued_is_delivered_at_the_end(api, run_program, end, status):
+    done = run_program(
+        START + f"for number in range(20): journy_track.track(f'event_{{number:02}}', user='u1')\n{end}", api.url
+    )
+    assert names(api) == [f"event_{number:02}" for number in range(20)]
+    assert status is None or done.status == status
+    assert "journy_track" not in done.err.replace("import journy_track", "")
+
+
+def test_the_end_waits_for_a_slow_answer(api, run_program):
+    api.answer_next(None, delay=0.5)
+    done = run_program(START + "journy_track.track('signed_in', user='u1')", api.url)
+    assert (done.status, done.err, names(api)) == (0, "", ["signed_in"])
+
+
+def test_an_end_with_nothing_to_deliver_is_immediate(run_program, hung_server):
+    done = run_program(START + "assert tracker.flush(0)", hung_server)
+    assert (done.status, done.err) == (0, "")
+    assert done.seconds < 5
+
+
+def test_the_end_waits_no_longer_than_asked_and_says_what_is_lost(hung_server, run_program):
+    program = START + (
+        "for _ in range(5): journy_track.track('signed_in', user='u1')\n"
+        "from time import monotonic\n"
+        "began = monotonic()\n"
+        "import logging\n"
+        "@atexit.register\n"
+        "def first(): global began; began = monotonic()\n"
+        "journy_track._process._at_exit, at_exit = (lambda: None), journy_track._process._at_exit\n"
+    )
+
+    def end() -> float:
+        done = run_program(program, hung_server, WAIT="0.5")
+        assert done.status == 0
+        assert "5 items could not be delivered before the end (0.5 s)" in done.err
+        # The other may have been the slower one to start.
+        return max(0.0, done.seconds - run_program(START + "import requests", hung_server).seconds)
+
+    keeps_to(0, end, slack=0.5 + 0.5)
+
+
+def test_the_end_of_two_trackers_takes_one_time_budget(hung_server, run_program):
+    program = START + (
+        "second = journy_track.Tracker('a-key', base_url=sys.argv[1], shutdown_timeout=1.5, metadata={'b': 1})\n"
+        "tracker.track('signed_in', user='u1')\n"
+        "second.track('signed_in', user='u1')\n"
+    )
+
+    def end() -> float:
+        done = run_program(program, hung_server, WAIT="1.5")
+        assert done.err.count("1 items could not be delivered") == 2
+        # The other may have been the slower one to start.
+        return max(0.0, done.seconds - run_program(START + "import requests", hung_server).seconds)
+
+    keeps_to(0, end, slack=1.5 + 0.5)
+
+
+def test_what_other_exit_handlers_capture_is_delivered_when_they_were_registered_later(api, run_program):
+    late = "atexit.register(lambda: journy_track.track('late', user='u1'))\n"
+    done = run_program(START + late + "journy_track.track('signed_in', user='u1')", api.url)
+    assert (done.err, names(api)) == ("", ["late", "signed_in"])
+
+
+def test_what_is_captured_after_the_last_delivery_is_counted_and_harmless(api, run_program):
+    program = """
+import atexit
+
+@atexit.register
+def early():  # registered first, so run last
+    journy_track.track("too_late", user="u1")
+    print(dict(journy_track.stats().dropped), journy_track.stats().delivered)
+"""
+    done = run_program(program + START + "journy_track.track('signed_in', user='u1')", api.url)
+    assert (done.status, done.err, names(api)) == (0, "", ["signed_in"])
+    assert done.out == "{'closed': 1} 1\n"
+
+
+def test_a_first_event_at_the_end_still_leaves(api, run_program):
+    # Catches: an exit that waits for a thread: Python 3.12 starts none any more.
+    # Python 3.12 starts no threads any more when exit handlers run.
+    late = "atexit.register(lambda: journy_track.track('late', user='u1'))\n"
+    done = run_program(START + late, api.url)
+    assert (done.status, done.err, names(api)) == (0, "", ["late"])
+
+
+def test_a_first_event_at_the_end_keeps_to_the_time_of_the_end(hung_server, run_program):
+    late = "atexit.register(lambda: journy_track.track('late', user='u1'))\n"
+
+    def end() -> float:
+        done = run_program(START + late, hung_server, WAIT="0.5")
+        assert "1 items could not be delivered" in done.err
+        # The other may have been the slower one to start.
+        return max(0.0, done.seconds - run_program(START + "import requests", hung_server).seconds)
+
+    keeps_to(0, end, slack=0.5 + 0.5)
+
+
+def test_flush_in_an_exit_handler_sends_by_itself_and_keeps_its_time(hung_server, run_program):
+    late = (
+        "from time import monotonic\n"
+        "@atexit.register\n"
+        "def late():\n"
+        "    journy_track.track('late', user='u1')\n"
+        "    began = monotonic()\n"
+        "    print(journy_track.flush(0.3), monotonic() - began < 2.3)\n"
+    )
+    assert run_program(START + late, hung_server, WAIT="0").out == "False True\n"
+
+
+def test_threads_that_outlive_the_main_thread_are_waited_for(api, run_program):
+    late = (
+        "def late():\n"
+        "    threading.main_thread().join()\n"
+        "    journy_track.track('late', user='u1')\n"
+        "threading.Thread(target=late).start()\n"
+    )
+    done = run_program(START + late, api.url)
+    assert (done.status, done.err, names(api)) == (0, "", ["late"])
+
+
+def test_a_replaced_tracker_is_delivered_at_the_end_too(api, run_program):
+    program = START + (
+        "journy_track.track('old', user='u1')\n"
+        "journy_track.configure('a-key', base_url=sys.argv[1], metadata={'b': 1})\n"
+        "journy_track.track('new', user='u1')\n"
+    )
+    run_program(program, api.url)
+    assert names(api) == ["new", "old"]
+
+
+# ── Forks ──
+
+FORK = {
+    "os.fork": "child = os.fork()",
+    # uWSGI forks so: no hook runs, and the worker's thread looks alive in the child. The others have to be at rest,
+    # in a request or waiting for work: CPython itself may hang after such a fork when they want its lock.
+    "without hooks": "import ctypes; wait_until_still(); child = ctypes.PyDLL(None).fork()",
+}
+# A fork without hooks must not come while the worker imports requests: only a hook can know.
+WARM = START + "journy_track.track('first', user='u1')\nassert tracker.flush(10)\n"
+
+
+@pytest.fixture(params=FORK)
+def fork(request) -> str:
+    return f"import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n{FORK[request.param]}\n"
+
+
+END_OF_BOTH = "if child: assert os.waitpid(child, 0)[1] == 0\n"
+
+
+def test_a_forked_child_sends_its_own_events_and_nothing_of_its_parents(api, run_program, fork):
+    # Catches: a fork hook without the check of the process ID: uWSGI runs no hooks.
+    api.answer_next(None, delay=0.1, count=11)
+    program = WARM + (
+        "for number in range(10): journy_track.track('parents', user='u1')\n"
+        + fork
+        + "me = 'parents' if child else 'childs'\n"
+        "for number in range(10): journy_track.track(me, user='u1')\n"
+        "stats = tracker.stats()\n"
+        "assert stats.captured == (21 if child else 10), stats\n" + END_OF_BOTH
+    )
+    done = run_program(program, api.url)
+    assert (done.status, done.err) == (0, "")
+    assert names(api) == ["childs"] * 10 + ["first"] + ["parents"] * 20
+
+
+def test_a_child_can_flush_and_shut_down_by_itself(api, run_program, fork):
+    program = WARM + (
+        fork + "if not child:\n"
+        "    journy_track.track('childs', user='u1')\n"
+        "    assert tracker.flush(5)\n"
+        "    assert tracker.shutdown(5)\n"
+        "    os._exit(0)\n"
+        "journy_track.track('after', user='u1')\n"
+        "assert tracker.flush(5) and not tracker.closed\n" + END_OF_BOTH
+    )
+    done = run_program(program, api.url)
+    assert (done.status, done.err, names(api)) == (0, "", ["after", "childs", "first"])
+
+
+def test_a_child_of_a_child_sends_its_own(api, run_program):
+    program = START + (
+        "import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n"
+        "journy_track.track('parents', user='u1')\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    journy_track.track('childs', user='u1')\n"
+        "    grandchild = os.fork()\n"
+        "    if not grandchild: journy_track.track('grandchilds', user='u1')\n"
+        "    else: assert os.waitpid(grandchild, 0)[1] == 0\n" + END_OF_BOTH
+    )
+    done = run_program(program, api.url)
+    assert (done.status, done.err, names(api)) == (0, "", ["childs", "grandchilds", "parents"])
+
+
+def test_forks_under_load_neither_hang_nor_double(api, run_program):
+    program = WARM + (
+        "import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n"
+        "stop = threading.Event()\n"
+        "def capture():\n"
+        "    while not stop.wait(0.0005): journy_track.track('parents', user='u1')\n"
+        "threads = [threading.Thread(target=capture) for _ in range(2)]\n"
+        "for thread in threads: thread.start()\n"
+        "children = []\n"
+        "for number in range(10):\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        journy_track.track('childs', user='u1')\n"
+        "        os._exit(0 if tracker.flush(20) and tracker.stats().captured == 1 else 1)\n"
+        "    children.append(child)\n"
+        "assert [os.waitpid(child, 0)[1] for child in children] == [0] * 10\n"
+        "stop.set()\n"
+        "for thread in threads: thread.join()\n"
+        "assert tracker.flush(30)\n"
+        "print(tracker.stats().delivered)\n"
+    )
+    done = run_program(program, api.url, WAIT="20")
+    assert (done.status, done.err) == (0, "")
+    assert names(api).count("childs") == 10
+    assert names(api).count("parents") + 1 == int(done.out)
+
+
+def test_a_fork_that_comes_while_the_worker_imports_leaves_a_child_that_works(api, run_program):
+    program = START + (
+        "import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n"
+        "journy_track.track('parents', user='u1')\n"
+        "while 'requests' not in sys.modules: pass\n"
+        "child = os.fork()\n"
+        "if not child: journy_track.track('childs', user='u1')\n" + END_OF_BOTH
+    )
+    done = run_program(program, api.url)
+    assert (done.status, done.err, names(api)) == (0, "", ["childs", "parents"])
+
+
+def test_no_thread_lives_before_the_first_event_so_that_a_fork_is_clean(api, run_program):
+    # Catches: a worker that is started by configure(): nothing of it lives in a preloaded worker.
+    program = START + (
+        "import warnings; warnings.simplefilter('error')\n"
+        "child = os.fork()\n"
+        "journy_track.track('parents' if child else 'childs', user='u1')\n" + END_OF_BOTH
+    )
+    done = run_program(program, api.url)
+    assert (done.status, done.err, names(api)) == (0, "", ["childs", "parents"])
+
+
+def test_the_identity_survives_a_fork(api, run_program, fork):
+    program = START + (
+        "with journy_track.user('u1'):\n"
+        + "".join(f"    {line}\n" for line in fork.splitlines())
+        + "    if not child: journy_track.track('childs')\n"
+        + END_OF_BOTH
+    )
+    run_program(program, api.url)
+    assert api.events[0].user == {"userId": "u1"}

@@ -1,0 +1,103 @@
+"""Children of multiprocessing: atexit does not run there, and what they captured leaves all the same."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
+
+#: A file, since a child that does not fork imports it anew.
+PROGRAM = """
+import multiprocessing, os, sys
+from concurrent.futures import ProcessPoolExecutor
+import journy_track
+
+journy_track.configure("a-key", base_url=os.environ["API_URL"], shutdown_timeout=20)
+
+def capture(number):
+    journy_track.track(f"event_{number:02}", user="u1")
+
+def capture_all():
+    for number in range(20):
+        capture(number)
+
+def in_a_process(context):
+    child = context.Process(target=capture_all)
+    child.start()
+    child.join()
+    assert child.exitcode == 0, child.exitcode
+
+def in_a_grandchild(context):
+    child = context.Process(target=in_a_process, args=(context,))
+    child.start()
+    child.join()
+    assert child.exitcode == 0, child.exitcode
+
+def in_a_failing_process(context):
+    child = context.Process(target=fail)
+    child.start()
+    child.join()
+    assert child.exitcode == 1, child.exitcode
+
+def fail():
+    capture_all()
+    sys.exit(1)
+
+def in_a_pool(context):
+    pool = context.Pool(2)
+    pool.map(capture, range(20), chunksize=1)
+    pool.close()
+    pool.join()
+
+def in_an_executor(context):
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        list(executor.map(capture, range(20)))
+
+def after_the_parents_own(context):
+    for number in range(20, 25):
+        capture(number)
+    in_a_process(context)
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](multiprocessing.get_context(sys.argv[2]))
+"""
+METHODS = ["fork", "forkserver", "spawn"]
+
+
+@pytest.fixture
+def run(api, run_program, tmp_path):
+    """Run one function of the program with children of a method, and answer the names of what arrived."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+
+    def start(function: str, method: str) -> list[str]:
+        # In a process of its own: a file, not -c, is what a child can import.
+        launch = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, *sys.argv[1:]]))"
+        program = str(tmp_path / "program.py")
+        done = run_program(
+            launch, program, function, method, API_URL=api.url, PYTHONPATH=".", PYTHONWARNINGS="ignore"
+        )
+        assert (done.status, done.err) == (0, "")
+        return sorted(event.name for event in api.events)
+
+    return start
+
+
+TWENTY = [f"event_{number:02}" for number in range(20)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "function",
+    ["in_a_process", "in_a_grandchild", "in_a_failing_process", "in_a_pool", "in_an_executor"],
+)
+def test_what_a_child_captured_leaves_when_it_ends(run, function, method):
+    # Catches: atexit alone, which does not run in a child of multiprocessing.
+    assert run(function, method) == TWENTY
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_child_of_a_parent_that_delivers_sends_its_own_alone(run, method):
+    # Catches: a queue that a forked child takes over from its parent.
+    assert run("after_the_parents_own", method) == TWENTY + [f"event_{number}" for number in range(20, 25)]
