@@ -1,0 +1,179 @@
+"""The servers on this machine that are sent to.
+
+    python -m benchmarks._server [--latency SECONDS] [--hang]
+
+Prints its port. Answers every request with 200 (some peers take 201 for a failure) and headers that leave plenty of
+budget; `GET /marks` answers how many different events (`m000123m`) have come in bodies, packed or not. With `--hang`
+it takes connections and never answers. CPU and throughput are measured against nginx where there is one
+(`apt-get install nginx-light`), which takes less of the machine. Without it this server stands in, and the report
+says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gzip
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import ClassVar
+
+BODY = b'{"status": 1, "code": 200, "success": true, "message": "ok", "meta": {"requestId": "r", "status": 201}}'
+BUDGET = "X-RateLimit-Limit: 10000000\r\nX-RateLimit-Remaining: 9999999\r\n"
+MARK = re.compile(rb"m\d{6}m")
+
+
+class Connection(asyncio.Protocol):
+    """One kept-alive connection."""
+
+    marks: ClassVar[set[bytes]] = set()
+    latency = 0.0
+    hang = False
+
+    def __init__(self) -> None:
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.hang:
+            return
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n")) >= 0:
+            head = self._received[:end].lower()
+            found = re.search(rb"content-length: *(\d+)", head)
+            whole = end + 4 + (int(found[1]) if found else 0)
+            if len(self._received) < whole:
+                if b"expect: 100-continue" in head:
+                    self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                return
+            body, self._received = self._received[end + 4 : whole], self._received[whole:]
+            self.marks.update(MARK.findall(plain(body)))
+            answer = BODY if not head.startswith(b"get /marks ") else str(len(self.marks)).encode()
+            if self.latency:
+                asyncio.get_running_loop().call_later(self.latency, self._answer, answer)
+            else:
+                self._answer(answer)
+
+    def _answer(self, body: bytes) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{BUDGET}Content-Length: {len(body)}\r\n\r\n"
+        self._transport.write(head.encode() + body)
+
+
+def plain(body: bytes) -> bytes:
+    """What was sent, unpacked if it was packed."""
+    with suppress(OSError, EOFError, zlib.error):
+        return gzip.decompress(body)
+    return body
+
+
+async def serve() -> None:
+    """Answer until the process is ended."""
+    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+# ── For who measures ──
+
+
+@contextmanager
+def python_server(*, latency: float = 0.0, hang: bool = False) -> Iterator[str]:
+    """The server above, in a process of its own: its URL."""
+    command = [sys.executable, "-m", "benchmarks._server", "--latency", str(latency), *(["--hang"] if hang else [])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()
+
+
+def nginx() -> str | None:
+    """Where nginx is, if it is here."""
+    return shutil.which("nginx") or next(iter(path for path in ("/usr/sbin/nginx",) if Path(path).exists()), None)
+
+
+@contextmanager
+def fast_server() -> Iterator[str]:
+    """nginx with one process, or the server above: its URL."""
+    program = nginx()
+    if program is None:
+        with python_server() as url:
+            yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="benchmarks-nginx-") as folder:
+        port = free_port()
+        config = Path(folder, "nginx.conf")
+        config.write_text(CONFIG.replace("PORT", str(port)).replace("FOLDER", folder))
+        with subprocess.Popen([program, "-c", str(config), "-e", f"{folder}/error.log"]) as process:
+            try:
+                wait_for(port)
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                process.terminate()
+
+
+CONFIG = """
+daemon off; master_process off; pid FOLDER/pid; error_log FOLDER/error.log;
+events { worker_connections 512; }
+http {
+  access_log off; keepalive_requests 10000000; client_body_temp_path FOLDER/body;
+  proxy_temp_path FOLDER/p; fastcgi_temp_path FOLDER/f; uwsgi_temp_path FOLDER/u; scgi_temp_path FOLDER/s;
+  server {
+    listen 127.0.0.1:PORT backlog=1024;
+    location / {
+      default_type application/json;
+      add_header X-RateLimit-Limit 10000000 always;
+      add_header X-RateLimit-Remaining 9999999 always;
+      return 201 '{"message": "ok", "meta": {"requestId": "r", "status": 201}}';
+    }
+  }
+}
+"""
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(port: int) -> None:
+    """Wait until somebody listens there."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def main() -> None:
+    """Serve."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--hang", action="store_true", help="never answer")
+    options = parser.parse_args()
+    Connection.latency, Connection.hang = options.latency, options.hang
+    asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""What an item costs with a broker and without: the app's thread, the worker, and how fast a relay is.
+
+    python -m benchmarks.broker [--items 3000] [--rounds 5]
+
+Each round runs, in a process of its own, direct delivery over HTTP to a local server and publishing to a local
+redis-server, one after the other; then a relay over what was published, with a server that answers at once in its
+own process. The pace is out of the way: the servers allow more than anybody sends. Needs redis-server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import redis
+
+from journy_track._engine import inside
+from journy_track._model.call import Call
+from journy_track._model.config import Config
+from journy_track._model.outcomes import Answer, Delivered, Outcome
+from journy_track._model.secret import Secret
+from journy_track._relay.relay import Relay
+from journy_track._relay.stream import RelayQueue
+from journy_track.inspector import Inspector
+
+PLENTY = 10_000_000
+#: What each process runs. Its arguments: settings as JSON, and how many items.
+APP = """
+import json, statistics, sys, time
+import journy_track
+
+settings, count = json.loads(sys.argv[1]), int(sys.argv[2])
+tracker = journy_track.configure("benchmark-key", queue_size=1_000_000, share=1.0, **settings)
+journy_track.track("warmed", user="u0")
+assert tracker.flush(30)
+bursts, began = [], time.process_time() - time.thread_time()
+for burst in range(count // 100):
+    start = time.perf_counter_ns()
+    for number in range(100):
+        journy_track.track("benchmarked", user=f"u{number}", plan="pro", amount=number)
+    bursts.append((time.perf_counter_ns() - start) / 100_000)
+    time.sleep(0.01)
+assert tracker.flush(300)
+cpu = (time.process_time() - time.thread_time() - began) * 1e6 / count
+json.dump({"app": statistics.median(bursts), "worker": cpu}, sys.stdout)
+"""
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """A redis-server of our own, with its appendonly file; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--dir", folder]
+        process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 10
+            while not _answers(port):
+                if time.monotonic() > deadline:
+                    raise SystemExit("redis-server does not answer")
+                time.sleep(0.02)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        return bool(redis.Redis(port=port).ping())
+    except redis.RedisError:
+        return False
+
+
+def app(count: int, **settings: object) -> dict[str, float]:
+    """Microseconds an item: on the app's thread (wall), and on all others (CPU)."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JOURNY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", APP, json.dumps(settings), str(count)], env=kept, capture_output=True, check=True
+    )
+    return dict(json.loads(done.stdout))
+
+
+class AtOnce:
+    """A transport without a wire."""
+
+    def send(self, call: Call, /, timeout: float | None = None) -> Outcome:
+        call.body()
+        return Delivered(Answer(201, calls_limit=PLENTY, calls_remaining=PLENTY))
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+def relay(broker: str) -> dict[str, float]:
+    """How fast a relay empties the broker: items a second, and microseconds of CPU an item."""
+    config = Config.load("benchmark-key", {"share": 1.0}, environ={})
+    made = Relay(RelayQueue(Secret(broker), lease=10), config, AtOnce(), inside=inside)
+    client = redis.Redis.from_url(broker)
+    stream = made._queue.names.stream
+    count = client.xlen(stream)
+    began, cpu = time.monotonic(), time.process_time()
+    running = threading.Thread(target=made.run)
+    running.start()
+    while client.xlen(stream):
+        time.sleep(0.01)
+    seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+    made.stop()
+    running.join()
+    assert made.status().stats.delivered == count
+    return {"rate": count / seconds, "cpu": cpu * 1e6 / count}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=3000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    if shutil.which("redis-server") is None:
+        raise SystemExit("needs redis-server")
+    rounds: list[dict[str, Any]] = []
+    with redis_server() as broker, Inspector(limit=PLENTY) as api:
+        for _ in range(options.rounds):
+            rounds.append(
+                {
+                    "direct": app(options.items, base_url=api.url),
+                    "broker": app(options.items, broker=broker),
+                    "relay": relay(broker),
+                }
+            )
+        server = redis.Redis.from_url(broker).info("server")["redis_version"]
+    print(f"Python {platform.python_version()}, redis-py {version('redis')}, Redis {server}, {os.cpu_count()} cores")
+    print(f"{options.items} items a round, median of {options.rounds} rounds [least-most]")
+    show("app's thread, direct, us an item", rounds, lambda figures: figures["direct"]["app"])
+    show("app's thread, broker, us an item", rounds, lambda figures: figures["broker"]["app"])
+    show("worker's CPU, direct, us an item", rounds, lambda figures: figures["direct"]["worker"])
+    show("worker's CPU, broker, us an item", rounds, lambda figures: figures["broker"]["worker"])
+    show("worker's CPU, direct / broker", rounds, lambda f: f["direct"]["worker"] / f["broker"]["worker"])
+    show("relay's CPU, us an item", rounds, lambda figures: figures["relay"]["cpu"])
+    show("relay, items a second", rounds, lambda figures: figures["relay"]["rate"])
+
+
+def show(title: str, rounds: list[dict[str, Any]], figure: Callable[[dict[str, Any]], float]) -> None:
+    """One row: the median, and the spread."""
+    figures = [figure(one) for one in rounds]
+    print(f"{title:34} {statistics.median(figures):8.1f} [{min(figures):.1f}-{max(figures):.1f}]")
+
+
+if __name__ == "__main__":
+    main()
