@@ -1,0 +1,33 @@
+"""A function as AWS Lambda runs it: between two calls the process is frozen, and it may never wake up again.
+
+So nothing may still wait when the handler returns: `flushed()` waits for it. To see it without AWS:
+
+journy-track inspect                                            # in another terminal
+JOURNY_BASE_URL=http://127.0.0.1:8470 python examples/aws_lambda/handler.py '{"user": "jane", "company": "acme"}'
+"""
+
+import json
+import sys
+from typing import Any
+
+import journy_track
+
+journy_track.configure()  # once for each process, which serves many calls
+
+
+@journy_track.flushed(timeout=3)  # seconds of your function's own timeout
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    with journy_track.scope():  # one call's user never reaches the next
+        journy_track.set_user(event["user"])
+        journy_track.set_account(event["company"])
+        return resize(event)
+
+
+@journy_track.track_event("resized_picture", duration=True)
+def resize(event: dict[str, Any]) -> dict[str, Any]:
+    return {"statusCode": 200, "body": event.get("picture", "")}
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        print(json.dumps(handler(json.loads(argument), None)))

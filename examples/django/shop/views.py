@@ -1,0 +1,46 @@
+"""Views, without forms, so that curl can use them."""
+
+from collections.abc import Iterator
+
+from django.contrib.auth import login, logout
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+
+import journy_track
+from journy_track import track_event
+
+
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Stands for your check of a password: here anybody may be anybody."""
+    name, company = request.POST["name"], request.POST["company"]
+    user, is_new = User.objects.get_or_create(username=name, defaults={"email": f"{name}@{company}"})
+    login(request, user)
+    if is_new:
+        journy_track.upsert_user(full_name=name.title())
+    journy_track.track("signed_in")
+    return HttpResponse("welcome\n")
+
+
+def sign_out(request: HttpRequest) -> HttpResponse:
+    journy_track.track("signed_out")
+    logout(request)
+    return HttpResponse("goodbye\n")
+
+
+def projects(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(create_project(title=request.POST["title"]))
+
+
+@track_event("created_project", capture=("title",))
+def create_project(title: str) -> str:
+    return f"created {title}\n"
+
+
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(lines(), content_type="text/plain")
+
+
+@track_event("exported_projects")  # when the last line is out
+def lines() -> Iterator[str]:
+    for number in range(3):
+        yield f"project {number}\n"

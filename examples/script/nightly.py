@@ -1,0 +1,42 @@
+"""A script without a framework: a nightly job, which says for each row whom it is about.
+
+journy-track inspect                                            # in another terminal
+JOURNY_BASE_URL=http://127.0.0.1:8470 python examples/script/nightly.py examples/script/subscriptions.csv
+
+What is captured is delivered before the script ends: for as long as `shutdown_timeout` says.
+"""
+
+import csv
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import journy_track
+from journy_track import track_event
+
+
+@track_event("renewed_subscription", capture=("plan",), on="success")
+@track_event("failed_to_renew", on="error")
+def renew(plan: str) -> None:
+    if plan == "unknown":
+        raise ValueError("no such plan")
+
+
+def main(path: str) -> int:
+    journy_track.configure(shutdown_timeout=30, metadata={"job": "nightly"})
+    failed = 0
+    with Path(path).open(newline="") as file:
+        for row in csv.DictReader(file):
+            with journy_track.scope():
+                journy_track.set_user(row["user"])
+                journy_track.set_account(row["company"])
+                journy_track.upsert_account(plan=row["plan"], mrr=Decimal(row["mrr"]))
+                try:
+                    renew(row["plan"])
+                except ValueError:
+                    failed += 1
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
