@@ -201,19 +201,24 @@ class SpoolFile:
             except SpoolError:
                 empty = False
             self._connection.close()
-            if empty:
-                for path in (self.path, *_beside(self.path)):
-                    path.unlink(missing_ok=True)
-            if self._owner is not None:
-                self._owner.release(remove=empty)
+            try:
+                if empty:
+                    for path in (self.path, *_beside(self.path)):
+                        path.unlink(missing_ok=True)
+            finally:
+                if self._owner is not None:
+                    self._owner.release(remove=empty)
 
     def set_aside(self) -> Path:
         """Close it and give it a name under which nobody uses it. Answers that name."""
         with self._lock, told(self.path):
             self._connection.close()
-            aside = set_aside(self.path)
-            if self._owner is not None:
-                self._owner.release(remove=True)
+            aside: Path | None = None
+            try:
+                aside = set_aside(self.path)
+            finally:
+                if self._owner is not None:
+                    self._owner.release(remove=aside is not None)
             return aside
 
     # ── Anybody's side ──

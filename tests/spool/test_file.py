@@ -90,6 +90,22 @@ def test_an_empty_file_goes_with_its_owner_and_one_with_something_in_it_stays(ma
     assert dead.path.exists()
 
 
+@pytest.mark.parametrize("end", [lambda file: file.close(remove=True), SpoolFile.set_aside], ids=["close", "aside"])
+def test_an_owner_that_cannot_remove_or_rename_it_owns_it_no_longer(tmp_path, end):
+    folder, moved = tmp_path / "spool", tmp_path / "moved"
+    folder.mkdir()
+    file = SpoolFile.create(folder, ABOUT)
+    connections = [file._connection, file._owner._connection]
+    folder.rename(moved)
+    folder.write_text("a file")
+    with pytest.raises(SpoolError, match="spool"):
+        end(file)
+    SpoolFile.adopt(moved / file.path.name).close()
+    for connection in connections:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+
+
 def test_what_is_given_up_is_moved_with_all_that_is_known(make):
     file = make()
     seqs = file.write([(1.0, "a"), (2.0, "b"), (3.0, "c")])
