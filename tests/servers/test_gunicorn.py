@@ -43,8 +43,10 @@ class Server:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         descriptor = self._listener.fileno()
-        # gevent's workers, idle ones above all, may wait for as long as they are given.
-        arguments = ("--graceful-timeout=3", "--no-control-socket", *arguments)
+        # Longer than a worker needs on a busy machine: afterwards the master kills it, and what it held stays. All
+        # of it is what gevent's workers take, idle ones above all.
+        grace = 6 if "--worker-class=gevent" in arguments else 30
+        arguments = (f"--graceful-timeout={grace}", "--no-control-socket", *arguments)
         self._said = (folder / "stderr").open("w+")
         command = ["gunicorn", f"--bind=fd://{descriptor}", "--workers=3", "--log-level=warning"]
         self.process = subprocess.Popen(
