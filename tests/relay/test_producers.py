@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import monotonic
 
 import pytest
@@ -15,6 +16,7 @@ from journy_track._delivery import publishing
 from journy_track._model.secret import Secret
 from journy_track._transport.redis_broker import RedisBroker
 
+from ..timing import keeps_to
 from .conftest import RedisServer, until
 
 
@@ -37,6 +39,10 @@ def track(first: int, last: int) -> list[str]:
     for name in made:
         journy_track.track(name, user="u1")
     return made
+
+
+def flush_in_vain(tracker: Tracker, *, delivered: bool) -> None:
+    assert not tracker.flush(0.3, delivered=delivered)
 
 
 def test_items_are_published_in_the_order_of_capture_and_no_key_is_needed(broker, balance):
@@ -73,7 +79,7 @@ def test_a_broker_that_is_down_at_the_start_gets_everything_once_it_is_there(abs
     tracker = configure(absent_broker)
     began = monotonic()
     made = track(0, 150)
-    assert monotonic() - began < 1.0
+    assert monotonic() - began < 5
     assert not tracker.flush(0.5)
     assert balance(tracker, 150).published == 0
     absent_broker.start()
@@ -113,9 +119,7 @@ def test_a_broker_that_hangs_holds_nobody_beyond_the_timeout(broker, balance):
     broker.send(signal.SIGSTOP)
     track(10, 20)
     for delivered in (False, True):
-        began = monotonic()
-        assert not tracker.flush(0.3, delivered=delivered)
-        assert monotonic() - began < 1.0
+        keeps_to(0.3, partial(flush_in_vain, tracker, delivered=delivered))
     assert balance(tracker, 20).published == 10
     broker.send(signal.SIGCONT)
     assert tracker.flush(20)
@@ -128,9 +132,7 @@ def test_flush_until_delivered_keeps_its_timeout_though_the_broker_hangs_after_i
     assert tracker.flush(20)
     assert not tracker.flush(0.3, delivered=True)  # no relay runs
     broker.send(signal.SIGSTOP)
-    began = monotonic()
-    assert not tracker.flush(0.3, delivered=True)
-    assert monotonic() - began < 0.9
+    keeps_to(0.3, partial(flush_in_vain, tracker, delivered=True))
 
 
 def test_past_the_brokers_limit_producers_keep_what_was_refused(broker, balance):
