@@ -250,7 +250,8 @@ class Engine:
         self.queue.closed = True
         self.worker.hurry(deadline)
         # A process that captured nothing does not open the spool in order to end.
-        mark = self._mark(delivered=self.spool is not None and (self.spool.tried or len(self.queue) > 0))
+        used = len(self.queue) > 0 or self.ledger.has_taken
+        mark = self._mark(delivered=self.spool is not None and (self.spool.tried or used))
         if self.worker.alive:
             settled = self.ledger.wait_settled(mark, max(0.0, deadline - self._clock()))
         else:

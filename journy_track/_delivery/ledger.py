@@ -117,6 +117,12 @@ class Ledger:
         self._source.outside = len(self._unsettled) + len(self._read) + len(self._source.parked)
 
     @property
+    def has_taken(self) -> bool:
+        """Whether anything was ever taken."""
+        with self._settling:
+            return self._taken > 0
+
+    @property
     def in_memory(self) -> int:
         """How many were taken that are neither settled nor on disk."""
         return len(self._unsettled)

@@ -7,7 +7,9 @@ import sqlite3
 import sys
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -117,6 +119,31 @@ def test_who_captures_nothing_delivers_what_was_left(api, orphan):
     tracker = journy_track.configure("a-key", base_url=api.url, spool=orphan)
     api.wait_for(lambda api: len(api.events) == 1, 20)
     assert tracker.flush(20, delivered=True)
+
+
+def test_an_end_while_the_folder_is_still_being_opened_delivers_and_leaves_nothing(api, tmp_path, monkeypatch):
+    opening, go_on, prepare = threading.Event(), threading.Event(), Folder.prepare
+
+    def slow(folder):
+        opening.set()
+        assert go_on.wait(20)
+        prepare(folder)
+
+    monkeypatch.setattr(Folder, "prepare", slow)
+    api.answer_next(None, delay=0.3)
+    tracker = journy_track.configure("a-key", base_url=api.url, spool=tmp_path / "spool")
+    journy_track.track("once", user="u1")
+    assert opening.wait(20)
+    with ThreadPoolExecutor(1) as threads:
+        ended = threads.submit(tracker.shutdown, 20)
+        deadline = monotonic() + 20
+        while not tracker._engine().queue.closed:
+            assert monotonic() < deadline
+            sleep(0.001)
+        go_on.set()
+        assert ended.result(30)
+    assert names(api) == Counter(["once"])
+    assert left(tmp_path / "spool") == []
 
 
 def test_where_nothing_was_left_nothing_starts(api, tmp_path):
