@@ -37,6 +37,9 @@ LEAST = 1 / 200
 UNUSED = 0.9
 #: Seconds over which everybody's flow is measured.
 RECENT = 2.0
+#: Requests a second of a process that has yet to measure it, while plenty is left: its second reading must be recent,
+#: too. Fewer, where that would be over a four hundredth of what is left.
+MEASURING, LITTLE = 1.0, 1 / 400
 
 #: On a busy key all brake where less than 1/GAIN of the limit is left, and settle where 1/(GAIN + 1) is: 22 is the
 #: least that uses 95 % of it.
@@ -279,6 +282,8 @@ class Pacer:
             if age < WINDOW and self._share is None:
                 keep = max(keep, self._found - FIRST_BURSTS * budget)
             rate = max(rate, self._part_of_flow() * (left - keep) / SPREAD)
+            if len(self._readings) < 2:
+                rate = max(rate, min(MEASURING, LITTLE * left))
         return max(rate * self._caution, min(1 / LONGEST, ASKING * left / budget))
 
     def _until_expiries(self, now: float) -> float:

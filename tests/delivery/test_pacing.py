@@ -12,7 +12,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are beside the package, and not in the wheel
 
 from benchmarks._simulation import Process, Record, Simulation, SlidingLog
-from benchmarks.pacing import BURSTS, ENDLESS, HALF, SUDDEN, Case, lone_burst, most_in_a_window, simulate
+from benchmarks.pacing import BURSTS, ENDLESS, HALF, SUDDEN, Case, lone_burst, most_in_a_window, scripts, simulate
 from journy_track._delivery import pacing
 from journy_track._delivery.pacing import Pacer
 
@@ -313,6 +313,12 @@ def test_a_lone_burst_goes_as_fast_as_the_connections_carry_it(after, later):
     ours = lone_burst(100, after=after, seed=21)
     unpaced = lone_burst(100, after=after, seed=21, naive=True)
     assert ours <= unpaced + later
+
+
+@pytest.mark.parametrize("limit", [600, 1800])
+def test_short_scripts_one_after_another_each_send_their_burst_in_time(limit):
+    # Catches: a second request so late that the first one's reading is forgotten, and everybody's flow never known.
+    assert max(scripts(6, limit // 18, limit=limit, seed=21)) < 5  # the default shutdown_timeout
 
 
 def test_shares_that_add_up_to_one_are_never_refused():
