@@ -24,7 +24,15 @@ from journy_track.cli.importing.checking import Checked, checked
 from journy_track.cli.importing.columns import FIELDS, Columns
 from journy_track.cli.importing.courier import Courier
 from journy_track.cli.importing.journal import Journal, Position, Unusable
-from journy_track.cli.importing.options import EMPTY, Misused, about, check_names, columns_of, source_of
+from journy_track.cli.importing.options import (
+    EMPTY,
+    Misused,
+    about,
+    check_names,
+    check_patience,
+    columns_of,
+    source_of,
+)
 from journy_track.cli.importing.process import EXIT_CODES, Busy, Interrupted, alone_with, stoppable
 from journy_track.cli.importing.showing import Bar, faults_table, library_lines, outcome_table
 from journy_track.cli.importing.source import Source, Unreadable
@@ -96,6 +104,7 @@ def import_file(
             undated=undated,
             empty_text=source.format == "jsonl",
         )
+        check_patience(patience)
         check_names(columns, source.header())
     except Misused as error:
         fail(str(error), 2)

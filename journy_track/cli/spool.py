@@ -136,18 +136,27 @@ def _table(path: Path, files: list[FileStatus]) -> Table:
 
 
 def _tell_more(files: list[FileStatus], set_aside: int, refused_keys: int) -> None:
-    servers = sorted({file.about for file in files if file.about is not None})
-    if len(servers) > 1:
-        err.print(f"The files are for different servers: {', '.join(servers)}.", markup=False, soft_wrap=True)
-    if waiting := sum(file.waiting for file in files if not file.alive):
-        err.print(
-            f"{counted(waiting, 'item')} of processes that ended: another one with this spool delivers them.",
-            soft_wrap=True,
-        )
+    by_server = _waiting_by_server(files)
+    if len(by_server) > 1:
+        waits = ", ".join(f"{counted(waiting, 'item')} for {server}" for server, waiting in by_server.items())
+        err.print(f"The files are for different servers. Waiting: {waits}.", markup=False, soft_wrap=True)
+    for server, waiting in _waiting_by_server([file for file in files if not file.alive]).items():
+        if waiting:  # a process takes over what is for its own base_url, and nothing else
+            err.print(
+                f"{counted(waiting, 'item')} of processes that ended: another one with this spool and base_url "
+                f"{server} delivers {'it' if waiting == 1 else 'them'}.",
+                markup=False,
+                soft_wrap=True,
+            )
     if refused_keys:
         err.print("journy.io refused the API key: what waits is kept, and tried when it is accepted.", soft_wrap=True)
     if set_aside:
         err.print(f"Set aside, and never read again: {counted(set_aside, 'corrupt file')} (*.corrupt-*).")
+
+
+def _waiting_by_server(files: list[FileStatus]) -> dict[str, int]:
+    servers = sorted({file.about for file in files if file.about is not None})
+    return {server: sum(file.waiting for file in files if file.about == server) for server in servers}
 
 
 # ── retry ──

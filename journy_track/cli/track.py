@@ -17,12 +17,15 @@ from journy_track.cli.connection import AsJson, BaseUrl, KeyFile, config_of
 from journy_track.cli.console import fail, out
 from journy_track.cli.typed import TYPES, Mistyped, typed
 
+#: What the value of a pair may be said to be. A list is understood, and refused with what to do instead.
+_OFFERED = ", ".join(name for name in TYPES if name != "list")
+
 
 def track(
     name: Annotated[str, typer.Argument(help="The event, in past tense: signed_in.", show_default=False)],
     metadata: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]…", help=f"Metadata: key=text, or key:type=value ({', '.join(TYPES)})."),
+        typer.Argument(metavar="[KEY=VALUE]…", help=f"Metadata: key=text, or key:type=value ({_OFFERED})."),
     ] = None,
     user: Annotated[str | None, typer.Option(help="ID of the user.")] = None,
     email: Annotated[str | None, typer.Option(help="E-mail of the user.")] = None,
@@ -103,7 +106,7 @@ def _metadata(pairs: list[str]) -> dict[str, Any]:
         if key in values:
             fail(f"{key!r} is given twice.", 2)
         if (kind or "text") not in TYPES:
-            fail(f"{kind!r} in {pair!r} is no type: known are {', '.join(TYPES)}.", 2)
+            fail(f"{kind!r} in {pair!r} is no type: known are {_OFFERED}.", 2)
         try:
             values[key] = typed(value, kind or "text")
         except Mistyped as error:

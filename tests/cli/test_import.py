@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from ..docs.reading import README, section
 from .commands import run, started, words
 
 AT = "2026-01-01T00:00:00Z"
@@ -108,6 +109,7 @@ def test_while_rows_are_at_fault_nothing_is_sent_unless_they_are_skipped(api, wr
     assert ended.exit_code == 1
     assert "--skip-invalid" in words(ended.stderr)
     assert api.requests == []
+    assert [file.name for file in path.parent.iterdir()] == ["users.csv"]
     ended = run("import", path, "--type", "age:int", "--skip-invalid", JOURNY_BASE_URL=api.url)
     assert ended.exit_code == 1
     assert [user.user_id for user in api.users] == ["u5"]
@@ -262,6 +264,9 @@ def test_two_imports_of_one_file_do_not_run_at_once(api, write):
         ("users.csv", ["--encoding", "utf-16"], "convert the file"),
         ("users.csv", ["--encoding", "klingon"], "is not known"),
         ("users.csv", ["--delimiter", "ab"], "one character"),
+        ("users.csv", ["--patience", "-1"], "--patience -1 is no time to wait: it takes seconds above 0"),
+        ("users.csv", ["--patience", "0"], "--patience 0 is no time"),
+        ("users.csv", ["--patience", "nan"], "--patience nan is no time"),
     ],
 )
 def test_wrong_options_are_wrong_usage(api, write, name, options, said):
@@ -284,6 +289,38 @@ def test_wrong_options_are_wrong_usage(api, write, name, options, said):
 def test_a_file_that_is_of_no_use_is_said_to_be_so(api, write, lines, said):
     ended = run("import", write("users.csv", *lines), JOURNY_BASE_URL=api.url)
     assert (ended.exit_code, said in words(ended.stderr)) == (1, True), ended.stderr
+
+
+@pytest.mark.parametrize(
+    "content", [b"user_id,pr\xe9nom\nl7,Rene\n", b"\xff\xfe\x00", b"\xff\xfeu\x00\n\x001\x00\n\x00"]
+)
+def test_a_header_in_another_encoding_is_refused_and_not_sent_garbled(api, tmp_path, content):
+    path = tmp_path / "users.csv"
+    path.write_bytes(content)
+    ended = run("import", path, JOURNY_BASE_URL=api.url)
+    assert ended.exit_code == 1
+    said = "The header of users.csv has bytes that are no text in this encoding (see --encoding)."
+    assert words(ended.stderr) == said
+    assert api.requests == []
+
+
+def test_a_header_is_read_in_the_encoding_that_is_said(api, write):
+    path = write("users.csv", "id,prénom", "u1,René", encoding="latin-1")
+    assert run("import", path, "--encoding", "latin-1", JOURNY_BASE_URL=api.url).exit_code == 0
+    assert api.users[0].properties == {"prénom": "René"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], ". ends neither in .csv nor in .jsonl: "),
+        (["--format", "csv"], ". does not say what it holds: "),
+        (["--format", "csv", "--kind", "users"], "Cannot read .: "),
+    ],
+)
+def test_a_folder_is_named_as_it_was_typed(options, said):
+    ended = run("import", ".", *options)
+    assert (ended.exit_code, words(ended.stderr).startswith(said)) == (2, True), ended.stderr
 
 
 @pytest.mark.parametrize("name", ["users-not-there.csv", "customers.csv", "customers"])
@@ -309,3 +346,8 @@ def test_a_state_that_cannot_be_written_is_said_before_anything_is_sent(api, wri
     ended = run("import", path, JOURNY_BASE_URL=api.url)
     assert (ended.exit_code, "Cannot write beside" in words(ended.stderr)) == (1, True)
     assert api.events == []
+
+
+@pytest.mark.parametrize("word", ["--kind", "--skip-invalid", "--restart", "FILE.import.json", "FILE.rejected.jsonl"])
+def test_the_readme_names_what_a_first_import_meets(word):
+    assert f"`{word}`" in "\n".join(section(README.read_text(), "Command line").lines)

@@ -94,6 +94,28 @@ def test_status_shows_what_waits_and_what_was_given_up_by_file(folder):
     assert max(map(len, ended.out.splitlines())) <= 80
 
 
+def test_status_says_for_which_base_url_a_process_must_be_to_deliver_what_others_left(folder):
+    said = " ".join(Ended("status", folder).err.split())
+    assert said == f"2 items of processes that ended: another one with this spool and base_url {URL} delivers them."
+
+
+def test_status_of_a_spool_for_two_servers_says_what_waits_for_which(folder):
+    other = SpoolFile.create(folder, "http://127.0.0.1:8470")
+    other.write([(1.0, event("waits", "jane"))])
+    left = "of processes that ended: another one with this spool and base_url"
+    servers = "The files are for different servers. Waiting: 1 item for http://127.0.0.1:8470, 2 items for"
+    assert Ended("status", folder).err.splitlines() == [
+        f"{servers} {URL}.",
+        f"2 items {left} {URL} delivers them.",
+    ]
+    other.close()
+    assert Ended("status", folder).err.splitlines() == [
+        f"{servers} {URL}.",
+        f"1 item {left} http://127.0.0.1:8470 delivers it.",
+        f"2 items {left} {URL} delivers them.",
+    ]
+
+
 def test_status_as_json_has_each_file_and_the_totals(folder):
     told = Ended("status", folder, "--json").json
     (file,) = told["files"]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from .commands import run, words
+from .commands import journy, run, words
 
 
 def test_an_event_arrives_with_identity_time_and_typed_metadata(api):
@@ -47,6 +47,14 @@ def test_what_cannot_be_sent_is_wrong_usage_and_is_not_sent(api, arguments, said
     assert ended.exit_code == 2
     assert said in words(ended.stderr)
     assert api.requests == []
+
+
+def test_lists_are_not_offered_as_metadata_which_takes_none(api):
+    offered = "text, int, float, bool, date, datetime, epoch, epoch_ms"
+    ended = run("track", "signed_in", "n:number=3", "--user", "u1", JOURNY_BASE_URL=api.url)
+    assert words(ended.stderr) == f"'number' in 'n:number=3' is no type: known are {offered}."
+    helped = journy("track", "--help")
+    assert f"({offered})" in words(helped.stdout)
 
 
 def test_a_time_without_its_offset_names_no_option_that_is_not_there(api):

@@ -24,7 +24,7 @@ def source_of(path: Path, format_: str | None, encoding: str, delimiter: str) ->
     """The file. Raises `Misused`."""
     known = format_ or _FORMATS.get(path.suffix.lower())
     if known not in ("csv", "jsonl"):
-        raise Misused(f"{path.name} ends neither in .csv nor in .jsonl: say --format csv or --format jsonl.")
+        raise Misused(f"{path} ends neither in .csv nor in .jsonl: say --format csv or --format jsonl.")
     if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
         raise Misused("--delimiter takes one character, as in --delimiter ';'.")
     try:
@@ -50,7 +50,7 @@ def columns_of(
     """How its cells are read. Raises `Misused`."""
     known = kind or next((name for name in FIELDS if path.name.lower().startswith(name)), None)
     if known not in FIELDS:
-        raise Misused(f"{path.name} does not say what it holds: say --kind users, --kind accounts or --kind events.")
+        raise Misused(f"{path} does not say what it holds: say --kind users, --kind accounts or --kind events.")
     if empty not in EMPTY:
         raise Misused(f"--empty takes one of {', '.join(EMPTY)}.")
     if empty != "omit" and known == "events":
@@ -70,6 +70,12 @@ def columns_of(
         if target and list(targets.values()).count(target) > 1:
             raise Misused(f"--map: two columns go to {target!r}.")
     return Columns(known, targets, kinds, empty, zone, undated, empty_text)
+
+
+def check_patience(seconds: float) -> None:
+    """Whether anything can be settled within that. Raises `Misused`."""
+    if not seconds > 0:  # as nan is not either
+        raise Misused(f"--patience {seconds:g} is no time to wait: it takes seconds above 0, as in --patience 600.")
 
 
 def check_names(columns: Columns, header: list[str]) -> None:

@@ -70,6 +70,8 @@ class Source:
             raise Unreadable(f"The first line of {self.path.name} is no header: {error}.") from None
         if not any(header):
             raise Unreadable(f"{self.path.name} has no header: its first line must name the columns.")
+        if fault := _not_text("".join(header)):  # else it would be part of the names of properties
+            raise Unreadable(f"The header of {self.path.name} {fault}.")
         for number, name in enumerate(header, start=1):
             if not name:
                 raise Unreadable(f"Column {number} of {self.path.name} has no name in the header.")
