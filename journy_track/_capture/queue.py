@@ -80,6 +80,7 @@ class BoundedQueue:
             "closed": Tally(),
             "own_code": Tally(),
             "capture_failed": Tally(),
+            "invalid": Tally(),
             "waiting_room_full": Tally(),
         }
         self._bell = threading.Lock()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from journy_track._capture.context import UNSET
-from journy_track._runtime import track
+from journy_track._runtime import get_tracker, track
 
 __all__ = ["JournyHandler"]
 
@@ -27,8 +27,8 @@ class JournyHandler(logging.Handler):
     event. Behind a `QueueHandler` records are handled on another thread, where there is no context: give
     ``journy_user`` there.
 
-    Records of this library, of urllib3 and of requests never become events. One whose extras are wrong goes to
-    `logging.Handler.handleError`, as any error of a handler.
+    Records of this library, of urllib3 and of requests never become events. One whose extras are wrong is counted
+    as dropped, ``invalid``, and goes to `logging.Handler.handleError`, as any error of a handler.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -47,4 +47,7 @@ class JournyHandler(logging.Handler):
                 happened_at=datetime.fromtimestamp(record.created, UTC),
             )
         except Exception:  # noqa: BLE001 - what a handler does with its errors is logging's own matter
+            tracker = get_tracker()
+            if tracker is not None and tracker.recorder is not None:  # with raiseExceptions off, nothing else tells
+                tracker.recorder.refuse("invalid")
             self.handleError(record)

@@ -75,11 +75,22 @@ def test_what_delivery_logs_never_becomes_an_event(kept, name):
     assert kept() == []
 
 
-@pytest.mark.parametrize("extra", [{"journy_event": ""}, {"journy_event": "e", "journy_metadata": "plan"}])
+WRONG = [{"journy_event": ""}, {"journy_event": 5}, {"journy_event": "e", "journy_metadata": "plan"}]
+
+
+@pytest.mark.parametrize("extra", WRONG)
 def test_wrong_extras_are_loggings_own_errors(kept, log, capsys, extra):
     log.info("hello", extra=extra)
     assert "Logging error" in capsys.readouterr().err
     assert kept() == []
+
+
+@pytest.mark.parametrize("extra", WRONG)
+def test_wrong_extras_are_counted_also_where_logging_says_nothing(tracker, log, capsys, monkeypatch, extra):
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    log.info("hello", extra=extra)
+    assert capsys.readouterr().err == ""
+    assert (tracker.stats().captured, tracker.stats().dropped) == (1, {"invalid": 1})
 
 
 def test_it_can_be_named_in_a_dict_config(kept):
