@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 from journy_track._delivery.notices import Notices
 from journy_track._delivery.taken import Taken
 from journy_track._model.config import Config
 from journy_track._model.frozendict import FrozenDict
-from journy_track._model.logs import say
+from journy_track._model.logs import say, show
 from journy_track._model.outcomes import Answer, Outcome, Undelivered
 
 WHERE = "at journy.io: Settings, Connections"
@@ -22,9 +23,9 @@ class Reports:
         self._notices = notices
 
     def outcome(self, taken: Taken, outcome: Outcome) -> None:
-        """In debug mode: every answer."""
+        """In debug mode: every item and its answer."""
         if self._config.debug:
-            say(logging.INFO, "%s: %s", taken.item.label(), outcome)
+            show(f"{taken.item.label()} {json.dumps(taken.item.body(), ensure_ascii=False)}: {outcome}")
 
     def rejected_properties(self, taken: Taken, answer: Answer) -> None:
         """An upsert was taken, but not all of its properties."""

@@ -25,3 +25,12 @@ def say(level: int, message: str, *arguments: Any, exc_info: BaseException | Non
             _broken = True
             with suppress(OSError, ValueError):  # it may be closed
                 print(f"journy_track: logging raised {type(error).__name__}; this line was lost", file=sys.stderr)
+
+
+def show(text: str) -> None:
+    """Log *text* as information, or print it where the log takes none: who asks for debug mode wants to see."""
+    if _log.isEnabledFor(logging.INFO) and _log.hasHandlers():
+        say(logging.INFO, "%s", text)
+    elif sys.stderr is not None:
+        with suppress(OSError, ValueError):  # it may be closed
+            print(f"journy_track: {text}", file=sys.stderr)

@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import threading
+from fnmatch import fnmatchcase
 from typing import ClassVar
 
 import pytest
@@ -246,12 +247,31 @@ def test_delays_are_said_once_a_minute(desk, caplog):
     assert len([record for record in caplog.records if "is delayed" in record.getMessage()]) == 1
 
 
+IN_DEBUG_MODE = (
+    """event 'signed_in' {"identification": {"user": {"userId": "u1"}}, "name": "signed_in", "triggeredAt": "*", """
+    """"metadata": {"plan": "pro"}}: Delivered(answer=Answer(status=201, request_id=*"""
+)
+
+
 def test_debug_mode_logs_each_item_and_its_answer(api, caplog):
     tracker = journy_track.configure("a-key", base_url=api.url, debug=True)
-    journy_track.track("signed_in", user="u1")
-    assert tracker.flush(5)
+    with caplog.at_level(logging.INFO, "journy_track"):
+        journy_track.track("signed_in", user="u1", plan="pro")
+        assert tracker.flush(5)
     (line,) = [record for record in caplog.records if record.levelno == logging.INFO]
-    assert line.getMessage().startswith("event 'signed_in': Delivered(answer=Answer(status=201, request_id=")
+    assert fnmatchcase(line.getMessage(), IN_DEBUG_MODE)
+
+
+@pytest.mark.parametrize("setting", ["", "import logging; logging.basicConfig()"])
+def test_debug_mode_is_seen_also_where_nobody_has_set_up_logging(api, run_program, setting):
+    program = f"""
+        {setting}
+        import journy_track
+        journy_track.configure("a-key")
+        journy_track.track("signed_in", user="u1", plan="pro")
+    """
+    done = run_program(program, JOURNY_BASE_URL=api.url, JOURNY_DEBUG="1")
+    assert fnmatchcase(done.err, f"journy_track: {IN_DEBUG_MODE}")
 
 
 # ── Ctrl-C while the caller's own thread sends ──
