@@ -17,7 +17,7 @@ from journy_track._capture.context import UNSET, Unset
 from journy_track._capture.records import Records, contain
 from journy_track._model.arguments import membership_users, moment, text
 from journy_track._model.call import Call as Item
-from journy_track._model.errors import InvalidArgument
+from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.forks import importing
 from journy_track._model.identity import AccountIdentified, Identifier, UserIdentified
 from journy_track._model.items import (
@@ -209,6 +209,8 @@ class Verbs:
         after_commit: bool,
         happened_at: datetime | None = None,
     ) -> None:
+        if after_commit and after_commit is not True:
+            raise InvalidArgument(f"after_commit must be True or False, got {described(after_commit)}")
         recorder = self.recorder
         try:
             # A mapping may be the app's own, and read what it gives from anywhere.
@@ -227,5 +229,5 @@ class Verbs:
 
 def _needed(value: Any, argument: str) -> Any:
     if value is None:
-        raise InvalidArgument(f"{argument} is required and must not be None: deletes and removals ask no context")
+        raise InvalidArgument(f"{argument} is required and must not be None: this call asks no context")
     return value

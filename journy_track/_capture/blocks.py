@@ -158,6 +158,8 @@ def scope(*, inherit: bool = False) -> Block:
     Everything that runs in it sees what was set, also when set in a child task or a thread pool that copied
     the context. Inherits nothing from outside, unless *inherit*.
     """
+    if inherit is not True and inherit is not False:
+        raise InvalidArgument(f"inherit must be True or False, got {described(inherit)}")
     return Block("scope", lambda: Change(cell=Cell(current() if inherit else None, internal=in_our_own_code())))
 
 
@@ -260,6 +262,7 @@ def given(mapping: Mapping[str, object] | None, values: dict[str, object]) -> Ma
         return values
     if not isinstance(mapping, Mapping):
         raise InvalidArgument(
-            f"the first argument must be a mapping, got {described(mapping)}: pass values by keyword, plan='pro'"
+            f"the first argument must be a mapping, got {described(mapping)}: pass values by keyword, plan='pro', "
+            "and whom they are about as user= or account="
         )
     return {**mapping, **values}

@@ -233,7 +233,7 @@ class _Ending:
         try:
             extra = options.metadata(call)
             if extra is not None:
-                values.update(frozen_mapping(extra))
+                values.update(frozen_mapping(_mapping(extra)))
         except Exception as error:  # noqa: BLE001 - the event goes out without that part
             contain(self._recorder, error, options.name, "asking metadata= of", lost=False)
         return values
@@ -261,3 +261,9 @@ def _interrupts(exception: Exception) -> bool:
         kind.__name__ == "TaskPredicate" and kind.__module__ == "celery.exceptions"
         for kind in type(exception).__mro__
     )
+
+
+def _mapping(extra: Any) -> Mapping[Any, Any]:
+    if not isinstance(extra, Mapping):
+        raise TypeError(f"metadata= must return a mapping or None, at once, and not {described(extra)}")
+    return extra

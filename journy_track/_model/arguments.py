@@ -42,10 +42,17 @@ def membership_users(users: Any) -> tuple[UserIdentified, ...]:
     if isinstance(users, tuple) and all(type(user) is UserIdentified for user in users):
         taken = users
     else:
-        taken = tuple(u if isinstance(u, UserIdentified) else UserIdentified.by_user_id(u) for u in users)
+        taken = tuple(map(_member, users))
     if not taken:
         raise InvalidArgument("users is required and must not be empty")
     return taken
+
+
+def _member(user: Any) -> UserIdentified:
+    try:
+        return user if isinstance(user, UserIdentified) else UserIdentified.by_user_id(user)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"users holds {described(user)}: {error}") from None
 
 
 def check(value: Any, kind: type, argument: str, *, optional: bool = False) -> None:

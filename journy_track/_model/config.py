@@ -171,11 +171,15 @@ def is_this_machine(host: str) -> bool:
     return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
+#: Settings that may hold what no log should: a key, a password, personal data.
+_CONFIDENTIAL = ("api_key", "base_url", "broker", "metadata")
+
+
 def _checked(name: str, check: Callable[[Any], Any], value: Any) -> Any:
     try:
         return check(value)
     except ValueError as error:
-        shown = type(value).__name__ if name in ("api_key", "base_url", "broker", "metadata") else described(value)
+        shown = type(value).__name__ if name in _CONFIDENTIAL else described(value)
         problem = f"{name} must be {error}; got {shown}"
     raise ConfigurationError(problem)
 
@@ -185,6 +189,8 @@ def _from_environment(name: str, env: str, text: str, option: dataclasses.Field[
         return option.metadata["check"](option.metadata["parse"](text))
     except ValueError as error:
         problem = f"{env} (setting {name}) must be {error}"
+        if name not in _CONFIDENTIAL:
+            problem += f"; got {described(text)}"
     raise ConfigurationError(problem)
 
 

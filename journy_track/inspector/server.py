@@ -164,8 +164,10 @@ class Inspector:
         when the caller hangs up. `drop` closes the connection without an answer. With `status=None`
         the request is processed as ever, and only its answer is late or lost.
         """
-        if status is not None and not 200 <= status <= 599:
-            raise ValueError(f"{status} is no status of an answer: 200 to 599.")
+        if status is not None and (not isinstance(status, int) or not 200 <= status <= 599):
+            raise ValueError(f"{status!r} is no status of an answer: 200 to 599.")
+        if count < 1 or delay < 0:
+            raise ValueError(f"count is at least 1 and delay at least 0 s, got {count} and {delay}.")
         self._state.order(Fault(status, body, dict(headers or {}), delay, drop), count)
 
     def _listen(self, on_ready: Callable[[], object]) -> tuple[Server, socket.socket]:

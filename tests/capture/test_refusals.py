@@ -78,6 +78,46 @@ def test_a_lazy_proxy_is_refused_without_being_evaluated():
         track_event("worked")(Proxy())
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: journy_track.track("e", user="u1", after_commit="later"),
+            "after_commit must be True or False, got str",
+        ),
+        (
+            lambda: journy_track.upsert_user(user="u1", after_commit=1),
+            "after_commit must be True or False, got int 1",
+        ),
+        (lambda: journy_track.scope(inherit="yes"), "inherit must be True or False, got str 'yes'"),
+        (lambda: journy_track.upsert_user("u1", name="Jane"), "got str 'u1': .* as user= or account="),
+        (
+            lambda: journy_track.add_users_to_account(None, ["u1"]),
+            "account is required .*: this call asks no context",
+        ),
+        (lambda: journy_track.add_users_to_account("acme", ["u1", None]), "users holds None: user_id is required"),
+    ],
+)
+def test_a_wrong_argument_of_a_call_is_named_with_what_it_was(tracker, call, message):
+    with pytest.raises(InvalidArgument, match=message):
+        call()
+    assert tracker.stats().captured == 0
+
+
+async def later(call):
+    return {"plan": "pro"}
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'later' was never awaited")
+@pytest.mark.parametrize("callback", [lambda call: 5, later])
+def test_a_callback_that_answers_no_mapping_is_named_and_the_event_goes_out(api, tracker, caplog, callback):
+    with journy_track.user("u1"):
+        track_event("e", metadata=callback)(work)("pro")
+    assert "must return a mapping or None, at once, and not " in caplog.text
+    assert tracker.flush(20)
+    assert [event.name for event in api.events] == ["e"]
+
+
 @pytest.mark.parametrize("name", ["", "  "])
 def test_an_empty_name_is_refused(name):
     with pytest.raises(InvalidArgument, match="name is required and must not be empty"):

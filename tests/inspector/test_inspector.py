@@ -202,3 +202,9 @@ def test_many_callers_at_once_are_all_counted(api, caller_of):
         thread.join()
     assert (api.counts.requests, api.counts.accepted, len(api.events)) == (200, 200, 200)
     assert [received.number for received in api.requests] == list(range(1, 201))
+
+
+@pytest.mark.parametrize("wrong", [{"status": "503"}, {"status": 42}, {"count": 0}, {"delay": -1}])
+def test_an_answer_that_cannot_be_is_refused(api, wrong):
+    with pytest.raises(ValueError, match=r"no status of an answer|at least"):
+        api.answer_next(**wrong)

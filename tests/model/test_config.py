@@ -175,8 +175,10 @@ def test_a_wrong_argument_is_named(name, value):
 def test_a_wrong_variable_is_named_with_its_setting(monkeypatch, variable, text):
     monkeypatch.setenv(variable, text)
     name = variable.removeprefix("JOURNY_").removesuffix("_URL" if "BROKER" in variable else "").lower()
-    with pytest.raises(ConfigurationError, match=re.escape(f"{variable} (setting {name}) must be ")):
+    with pytest.raises(ConfigurationError, match=re.escape(f"{variable} (setting {name}) must be ")) as caught:
         journy_track.configure()
+    confidential = name in ("api_key", "base_url", "broker", "metadata")
+    assert str(caught.value).endswith(f"; got str {text!r}") is not confidential
 
 
 @pytest.mark.parametrize(
