@@ -25,7 +25,7 @@ from journy_track._model.values import iso
 
 #: The version of what is written here. Another one is refused, never guessed.
 VERSION = 1
-_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def message_of(item: Item, captured_at: float | None = None) -> str:
@@ -56,7 +56,7 @@ def item_of(message: str) -> Item:
         if told["v"] != VERSION:
             raise ValueError(f"version {told['v']!r}, where {VERSION} is known")
         item: Item = _ITEMS[told["operation"]](told["body"])
-        _write(item.body()).encode()  # half a character, say, could never be sent
+        _write(item.body()).encode()  # half a character, or 1e999, could never be sent
     except (KeyError, TypeError, AttributeError, InvalidArgument, RecursionError) as error:
         raise ValueError(f"not an item: {type(error).__name__}") from None
     return item
@@ -67,12 +67,14 @@ def _refused(constant: str) -> None:
 
 
 def captured_at_of(message: str) -> float | None:
-    """When the item of *message*, which `item_of` has read, was captured; `None`: it does not say."""
+    """When the item of *message*, which `item_of` has read, was captured; `None`: it names no moment in UTC."""
     told = json.loads(message).get("captured_at")
     try:
-        return None if told is None else datetime.fromisoformat(told).timestamp()
-    except (ValueError, TypeError, OverflowError):
+        at = datetime.fromisoformat(told).timestamp()
+        datetime.fromtimestamp(at, UTC)  # as `message_of` does: with a zone it may be of the year 0, or 10000
+    except (ValueError, TypeError, OverflowError, OSError):
         return None
+    return at
 
 
 def _user(identification: Mapping[str, Any]) -> UserIdentified:

@@ -61,7 +61,7 @@ class Term:
     ) -> None:
         key = config.usable_key
         assert key is not None, "a relay without a key does not run"
-        notices = Notices()
+        self._notices = Notices()
         self._queue = queue
         self._ring = ring
         self._wall = wall
@@ -71,7 +71,7 @@ class Term:
             config,
             transport,
             self.ledger,
-            notices,
+            self._notices,
             budget_of(config.base_url, key, config.share),
             clock=monotonic,
             ring=ring,
@@ -106,18 +106,38 @@ class Term:
 
     def _put(self, entry: Entry) -> None:
         self.ledger.found(1)
+        taken: Taken | None = None
+        try:
+            taken = self._taken(entry)
+            if taken is not None:
+                self.dispatcher.put(taken)
+        except Exception as error:  # noqa: BLE001 - each relay would die of the same message, and none come behind it
+            self._notices.say("internal", "an item could not be made ready: %s", type(error).__name__)
+            self._bury(entry, f"internal_error: {type(error).__name__}")
+            if taken is None:
+                self.ledger.missing(1, "internal_error")
+                return
+            taken.rows = ()  # its letter is written
+            self.dispatcher.withdraw(taken, "internal_error")
+            self.ledger.dropped(taken, "internal_error")  # counts nothing twice
+
+    def _taken(self, entry: Entry) -> Taken | None:
+        """What *entry* holds; `None`: nothing that can be read."""
         try:
             item = item_of(entry.text)
         except ValueError as error:
-            self._settled.append(Settled([entry.id], self._letter(entry.text, f"unreadable: {error}")))
+            self._bury(entry, f"unreadable: {error}")
             self.ledger.missing(1, "unreadable")
-            return
-        came = int(entry.id.split("-")[0]) / 1000
+            return None
+        now = self._wall()
+        came = min(int(entry.id.split("-")[0]) / 1000, now)  # whoever adds it may choose any number
         captured_at = captured_at_of(entry.text) or came
-        age = max(0.0, self._wall() - captured_at)
-        taken = self.ledger.read(item, entry.id, monotonic() - age)
+        taken = self.ledger.read(item, entry.id, monotonic() - max(0.0, now - captured_at))
         taken.at = captured_at
-        self.dispatcher.put(taken)
+        return taken
+
+    def _bury(self, entry: Entry, reason: str) -> None:
+        self._settled.append(Settled([entry.id], self._letter(entry.text, reason)))
 
     # ── What the ledger tells ──
 
@@ -130,7 +150,13 @@ class Term:
         """Nobody waits for one item here."""
 
     def given_up(self, taken: Taken, reason: str, answer: Answer | None) -> None:
-        letter = self._letter(message_of(taken.item, taken.at), reason, answer, taken.attempts)
+        try:
+            message = message_of(taken.item, taken.at)
+        except Exception as error:  # noqa: BLE001 - said, here and in the letter: the others go on
+            kind = type(error).__name__
+            self._notices.say("internal", "%s could not be written: %s", taken.item.label(), kind)
+            message, reason = "", f"{reason}; its message could not be written: {kind}"
+        letter = self._letter(message, reason, answer, taken.attempts)
         self._settled.append(Settled(taken.rows, letter))
         taken.rows = ()
         self._ring()

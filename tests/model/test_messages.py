@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ from journy_track._model.items import (
     UpsertAccount,
     UpsertUser,
 )
-from journy_track._model.messages import item_of, message_of
+from journy_track._model.messages import captured_at_of, item_of, message_of
 
 JANE, ACME = UserIdentified("u1", "jane@acme.com"), AccountIdentified("a1", "acme.com")
 BY_EMAIL, BY_DOMAIN = UserIdentified(email="jane@acme.com"), AccountIdentified(domain="acme.com")
@@ -68,3 +68,24 @@ def test_whatever_an_event_says_comes_back(user, metadata):
 def test_what_is_no_item_is_refused(message):
     with pytest.raises(ValueError, match=r"not an item|Expecting|Extra data"):
         item_of(message)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "[1e999]", "NaN", "Infinity"])
+def test_a_number_that_json_cannot_carry_is_refused(number):
+    message = message_of(Event("signed_in", JANE, metadata={"n": 7}))
+    with pytest.raises(ValueError, match="JSON"):
+        item_of(message.replace('"n":7', f'"n":{number}'))
+
+
+OUT_OF_RANGE = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59.999999Z"]
+
+
+@pytest.mark.parametrize("said", OUT_OF_RANGE)
+def test_a_time_of_capture_that_cannot_be_written_again_is_none(said):
+    assert captured_at_of(json.dumps({"captured_at": said})) is None
+
+
+@given(st.datetimes(timezones=st.sampled_from([timezone(timedelta(hours=hours)) for hours in (-14, 0, 14)])))
+def test_a_time_of_capture_that_is_read_can_be_written(moment):
+    at = captured_at_of(json.dumps({"captured_at": moment.isoformat()}))
+    assert at is None or captured_at_of(message_of(ITEMS[0], at)) == pytest.approx(at, abs=0.002)

@@ -11,6 +11,7 @@ import pytest
 import journy_track
 from journy_track._model.outcomes import Deferred
 from journy_track._model.secret import Secret
+from journy_track._relay import term
 from journy_track._relay.stream import RelayQueue, Settled
 from journy_track._relay.term import Leased
 
@@ -83,6 +84,7 @@ POISON = {
     "another call": message("x").replace('"track"', '"fly"'),
     "nobody": message("x").replace('"userId"', '"nobody"'),
     "not a number": message("x").replace('"x"', "NaN"),
+    "a number beyond all": message("x").replace('"name"', '"metadata": {"n": 1e999}, "name"'),
     "a name that is none": message("x").replace('"x"', '{"a": []}'),
     "a user that is a list": message("x").replace('"u1"', "[1]"),
     "deep": "[" * 100_000,
@@ -111,6 +113,64 @@ def test_a_time_of_capture_that_is_none_hurts_nobody(api, broker, relay):
     relay()
     until(lambda: waits(broker) == 0, "all are settled")
     assert "event_0" in [event.name for event in api.events]
+
+
+def test_a_time_of_capture_that_cannot_be_written_again_is_taken_as_unsaid(api, broker, relay):
+    put(broker, message("poison", captured_at="0001-01-01T00:00:00+14:00"), message("behind"))
+    made = relay()
+    until(lambda: waits(broker) == 0, "both are settled")
+    assert [event.name for event in api.events] == ["poison", "behind"]
+    assert made.status().stats.delivered == 2
+
+
+def test_a_message_whose_id_is_no_time_becomes_a_dead_letter_as_others_do(api, broker, relay):
+    api.answer_next(400, {"message": "bad", "meta": {"requestId": "r1", "status": 400}})
+    broker.client.xadd(NAMES.stream, {"m": message("refused")}, id="18446744073709551615-1")
+    relay()
+    until(lambda: waits(broker) == 0, "it is settled")
+    (letter,) = broker.letters()
+    assert json.loads(letter["message"])["body"]["name"] == "refused"
+
+
+@pytest.mark.parametrize("at", ["item_of", "captured_at_of", "put", "after put"])
+def test_a_mistake_of_ours_about_one_message_is_a_dead_letter_and_holds_nobody_up(
+    api, broker, relay, monkeypatch, caplog, at
+):
+    place, name = (term.Dispatcher, "put") if "put" in at else (term, at)
+    works = getattr(place, name)
+
+    def breaks(*arguments):
+        poison = "poison" in (arguments[1].item.name if name == "put" else arguments[0])
+        done = None if poison and at == "put" else works(*arguments)
+        if poison:
+            raise LookupError
+        return done
+
+    monkeypatch.setattr(place, name, breaks)
+    put(broker, message("before"), message("poison"), message("behind"))
+    made = relay()
+    until(lambda: waits(broker) == 0, "all are settled")
+    assert [event.name for event in api.events] == ["before", "behind"]
+    (letter,) = broker.letters()
+    assert (letter["message"], letter["reason"]) == (message("poison"), "internal_error: LookupError")
+    stats = made.status().stats
+    assert (stats.delivered, stats.dropped, stats.spooled) == (2, {"internal_error": 1}, 0)
+    assert "an item could not be made ready: LookupError" in caplog.text
+
+
+def test_a_dead_letter_that_cannot_be_written_says_so_and_ends_nothing(api, broker, relay, monkeypatch, caplog):
+    def breaks(item, at):
+        raise RecursionError
+
+    monkeypatch.setattr(term, "message_of", breaks)
+    put(broker, message("old", captured_at="2020-01-01T00:00:00Z"), message("behind"))
+    made = relay()
+    until(lambda: waits(broker) == 0, "both are settled")
+    assert [event.name for event in api.events] == ["behind"]
+    (letter,) = broker.letters()
+    assert (letter["message"], letter["reason"]) == ("", "max_age; its message could not be written: RecursionError")
+    assert (made.status().stats.delivered, made.status().stats.given_up) == (1, 1)
+    assert "event 'old' could not be written: RecursionError" in caplog.text
 
 
 def test_what_is_not_a_message_of_ours_is_a_dead_letter(broker, relay):
