@@ -123,6 +123,7 @@ class MemoryOutbox:
         if taken.number not in self._waiting:
             return False
         self.settle(taken)
+        self._tidy()
         return True
 
     def purge(self, delete: Delete) -> list[Taken]:
@@ -132,6 +133,7 @@ class MemoryOutbox:
         gone = [taken for taken in self._waiting.values() if not self._survives(taken, delete)]
         for taken in gone:
             self.settle(taken)
+        self._tidy()
         return gone
 
     def _survives(self, taken: Taken, delete: Delete) -> bool:
@@ -153,6 +155,14 @@ class MemoryOutbox:
     def _call(self, taken: Taken) -> None:
         if taken.number in self._waiting:
             heapq.heappush(self._ready, (taken.number, taken))
+
+    def _tidy(self) -> None:
+        """Forget those that are gone. Where nothing may go, nobody comes upon them."""
+        if len(self._ready) + len(self._later) > 2 * len(self._waiting):
+            self._ready = [entry for entry in self._ready if entry[0] in self._waiting]
+            self._later = [entry for entry in self._later if entry[1] in self._waiting]
+            heapq.heapify(self._ready)
+            heapq.heapify(self._later)
 
     def _uncall(self, taken: Taken) -> None:
         self._ready = [entry for entry in self._ready if entry[1] is not taken]

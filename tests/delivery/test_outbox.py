@@ -11,6 +11,23 @@ from .wire import during, sent, settle, turn, warmed
 JANE = UserIdentified("u1", "jane@acme.com")
 
 
+def test_what_a_delete_takes_away_is_not_kept_while_nothing_may_go(desk):
+    made = warmed(desk)
+    made.dispatcher._stopped = True
+    outbox = made.dispatcher._outbox
+    for account in range(20):
+        for number in range(20):
+            made.track("acted", user=f"u{number}", account=f"a{account}")
+        made.turn()
+        made.delete_account(f"a{account}")
+        made.turn()
+    assert len(outbox) == 20
+    assert len(outbox._ready) + len(outbox._later) <= 2 * len(outbox)
+    made.dispatcher._stopped = False
+    settle(made)
+    assert made.ledger.stats().delivered == 1 + 20
+
+
 # ── A retry holds its lane ──
 
 
