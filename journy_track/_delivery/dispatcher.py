@@ -81,7 +81,7 @@ class Dispatcher:
         self._clock = clock
         self._ring = ring
         self._wait_before = wait_before
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._outbox = MemoryOutbox()
         self._circuit = Circuit(clock)
         self._unchanged = Unchanged(config.skip_unchanged)
@@ -115,6 +115,7 @@ class Dispatcher:
             self._ledger.dropped(purged, "deleted")
         if target is not None:
             self._ledger.coalesced(taken, target)
+            taken.item = None  # the spool remembers it until *target* is settled, and it may be large
 
     def purge(self, delete: DeleteUser | DeleteAccount) -> None:
         """Remove what waits and is about the user or account of *delete*."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from journy_track._delivery.ledger import Ledger, Mark
+from journy_track._delivery.merging import merged
 from journy_track._delivery.notices import Notices
 from journy_track._delivery.purging import Delete, Purge
 from journy_track._delivery.sources import Sources
@@ -231,7 +232,8 @@ class Spool:
 
     def _load(self) -> bool:
         """Read some of what waits. Answers whether more can be read at once."""
-        room = self._window - self._desk.waiting
+        # What was merged into another waits no more at the desk, but is kept until that one is settled.
+        room = self._window - max(self._desk.waiting, sum(len(source.outstanding) for source in self._sources))
         unread = self._sources.unread
         chunk = min(CHUNK, max(1, self._window // 4))
         count = 0
@@ -268,12 +270,27 @@ class Spool:
         found, missing = source.recount()
         self._ledger.found(found)
         self._ledger.missing(missing, "deleted")
-        kept = source.kept()
-        for seq, taken in list(source.outstanding.items()):
-            if seq not in kept and all(row == (source, seq) for row in taken.rows):
+        kept: dict[Source, dict[int, str]] = {}
+        for taken in self._outstanding_of(source):
+            messages = []
+            for place, seq in taken.rows:  # of several, where it is merged, and maybe of several files
+                if place not in kept:
+                    kept[place] = place.kept()
+                if seq in kept[place]:
+                    messages.append(kept[place][seq])
+            if not messages:
                 self._desk.withdraw(taken, "deleted")
-            elif seq in kept and len(taken.rows) == 1 and kept[seq] != message_of(taken.item):
-                self._desk.amend(taken, item_of(kept[seq]))
+                continue
+            item = item_of(messages[0])
+            for message in messages[1:]:
+                item = merged(item, item_of(message)) or item
+            if message_of(item) != message_of(taken.item):
+                self._desk.amend(taken, item)
+
+    def _outstanding_of(self, source: Source) -> list[Taken]:
+        """What waits or is on its way, of which a row is in that file."""
+        some = {id(taken): taken for other in self._sources for taken in other.outstanding.copy().values() if taken}
+        return [taken for taken in some.values() if any(place is source for place, _ in taken.rows)]
 
     def _purge(self, delete: Delete, at: float, before: int) -> None:
         """Remove, from all files of this host, what waits and is about the user or account of *delete*."""

@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -420,6 +421,50 @@ def test_what_somebody_removes_from_the_file_is_not_sent(spooled, tmp_path):
     release(made)
     settle(made)
     assert sent(made) == []
+
+
+@pytest.mark.parametrize(
+    ("gone", "goes", "deleted"),
+    [
+        ("%", [], {"deleted": 2}),
+        ('%"plan"%', ["acted u1"], {"deleted": 1}),
+        ('%"seats"%', ["acted u1", "upsert u1 {'plan': 'new', 'name': 'Jane'}"], {}),
+        ('%"new"%', ["acted u1", "upsert u1 {'plan': 'old', 'seats': 1}"], {}),
+        ("%nothing%", ["acted u1", "upsert u1 {'plan': 'new', 'seats': 1, 'name': 'Jane'}"], {}),
+    ],
+)
+def test_what_somebody_removes_of_merged_items_is_not_sent(spooled, tmp_path, gone, goes, deleted):
+    made = spooled()
+    hold(made)
+    made.track("acted", user="u1")
+    made.upsert_user(user="u1", plan="old", seats=1)
+    made.upsert_user(user="u1", plan="new", name="Jane")
+    turn(made)
+    assert balanced(made).coalesced == 1
+    with closing(sqlite3.connect(files(tmp_path)[0], isolation_level=None)) as other:
+        other.execute("DELETE FROM items WHERE message LIKE ?", (gone,))
+    made.turn()
+    release(made)
+    settle(made)
+    assert sent(made) == goes
+    assert balanced(made).dropped == deleted
+
+
+def test_what_is_merged_counts_into_the_window(spooled, tmp_path, monkeypatch):
+    monkeypatch.setattr(spooling, "WINDOW", 100)
+    made = spooled()
+    hold(made)
+    made.track("acted", user="u1")
+    for number in range(1000):
+        made.upsert_user(user="u1", number=number)
+    turn(made)
+    outstanding = [taken for source in made.engine.spool._sources for taken in source.outstanding.values()]
+    assert len(outstanding) <= 100
+    assert [taken.item for taken in outstanding].count(None) >= len(outstanding) - 2
+    release(made)
+    settle(made)
+    assert sent(made)[-1] == "upsert u1 {'number': 999}"
+    assert balanced(made).coalesced + balanced(made).delivered == 1002  # with what warmed it
 
 
 # ── The key ──
