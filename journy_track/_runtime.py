@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from journy_track._capture.flushing import Flushed
 from journy_track._capture.records import Records
-from journy_track._model.forks import importing
+from journy_track._model.forks import configuring, importing
 from journy_track._model.logs import say
 from journy_track._model.numbers import Health, Receipt, Stats
 from journy_track._model.once import forget as forget_what_was_said
@@ -54,7 +53,7 @@ class _Global(Verbs):
         self.tracker: Tracker | None = None
         self.recorder: Records | None = _NotConfigured()
         self.place: str | None = None
-        self.lock = threading.Lock()
+        self.lock = configuring
         #: While a test captures: takes what `configure()` was given, in place of a tracker of its own.
         self.captures: Callable[[Config], Tracker] | None = None
 

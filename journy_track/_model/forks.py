@@ -1,4 +1,4 @@
-"""What a fork must not cut in half: imports that come late, and SQLite.
+"""What a fork must not cut in half: `configure()`, imports that come late, and SQLite.
 
 A child that is forked in the middle of an import holds half a module, and the lock of a thread that it does not have.
 """
@@ -11,6 +11,8 @@ import logging  # noqa: F401
 import os
 from threading import RLock
 
+#: Held while a tracker is installed.
+configuring = RLock()
 #: Held while something is imported later than at the start. Re-entrant: a signal handler may fork, or import, while
 #: its own thread imports.
 importing = RLock()
@@ -23,7 +25,7 @@ _held: list[RLock] = []
 
 
 def _before_fork() -> None:
-    _held[:] = [lock for lock in (importing, unforked_lock) if lock.acquire(timeout=_WAIT)]
+    _held[:] = [lock for lock in (configuring, importing, unforked_lock) if lock.acquire(timeout=_WAIT)]
 
 
 def _after_fork() -> None:

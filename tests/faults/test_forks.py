@@ -196,6 +196,39 @@ print(calls)
     assert out == "['exit']\n"
 
 
+def test_a_fork_while_a_thread_configures_leaves_a_child_that_configures_too(run_program):
+    # Catches: a child that waits for ever for the lock of a thread that it does not have.
+    done = run_program("""
+import faulthandler, os, threading, warnings
+import journy_track
+from journy_track import Tracker
+
+faulthandler.dump_traceback_later(20, exit=True)
+warnings.simplefilter("ignore", DeprecationWarning)
+begun, forking = threading.Event(), threading.Event()
+made = Tracker.of
+
+def slow(config):
+    if not forking.is_set():
+        begun.set()
+        assert forking.wait(10)
+    return made(config)
+
+Tracker.of = slow
+os.register_at_fork(before=forking.set)  # registered last, called first
+configuring = threading.Thread(target=lambda: journy_track.configure("a-key"))
+configuring.start()
+assert begun.wait(10)
+child = os.fork()
+if not child:
+    assert journy_track.configure("another-key", base_url="http://127.0.0.1:9") is journy_track.get_tracker()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+configuring.join()
+""")
+    assert done.status == 0, done.err
+
+
 def test_a_fork_while_something_is_imported_late_leaves_a_child_that_imports_it_too(run_program):
     # Catches: a child that waits for ever for a module whose importing thread it does not have.
     done = run_program("""
