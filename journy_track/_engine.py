@@ -261,7 +261,8 @@ class Engine:
         self.worker.stop(then=self._close)
         lost = self.ledger.end("shutdown")
         if settled or self.spool is not None:  # its files are closed rather than left
-            self.worker.join(1.0 if settled else 0.2)
+            # Of several trackers at the end of the process, those without time share one moment of grace.
+            self.worker.join(1.0 if settled else max(0.0, min(0.2, deadline + 0.2 - self._clock())))
         if not self.worker.alive:
             self._close()
         if lost:

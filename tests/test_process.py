@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import pytest
 
 from .timing import keeps_to
@@ -86,6 +88,30 @@ def test_the_end_waits_no_longer_than_asked_and_says_what_is_lost(hung_server, r
         return max(0.0, done.seconds - run_program(START + "import requests", hung_server).seconds)
 
     keeps_to(0, end, slack=0.5 + 0.5)
+
+
+def test_the_end_of_many_trackers_with_spools_takes_one_time_budget(hung_server, run_program, tmp_path):
+    program = """
+import sys, time
+import journy_track
+
+url, folder = sys.argv[1:]
+trackers = [
+    journy_track.Tracker("a-key", base_url=url, spool=f"{folder}/{number}", shutdown_timeout=0.5)
+    for number in range(20)
+]
+for tracker in trackers:
+    tracker.track("signed_in", user="u1")
+    assert tracker.flush(20)
+sys.stdout.write(str(time.monotonic()))
+"""
+
+    def end() -> float:
+        done = run_program(program, hung_server, str(tmp_path))
+        assert done.err == ""
+        return monotonic() - float(done.out)
+
+    keeps_to(0.5, end, slack=1.5)
 
 
 def test_the_end_of_two_trackers_takes_one_time_budget(hung_server, run_program):
