@@ -16,6 +16,8 @@ from journy_track._model.frozendict import FrozenDict
 from journy_track._model.secret import Secret
 from journy_track._model.values import frozen_mapping, plain_metadata
 
+#: Seconds that a lock or a socket can be told to wait; with some more, they raise.
+LONGEST = 1e9
 BROKER_SCHEMES = ("redis", "rediss", "unix")
 
 
@@ -50,7 +52,7 @@ def count_text(text: str) -> int:
 def seconds(value: Any) -> float:
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e10:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= LONGEST:
         return float(value)
     raise ValueError("seconds above 0, or a timedelta")
 

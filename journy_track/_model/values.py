@@ -243,7 +243,10 @@ def _plain_key(key: object) -> str:
     if type(key) is str:
         name = well_formed(key)
     elif type(key) in (int, UUID):
-        name = str(key)
+        try:
+            name = str(key)
+        except ValueError:  # Python writes no number of thousands of digits
+            raise Unsendable("the key is a number that is too long") from None
     else:
         raise Unsendable(key.reason if isinstance(key, Refused) else f"a {type(key).__name__} as key")
     if not name:

@@ -71,7 +71,11 @@ BAD = [
     *[("spool", value) for value in ("", 1, True, b"spool", [], "a\0b")],
     *[(name, value) for name in FLAGS for value in (1, 0, "true", "no", [])],
     *[(name, value) for name in COUNTS for value in (0, -1, 1.0, True, "10", float("inf"))],
-    *[(name, value) for name in DURATIONS for value in (-1, True, False, "5", float("nan"), float("inf"), [], 1e11)],
+    *[
+        (name, value)
+        for name in DURATIONS
+        for value in (-1, True, False, "5", float("nan"), float("inf"), [], 1e11, 9.3e9)
+    ],
     *[(name, timedelta(seconds=-1)) for name in DURATIONS],
     *[(name, 0) for name in ("timeout", "max_age")],
     *[("share", value) for value in (0, -0.1, 1.1, True, "0.5", float("nan"))],

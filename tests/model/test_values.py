@@ -203,3 +203,9 @@ def test_a_zone_without_an_offset_counts_as_none():
     moment = datetime(2024, 5, 17, 9, 30)
     taken, _ = plain_metadata(frozen_mapping({"given": moment.replace(tzinfo=Unknown()), "naive": moment}))
     assert taken["given"] == taken["naive"]
+
+
+def test_a_key_of_thousands_of_digits_is_left_out_and_the_rest_goes():
+    taken, problems = plain_metadata(frozen_mapping({10**5000: 1, 10**20: 2, "plan": "pro"}))
+    assert taken == {"1" + "0" * 20: 2, "plan": "pro"}
+    assert problems == [("int", "the key is a number that is too long")]
