@@ -29,12 +29,12 @@ class Tally:
     def __init__(self) -> None:
         self._count = itertools.count()
         self._reads = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         #: Raise by one.
         self.add: Callable[[], int] = self._count.__next__
 
     def read(self) -> int:
-        """The count. Not for signal handlers."""
+        """The count. A signal handler that interrupts just this may be one off."""
         with self._lock:
             value = next(self._count) - self._reads
             self._reads += 1

@@ -22,7 +22,7 @@ class Budget:
     def __init__(self, pacer: Pacer, clock: Callable[[], float] = monotonic) -> None:
         self._pacer = pacer
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._in_flight = 0
 
     def claim(self) -> float:

@@ -68,7 +68,8 @@ class Ledger:
     def __init__(self, source: Source, clock: Callable[[], float] = monotonic) -> None:
         self._source = source
         self._clock = clock
-        self._settling = threading.Lock()
+        # Re-entrant, as all that an app's own call takes: a signal handler may ask while its thread does.
+        self._settling = threading.RLock()
         #: Who keeps items on disk; `None`: nobody.
         self.keeper: Keeper | None = None
         #: Who follows each item; `None`: nobody.

@@ -19,7 +19,7 @@ class Notices:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._said: dict[Hashable, tuple[float, int]] = {}
 
     def say(self, cause: Hashable, message: str, *arguments: Any, level: int = logging.WARNING) -> None:

@@ -56,7 +56,7 @@ class Publisher:
         self._clock = clock
         self._ring = ring
         self._wait_before = wait_before
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._waiting: deque[Taken] = deque()
         self._numbers = itertools.count(1)
         #: Under which number each was offered first: it is offered again under the same.

@@ -35,7 +35,7 @@ class Senders(Generic[T]):
         self._most = most
         self._perform = perform
         self._inside = inside
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._idle: list[_Sender[T]] = []
         self._threads: set[threading.Thread] = set()
         self._stopping = False

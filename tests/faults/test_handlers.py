@@ -50,6 +50,43 @@ def test_flush_in_a_signal_handler_at_any_line_of_a_capture_comes_back(canary):
     assert number > 30
 
 
+def test_asking_in_a_signal_handler_at_any_line_of_asking_comes_back(canary):
+    # Catches: a lock that stats() holds and the handler's flush() needs, whatever its timeout.
+    number, reached = 0, True
+    while reached:
+        number += 1
+        tracker = Tracker(canary, http_client=Taken())
+        tracker.track("signed_in", user="u1")
+        lines, reached = 0, False
+
+        def trace(frame, event, _, tracker=tracker, number=number):
+            nonlocal lines, reached
+            if "journy_track" not in frame.f_code.co_filename or frame.f_code.co_filename == __file__:
+                return None
+            if event == "line":
+                lines += 1
+                if lines == number:
+                    sys.settrace(None)
+                    reached = True
+                    tracker.stats()
+                    tracker.health()
+                    tracker.recent()
+                    began = monotonic()
+                    tracker.flush(0.02)  # in vain, where the thread that it interrupts holds what settling needs
+                    assert monotonic() - began < 5
+            return trace
+
+        sys.settrace(trace)
+        try:
+            tracker.stats()
+            tracker.health()
+        finally:
+            sys.settrace(None)
+        assert tracker.shutdown(10), number
+        assert tracker.stats().delivered == 1, number
+    assert number > 30
+
+
 def test_a_signal_that_interrupts_a_wait_does_not_break_it(api, tracker, agreed):
     # Catches: a wait that ends, or a deadline that begins anew, with each signal.
     api.answer_next(None, delay=0.3)
