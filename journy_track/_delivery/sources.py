@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from journy_track._delivery.ledger import Ledger
@@ -102,20 +102,21 @@ class Sources:
                         self._adopt(path)
 
     def _adopt(self, path: Path) -> None:
-        if self._idle.get(path) == _looks(path):  # nobody wrote to it since
+        looks = _looks(path)
+        if self._idle.get(path) == looks and not self.folder.is_owned(path):  # nobody wrote to it since
             return
-        self._idle[path] = _looks(path)
+        self._idle[path] = looks  # as it was before: what comes into it from now on is seen the next time
         file = self.folder.adopt(path)
         if file is None:
             del self._idle[path]  # its owner may end without writing to it again
             return
         source = Source(file)
         if source.unread:
+            del self._idle[path]
             self._adopted.append(source)
             self._ledger.found(source.unread)
         else:  # but dead letters, perhaps
             source.close()
-            self._idle[path] = _looks(path)
 
     def purge_others(self, purge: Purge, upto: float) -> None:
         """Have *purge* done in the files of all other processes, in what was captured until *upto*."""
@@ -182,9 +183,12 @@ class Sources:
         self._notices.say(("spool", type(error), cause, self.folder.path), message, error, level=logging.ERROR)
 
 
-def _looks(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size
+def _looks(path: Path) -> list[tuple[int, int]]:
+    """When it was written to, and its size. What a process that was killed wrote is in SQLite's log beside it."""
+    looks = []
+    for part in (path, path.with_name(path.name + "-wal")):
+        with suppress(OSError):
+            found = part.stat()
+            if found.st_size:  # an empty log comes and goes with whoever looks at the file
+                looks.append((found.st_mtime_ns, found.st_size))
+    return looks

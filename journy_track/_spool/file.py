@@ -141,6 +141,10 @@ class SpoolFile:
             was, self._version = self._version, version
             return bool(version != was)
 
+    def look_again(self) -> None:
+        """Have `changed` say so, the next time."""
+        self._version = -1
+
     # ── Its owner's side ──
 
     def write(self, messages: Sequence[tuple[float, str]]) -> list[int]:
@@ -155,11 +159,12 @@ class SpoolFile:
             insert = "INSERT INTO items (at, message) VALUES (?, ?)"
             return [self._connection.execute(insert, message).lastrowid or 0 for message in messages]
 
-    def read(self, after: int, limit: int) -> list[Row]:
-        """The next *limit* items beyond the place *after*, in order."""
-        query = "SELECT seq, at, message FROM items WHERE seq > ? ORDER BY seq LIMIT ?"
+    def read(self, after: int, limit: int, upto: int | None = None) -> list[Row]:
+        """The next *limit* items whose place is beyond *after* and at most *upto*, in order."""
+        upto = 2**63 - 1 if upto is None else upto
+        query = "SELECT seq, at, message FROM items WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
         with self._lock, told(self.path):
-            return [Row(*row) for row in self._connection.execute(query, (after, limit))]
+            return [Row(*row) for row in self._connection.execute(query, (after, upto, limit))]
 
     def remove(self, seqs: Iterable[int]) -> None:
         """Those items need not be kept any more."""

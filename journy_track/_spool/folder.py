@@ -34,8 +34,13 @@ class Folder:
     def has_orphans(self) -> bool:
         """Whether a process that has ended seems to have left a file. A cheap look, which takes nothing."""
         with self._lock, suppress(SpoolError):
-            return any(not is_owned(lock_path(path)) for path in self.files())
+            return any(not self.is_owned(path) for path in self.files())
         return False
+
+    def is_owned(self, path: Path) -> bool:
+        """Whether a living process owns the file at *path*. A cheap look, which takes nothing."""
+        with self._lock, told(path):
+            return is_owned(lock_path(path))
 
     def create(self) -> SpoolFile:
         """A new file, owned by this process."""

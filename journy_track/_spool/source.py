@@ -27,8 +27,8 @@ class Source:
         self.file = file
         #: The place of the last item that is known of.
         self.last = file.last()
-        #: How many are beyond what was read.
-        self.unread = file.waiting()
+        #: How many are beyond what was read, and not beyond `last`: somebody may be adding to them.
+        self.unread = file.waiting(upto=self.last)
         #: What was read and is not settled, in order: by place, whatever the reader made of it.
         self.outstanding: dict[int, Any] = {}
         self._read_upto = 0
@@ -70,13 +70,13 @@ class Source:
 
     def read(self, most: int) -> list[Row]:
         """The next items, at most so many. Each is outstanding until it is settled, or `forget` is called."""
-        rows = self.file.read(self._read_upto, most)
+        # Not beyond `last`: what others have put there since is not counted, and would be found once more.
+        rows = self.file.read(self._read_upto, most, self.last)
         self.outstanding.update((row.seq, None) for row in rows)
-        if len(rows) < most:
-            self._read_upto, self.unread = self.last, 0
-        else:
-            self._read_upto = rows[-1].seq
-            self.unread -= len(rows)
+        self._read_upto = self.last if len(rows) < most else rows[-1].seq
+        self.unread -= len(rows)
+        if self.unread and self._read_upto == self.last:  # they are gone, and `recount` has to say so
+            self.file.look_again()
         return rows
 
     def remove(self, seqs: Sequence[int]) -> None:
@@ -115,7 +115,7 @@ class Source:
         left = self.file.waiting(self._read_upto, self.last)
         missing = self.unread - left
         last = self.file.last()
-        found = self.file.waiting(self.last) if last > self.last else 0
+        found = self.file.waiting(self.last, last) if last > self.last else 0
         self.last = max(last, self.last)
         self.unread = left + found
         return found, missing
@@ -126,7 +126,7 @@ class Source:
         places = list(self.outstanding)
         after, upto = (places[0] - 1, places[-1]) if places else (0, 0)
         while after < upto:
-            rows = self.file.read(after, _CHUNK)
+            rows = self.file.read(after, _CHUNK, upto)
             kept.update((row.seq, row.message) for row in rows)
             after = rows[-1].seq if len(rows) == _CHUNK else upto
         return kept
@@ -135,10 +135,15 @@ class Source:
         """Remove what was not read, or was given up, and must go. Answers how many waited."""
         for text in purge.texts:
             self.file.purge_dead_letters(text, purge.left)
+        counted = self.last + 1
         gone = sum(
-            self.file.purge(text, at, purge.left, after=self._read_upto, before=before) for text in purge.texts
+            self.file.purge(text, at, purge.left, after=self._read_upto, before=before or counted)
+            for text in purge.texts
         )
         self.unread -= gone
+        if before is None:
+            for text in purge.texts:  # what others have put there since: it goes as well, and was never counted
+                self.file.purge(text, at, purge.left, after=self.last)
         return gone
 
     # ── The end ──

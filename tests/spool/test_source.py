@@ -1,11 +1,20 @@
-"""A file while its items are delivered: what is read and not settled is never taken for settled."""
+"""A file while its items are delivered: what is read and not settled is never taken for settled, and what others do
+to it is counted once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from journy_track._spool.file import SpoolFile
+from journy_track._spool.errors import SpoolError
+from journy_track._spool.file import DeadLetter, SpoolFile
 from journy_track._spool.source import Source
+
+LETTER = DeadLetter(0, 1.0, "c", 2.0, "400")
 
 
 @pytest.fixture
@@ -14,6 +23,38 @@ def source(tmp_path):
     made.write([(1.0, "a"), (2.0, "b")], lambda found: None)
     yield made
     made.close()
+
+
+@pytest.fixture
+def other(source):
+    """Another process's look at the same file."""
+    looking = SpoolFile(source.file.path)
+    yield looking
+    looking.close()
+
+
+def put_back(other: SpoolFile) -> None:
+    other.bury([], LETTER)
+    other.retry(3.0)
+
+
+def then(does: Callable[..., Any], what: Callable[[], object]) -> Callable[..., Any]:
+    """As *does*, and *what* comes right behind it."""
+
+    def done(*arguments: Any, **named: Any) -> Any:
+        answer = does(*arguments, **named)
+        what()
+        return answer
+
+    return done
+
+
+def messages(source: Source) -> list[str]:
+    return [row.message for row in source.read(10)]
+
+
+def searching(*texts: str) -> Any:
+    return SimpleNamespace(texts=texts, left=lambda message: None)
 
 
 def test_what_was_just_read_is_not_settled(source):
@@ -27,3 +68,115 @@ def test_what_was_just_read_is_not_settled(source):
         source.forget(row.seq)
     assert source.is_settled(2)
     assert source.is_done()
+
+
+# ── What others do meanwhile ──
+
+
+def test_what_somebody_puts_there_before_it_is_read_is_found_first_and_read_once(source, other):
+    assert source.recount() == (0, 0)
+    put_back(other)
+    assert (messages(source), source.unread) == (["a", "b"], 0)
+    assert (source.recount(), source.unread) == ((1, 0), 1)
+    assert (messages(source), source.unread) == (["c"], 0)
+    assert source.recount() == (0, 0)
+    assert messages(source) == []
+
+
+def test_what_somebody_puts_there_during_a_recount_is_found_by_the_next_one(source, other, monkeypatch):
+    put_back(other)
+    with monkeypatch.context() as patch:
+        patch.setattr(source.file, "last", then(source.file.last, lambda: put_back(other)))
+        assert (source.recount(), source.unread) == ((1, 0), 3)
+    assert (source.recount(), source.unread) == ((1, 0), 4)
+    assert messages(source) == ["a", "b", "c", "c"]
+
+
+def test_what_somebody_puts_there_while_it_is_taken_over_is_found_once(source, other, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(source.file, "last", then(source.file.last, lambda: put_back(other)))
+        again = Source(source.file)
+    assert again.unread == 2
+    assert (again.recount(), again.unread) == ((1, 0), 3)
+
+
+def test_what_somebody_removes_before_it_is_read_is_missing_once(source, other):
+    assert source.recount() == (0, 0)
+    assert other.forget(waiting=True) == 2
+    assert messages(source) == []
+    assert source.is_settled(2)
+    assert source.file.changed()
+    assert (source.recount(), source.unread) == ((0, 2), 0)
+    assert source.recount() == (0, 0)
+    assert source.is_done()
+
+
+def test_a_purge_removes_what_was_not_found_yet_and_does_not_count_it(source, other):
+    put_back(other)
+    assert source.purge(searching("a", "c"), 9.0, None) == 1
+    assert (source.unread, other.waiting()) == (1, 1)
+    assert (source.recount(), messages(source)) == ((0, 0), ["b"])
+
+
+def test_of_a_purge_that_ends_halfway_nothing_is_counted_twice_nor_never(source, monkeypatch):
+    def full():
+        raise SpoolError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(source.file, "purge", then(source.file.purge, full))
+        with pytest.raises(SpoolError):
+            source.purge(searching("a", "c"), 9.0, None)
+    source.file.changed()
+    assert messages(source) == ["b"]
+    assert source.file.changed()
+    assert (source.recount(), source.unread) == ((0, 1), 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_happens_in_whatever_order_each_is_found_once_and_read_once(source, other, seed):
+    random, numbers = Random(seed), iter(range(10_000))
+    known, read, put = 2, list[str](), {"a", "b"}  # *known*: what the ledger holds for unread
+
+    def found(count: int) -> None:
+        nonlocal known
+        known += count
+
+    def message() -> str:
+        put.add(name := f"<{next(numbers)}>")
+        return name
+
+    def others_put() -> None:
+        for _ in range(random.randint(1, 3)):
+            other.bury([], DeadLetter(0, 1.0, message(), 2.0, "400"))
+        other.retry(3.0)
+
+    def others_remove() -> None:
+        waiting = other.read(0, 100)
+        other.remove([row.seq for row in random.sample(waiting, min(2, len(waiting)))])
+
+    def write() -> None:
+        new = [(1.0, message()) for _ in range(random.randint(1, 3))]
+        source.write(new, found)
+        found(len(new))
+
+    def take() -> None:
+        rows = source.read(random.randint(1, 4))
+        read.extend(row.message for row in rows)
+        found(-len(rows))
+
+    def recount() -> None:
+        new, missing = source.recount()
+        found(new - missing)
+
+    def purge() -> None:
+        found(-source.purge(searching(f"{random.randrange(10)}>"), 9.0, None))
+
+    for step in random.choices([others_put, others_remove, write, take, recount, purge], k=300):
+        step()
+        assert 0 <= source.unread == known, step
+    while source.file.changed() or source.unread:
+        recount()
+        take()
+    assert known == source.unread == 0
+    assert len(set(read)) == len(read)
+    assert put >= set(read) >= {row.message for row in other.read(0, 10_000)}
