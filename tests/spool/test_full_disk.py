@@ -62,6 +62,7 @@ tracker = journy_track.configure("a-key", shutdown_timeout=30)
 while len(tries) < 5:
     journy_track.track("signed_in", user="u1")
     assert tracker.flush(30)
+assert tracker.shutdown(30)  # or the next try might be looked at while it is made
 print(sorted(path.name for path in Path(os.environ["JOURNY_SPOOL"]).iterdir()))
 """
 

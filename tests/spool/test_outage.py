@@ -107,4 +107,5 @@ def test_memory_is_flat_while_the_spool_grows(down, run_program, tmp_path, queue
     shown = ", ".join(f"{count}: {peaks[count]:.1f} MiB" for count in (500, 2000, 5000, 10_000, 12_000))
     print(f"\npeak memory with so many on disk, queue_size {queue_size}: {shown}")
     # At most half of queue_size is read ahead, some 3 KB each, and that is all that grows.
-    assert peaks[12_000] - peaks[2000] < 4 + int(queue_size) / 2 * 0.003
+    # What was captured while a busy machine had no time to write it is in the peak, too.
+    assert peaks[12_000] - peaks[2000] < 6 + int(queue_size) / 2 * 0.003
