@@ -283,6 +283,7 @@ class Spool:
                 continue
             item = item_of(messages[0])
             for message in messages[1:]:
+                # It fits, as all of it did: a delete takes the first of them, and later values win.
                 item = merged(item, item_of(message)) or item
             if message_of(item) != message_of(taken.item):
                 self._desk.amend(taken, item)

@@ -6,6 +6,8 @@ import logging
 import signal
 import sys
 import weakref
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 import pytest
@@ -16,34 +18,47 @@ from journy_track import Tracker
 from .test_crashes import Taken
 
 
+def at_line(number: int, act: Callable[[], object], interrupt: Callable[[], object]) -> bool:
+    """Run *act*, and *interrupt* before the library's line of that *number* in it. Answers whether there was one."""
+    lines = 0
+
+    def trace(frame, event, _):
+        nonlocal lines
+        if "journy_track" not in frame.f_code.co_filename or frame.f_code.co_filename == __file__:
+            return None
+        if event == "line":
+            lines += 1
+            if lines == number:
+                sys.settrace(None)
+                interrupt()
+        return trace
+
+    sys.settrace(trace)
+    try:
+        act()
+    finally:
+        sys.settrace(None)
+    return lines >= number
+
+
+def flush_shortly(tracker: Tracker) -> None:
+    began = monotonic()
+    tracker.flush(0.02)  # in vain, where the thread that it interrupts holds what settling needs
+    assert monotonic() - began < 5
+
+
 def test_flush_in_a_signal_handler_at_any_line_of_a_capture_comes_back(canary):
     # Catches: a lock that capturing holds and flush() needs: the handler waits for the thread that it interrupts.
     number, reached = 0, True
     while reached:
         number += 1
         tracker = Tracker(canary, http_client=Taken())
-        lines, reached = 0, False
 
-        def trace(frame, event, _, tracker=tracker, number=number):
-            nonlocal lines, reached
-            if "journy_track" not in frame.f_code.co_filename or frame.f_code.co_filename == __file__:
-                return None
-            if event == "line":
-                lines += 1
-                if lines == number:
-                    sys.settrace(None)
-                    reached = True
-                    tracker.track("handlers", user="u1")
-                    began = monotonic()
-                    tracker.flush(0.02)
-                    assert monotonic() - began < 5
-            return trace
+        def handle(tracker=tracker):
+            tracker.track("handlers", user="u1")
+            flush_shortly(tracker)
 
-        sys.settrace(trace)
-        try:
-            tracker.track("signed_in", user="u1")
-        finally:
-            sys.settrace(None)
+        reached = at_line(number, partial(tracker.track, "signed_in", user="u1"), handle)
         assert tracker.flush(10), number
         assert tracker.stats().delivered == 1 + reached, (number, tracker.stats())
         tracker.shutdown(10)
@@ -57,31 +72,17 @@ def test_asking_in_a_signal_handler_at_any_line_of_asking_comes_back(canary):
         number += 1
         tracker = Tracker(canary, http_client=Taken())
         tracker.track("signed_in", user="u1")
-        lines, reached = 0, False
 
-        def trace(frame, event, _, tracker=tracker, number=number):
-            nonlocal lines, reached
-            if "journy_track" not in frame.f_code.co_filename or frame.f_code.co_filename == __file__:
-                return None
-            if event == "line":
-                lines += 1
-                if lines == number:
-                    sys.settrace(None)
-                    reached = True
-                    tracker.stats()
-                    tracker.health()
-                    tracker.recent()
-                    began = monotonic()
-                    tracker.flush(0.02)  # in vain, where the thread that it interrupts holds what settling needs
-                    assert monotonic() - began < 5
-            return trace
-
-        sys.settrace(trace)
-        try:
+        def ask(tracker=tracker):
             tracker.stats()
             tracker.health()
-        finally:
-            sys.settrace(None)
+
+        def handle(tracker=tracker, ask=ask):
+            ask()
+            tracker.recent()
+            flush_shortly(tracker)
+
+        reached = at_line(number, ask, handle)
         assert tracker.shutdown(10), number
         assert tracker.stats().delivered == 1, number
     assert number > 30
