@@ -114,7 +114,7 @@ sys.stdout.write(str(time.monotonic()))
         assert done.err == ""
         return monotonic() - float(done.out)
 
-    keeps_to(0.5, end, slack=1.5)
+    keeps_to(0.5, end, slack=2.5)  # a fifth of a second for each would be 4 more
 
 
 def test_the_end_of_two_trackers_takes_one_time_budget(hung_server, run_program):
