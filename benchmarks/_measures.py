@@ -90,10 +90,10 @@ def floor(bursts: str) -> Figures:
 
     import journy_track
     from benchmarks import capture as prototypes
-    from journy_track._model.outcomes import Answer, Delivered
-    from journy_track._transport.http import HttpTransport
+    from journy_track._model.outcomes import Delivered, Response
+    from journy_track._transport.rest import HttpTransport
 
-    HttpTransport.send = lambda *_, **__: Delivered(Answer(201))  # type: ignore[method-assign]
+    HttpTransport.send = lambda *_, **__: Delivered(Response(201))  # type: ignore[method-assign]
     calls = {"bare": prototypes.bare(), "floor": prototypes.floor(), "ours": prototypes.ours()}
     found: Figures = {}
     before = interleaved({"bare": calls["bare"], "ours": calls["ours"]}, int(bursts))

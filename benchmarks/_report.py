@@ -124,8 +124,10 @@ class Report:
     def _machine(self) -> list[str]:
         return [
             f"{self.began}, {'quick run' if self.quick else 'full run'}: {sum(self.seconds.values()):.0f} s",
-            f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}, {cpu()}, "
-            f"{os.cpu_count()} CPUs; load {self.load_at_start:.1f} before, {os.getloadavg()[0]:.1f} after",
+            (
+                f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}, {cpu()}, "
+                f"{os.cpu_count()} CPUs; load {self.load_at_start:.1f} before, {os.getloadavg()[0]:.1f} after"
+            ),
             ", ".join(f"{name} {number}" for name, number in versions().items()),
             "medians [least-most]; seconds of the sections: "
             + ", ".join(f"{name} {seconds:.0f}" for name, seconds in self.seconds.items()),

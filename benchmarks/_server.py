@@ -1,10 +1,11 @@
 """The servers on this machine that are sent to.
 
-    python -m benchmarks._server [--latency SECONDS] [--hang]
+    python -m benchmarks._server [--latency SECONDS] [--hang] [--limit REQUESTS]
 
 Prints its port. Answers every request with 200 (some peers take 201 for a failure) and headers that leave plenty of
 budget; `GET /marks` answers how many different events (`m000123m`) have come in bodies, packed or not. With `--hang`
-it takes connections and never answers. CPU and throughput are measured against nginx where there is one
+it takes connections and never answers. With `--limit` it takes that many requests a minute with an `X-API-Key`, and
+says so in the headers. CPU and throughput are measured against nginx where there is one
 (`apt-get install nginx-light`), which takes less of the machine. Without it this server stands in, and the report
 says so.
 """
@@ -22,13 +23,15 @@ import sys
 import tempfile
 import time
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
 BODY = b'{"status": 1, "code": 200, "success": true, "message": "ok", "meta": {"requestId": "r", "status": 201}}'
-BUDGET = "X-RateLimit-Limit: 10000000\r\nX-RateLimit-Remaining: 9999999\r\n"
+REFUSED = b'{"message": "-", "meta": {"requestId": "r", "status": 429}}'
+PLENTY = 10_000_000
 MARK = re.compile(rb"m\d{6}m")
 
 
@@ -38,6 +41,9 @@ class Connection(asyncio.Protocol):
     marks: ClassVar[set[bytes]] = set()
     latency = 0.0
     hang = False
+    limit = PLENTY
+    #: When the requests of the last minute were taken, where there is a limit.
+    taken: ClassVar[deque[float]] = deque()
 
     def __init__(self) -> None:
         self._received = b""
@@ -60,14 +66,30 @@ class Connection(asyncio.Protocol):
                 return
             body, self._received = self._received[end + 4 : whole], self._received[whole:]
             self.marks.update(MARK.findall(plain(body)))
-            answer = BODY if not head.startswith(b"get /marks ") else str(len(self.marks)).encode()
+            status, left = self._take(b"\r\nx-api-key:" in head)
+            answer = BODY if status == 200 else REFUSED
+            if head.startswith(b"get /marks "):
+                answer = str(len(self.marks)).encode()
             if self.latency:
-                asyncio.get_running_loop().call_later(self.latency, self._answer, answer)
+                asyncio.get_running_loop().call_later(self.latency, self._answer, status, left, answer)
             else:
-                self._answer(answer)
+                self._answer(status, left, answer)
 
-    def _answer(self, body: bytes) -> None:
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{BUDGET}Content-Length: {len(body)}\r\n\r\n"
+    def _take(self, limited: bool) -> tuple[int, int]:
+        """The status of one more request, and how many are left of the limit."""
+        if not limited or self.limit == PLENTY:
+            return 200, PLENTY - 1
+        now = time.monotonic()
+        while self.taken and self.taken[0] <= now - 60:
+            self.taken.popleft()
+        if len(self.taken) >= self.limit:
+            return 429, 0
+        self.taken.append(now)
+        return 200, self.limit - len(self.taken)
+
+    def _answer(self, status: int, left: int, body: bytes) -> None:
+        budget = f"X-RateLimit-Limit: {self.limit}\r\nX-RateLimit-Remaining: {left}\r\n"
+        head = f"HTTP/1.1 {status} -\r\nContent-Type: application/json\r\n{budget}Content-Length: {len(body)}\r\n\r\n"
         self._transport.write(head.encode() + body)
 
 
@@ -89,9 +111,10 @@ async def serve() -> None:
 
 
 @contextmanager
-def python_server(*, latency: float = 0.0, hang: bool = False) -> Iterator[str]:
+def python_server(*, latency: float = 0.0, hang: bool = False, limit: int = PLENTY) -> Iterator[str]:
     """The server above, in a process of its own: its URL."""
-    command = [sys.executable, "-m", "benchmarks._server", "--latency", str(latency), *(["--hang"] if hang else [])]
+    command = [sys.executable, "-m", "benchmarks._server", "--latency", str(latency), "--limit", str(limit)]
+    command += ["--hang"] if hang else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -107,7 +130,7 @@ def nginx() -> str | None:
 
 @contextmanager
 def fast_server() -> Iterator[str]:
-    """nginx with one process, or the server above: its URL."""
+    """Run nginx with one process, or the server above: its URL."""
     program = nginx()
     if program is None:
         with python_server() as url:
@@ -170,8 +193,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--hang", action="store_true", help="never answer")
+    parser.add_argument("--limit", type=int, default=PLENTY, help="requests a minute")
     options = parser.parse_args()
-    Connection.latency, Connection.hang = options.latency, options.hang
+    Connection.latency, Connection.hang, Connection.limit = options.latency, options.hang, options.limit
     asyncio.run(serve())
 
 

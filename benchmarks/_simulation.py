@@ -59,12 +59,16 @@ class SlidingLog:
         self._accepted: deque[float] = deque()
 
     def ask(self, now: float) -> tuple[bool, int]:
-        while self._accepted and self._accepted[0] <= now - self._window:
-            self._accepted.popleft()
-        if len(self._accepted) >= self.limit:
+        if len(self.accepted(now)) >= self.limit:
             return False, 0
         self._accepted.append(now)
         return True, self.limit - len(self._accepted)
+
+    def accepted(self, now: float) -> deque[float]:
+        """When each request of the last window was accepted."""
+        while self._accepted and self._accepted[0] <= now - self._window:
+            self._accepted.popleft()
+        return self._accepted
 
 
 class SlidingCounter:
@@ -173,11 +177,17 @@ class Process:
         record: Record,
         *,
         headers: Headers = as_they_are,
+        latency: Callable[[random.Random], float] = latency,
+        retry_after: float | None = None,
     ) -> None:
         self._simulation, self._server, self._pace = simulation, server, pace
         self._dice, self._record, self._headers = dice, record, headers
+        self._latency, self._retry_after = latency, retry_after
         self._in_flight, self._wake = 0, math.inf
         self.sent: list[float] = []
+        #: When each accepted event was captured and accepted, and when the server refused one.
+        self.accepted: list[tuple[float, float]] = []
+        self.refused: list[float] = []
         self.arrivals: list[float] = []
         self.waiting: deque[float] = deque()
         self._refused: deque[float] = deque()
@@ -219,7 +229,7 @@ class Process:
         self._pace.sent()
         now = self._simulation.now
         self.sent.append(now)
-        takes = latency(self._dice)
+        takes = self._latency(self._dice)
         there = takes * self._dice.random()
         self._simulation.plan(now + there, lambda: self._reach(arrived, now + takes))
 
@@ -227,13 +237,43 @@ class Process:
         now = self._simulation.now
         accepted, left = self._server.ask(now)
         self._record.requests.append((now, not accepted))
+        if accepted:
+            self.accepted.append((arrived, now))
+        else:
+            self.refused.append(now)
         self.arrivals.append(now)
         limit, remaining = self._headers(now, self._server.limit, left)
         self._simulation.plan(back_at, lambda: self._answer(arrived, accepted, limit, remaining))
 
     def _answer(self, arrived: float, accepted: bool, limit: int | None, remaining: int | None) -> None:
         self._in_flight -= 1
-        self._pace.answered(limit=limit, remaining=remaining, refused=not accepted)
+        retry_after = None if accepted else self._retry_after
+        self._pace.answered(limit=limit, remaining=remaining, refused=not accepted, retry_after=retry_after)
         if not accepted:
             self._refused.appendleft(arrived)
         self.pump()
+
+
+class Neighbour:
+    """Somebody else on the key, who does not pace: sends evenly, whatever the answers are."""
+
+    def __init__(self, simulation: Simulation, server: Server) -> None:
+        self._simulation, self._server = simulation, server
+        self.accepted: list[float] = []
+        self.refused: list[float] = []
+        #: Requests a second, now.
+        self.rate = 0.0
+
+    def send(self, rate: float, begin: float, end: float) -> None:
+        """Send *rate* requests a second from *begin* to *end*."""
+
+        def go() -> None:
+            now = self._simulation.now
+            (self.accepted if self._server.ask(now)[0] else self.refused).append(now)
+            self.rate = rate
+            if now + 1 / rate < end:
+                self._simulation.plan(now + 1 / rate, go)
+            else:
+                self.rate = 0.0
+
+        self._simulation.plan(begin, go)

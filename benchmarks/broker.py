@@ -28,13 +28,13 @@ from typing import Any
 
 import redis
 
-from journy_track._engine import inside
+from journy_track._delivery.pipeline import mark_internal
 from journy_track._model.call import Call
 from journy_track._model.config import Config
-from journy_track._model.outcomes import Answer, Delivered, Outcome
+from journy_track._model.outcomes import Delivered, Outcome, Response
 from journy_track._model.secret import Secret
 from journy_track._relay.relay import Relay
-from journy_track._relay.stream import RelayQueue
+from journy_track._stores.redis.stream import RelayQueue
 from journy_track.inspector import Inspector
 
 PLENTY = 10_000_000
@@ -101,7 +101,7 @@ class AtOnce:
 
     def send(self, call: Call, /, timeout: float | None = None) -> Outcome:
         call.body()
-        return Delivered(Answer(201, calls_limit=PLENTY, calls_remaining=PLENTY))
+        return Delivered(Response(201, calls_limit=PLENTY, calls_remaining=PLENTY))
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -110,7 +110,7 @@ class AtOnce:
 def relay(broker: str) -> dict[str, float]:
     """How fast a relay empties the broker: items a second, and microseconds of CPU an item."""
     config = Config.load("benchmark-key", {"share": 1.0}, environ={})
-    made = Relay(RelayQueue(Secret(broker), lease=10), config, AtOnce(), inside=inside)
+    made = Relay(RelayQueue(Secret(broker), lease=10), config, AtOnce(), mark_internal=mark_internal)
     client = redis.Redis.from_url(broker)
     stream = made._queue.names.stream
     count = client.xlen(stream)

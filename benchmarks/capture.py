@@ -23,8 +23,8 @@ import wrapt
 from opentelemetry import trace
 
 import journy_track
-from journy_track._model.outcomes import Answer, Delivered
-from journy_track._transport.http import HttpTransport
+from journy_track._model.outcomes import Delivered, Response
+from journy_track._transport.rest import HttpTransport
 
 ROUNDS, BURSTS, CALLS = 7, 25, 200
 
@@ -91,7 +91,7 @@ def measure(call: Callable[[], None]) -> float:
 def main() -> None:
     """Print the table."""
     # Delivery is switched off, as it is for every peer in such a comparison: this is about capture.
-    HttpTransport.send = lambda *_, **__: Delivered(Answer(201))  # type: ignore[method-assign]
+    HttpTransport.send = lambda *_, **__: Delivered(Response(201))  # type: ignore[method-assign]
     journy_track.configure("benchmark-key", base_url="http://127.0.0.1:9", queue_size=10_000_000)
     span = trace.NonRecordingSpan(trace.SpanContext(1 << 100, 1 << 50, is_remote=False))
     calls = {"bare wrapt": bare(), "floor": floor(), "ours": ours()}

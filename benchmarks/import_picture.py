@@ -23,7 +23,7 @@ from journy_track.cli.importing.courier import Courier
 from journy_track.cli.importing.following import Numbers
 from journy_track.cli.importing.journal import Journal, Position
 from journy_track.cli.importing.showing import Bar, outcome_table
-from journy_track.cli.importing.source import Source
+from journy_track.cli.importing.source import InputFile
 from journy_track.inspector import Inspector
 
 ROWS = 600
@@ -63,7 +63,7 @@ def record(console: Console, folder: Path, url: str) -> None:
     journal.begin(position)
     tracker = Tracker(base_url=url)
     courier = Courier(tracker, journal, position, interrupted=lambda: None, patience=60, show=show)
-    courier.bring(Source(path, "csv"), Columns("users", types={"age": "int"}))
+    courier.bring(InputFile(path, "csv"), Columns("users", types={"age": "int"}))
     tracker.shutdown()
     console.print(outcome_table(courier.save(done=True), path.name, began, tracker.stats().delivered, ROWS))
 

@@ -8,7 +8,7 @@ upserts the user with the section of the app they are in, another one on every t
 `viewed`, two in ten something else: 1.6 calls a page. Load is the calls captured, of those that the key allows in
 that time.
 
-A tracker's engine runs here as it does for users, but for its clock, its threads and the network: one connection
+A tracker's pipeline runs here as it does for users, but for its clock, its threads and the network: one connection
 with round trips of 20-60 ms. Nothing can switch merging off but this file, to show what it saves. `skip_unchanged`
 goes by what was confirmed, so behind a backlog it saves little by itself.
 """
@@ -30,11 +30,11 @@ from journy_track._capture.recorder import Recorder
 from journy_track._delivery import outbox
 from journy_track._delivery.budget import Budget
 from journy_track._delivery.pacing import Pacer
-from journy_track._engine import Engine
+from journy_track._delivery.pipeline import Pipeline
 from journy_track._model.call import Call
 from journy_track._model.config import Config
 from journy_track._model.numbers import Stats
-from journy_track._model.outcomes import Answer, Deferred, Delivered, Outcome
+from journy_track._model.outcomes import Deferred, Delivered, Outcome, Response
 from journy_track._verbs import Verbs
 
 LIMIT, MINUTES, SEED = 400, 10.0, 1
@@ -92,7 +92,7 @@ class App(Verbs):
         self._view = self.track_event("viewed", at_most_every=every)(lambda: None)
 
     def serve(self, page: Page) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         with journy_track.user(f"u{page.user}"), journy_track.account(f"a{page.user // 10}"):
             if page.signed_in:
                 self.upsert_account(plan="pro", seats=10)
@@ -137,9 +137,9 @@ class Result:
 class Connection:
     """Carries one call after the other to a simulated server. Time passes meanwhile, and the app goes on."""
 
-    def __init__(self, simulation: Simulation, dice: random.Random) -> None:
+    def __init__(self, simulation: Simulation, dice: random.Random, limit: int = LIMIT) -> None:
         self._simulation, self._dice = simulation, dice
-        self._server = SlidingLog(LIMIT)
+        self._server, self._limit = SlidingLog(limit), limit
         self.accepted = self.refused = 0
 
     def send(self, call: Call, /, timeout: float | None = None) -> Outcome:
@@ -151,9 +151,9 @@ class Connection:
         self.accepted += accepted
         self.refused += not accepted
         if accepted:
-            return Delivered(Answer(201, "r", calls_remaining=left, calls_limit=LIMIT))
-        answer = Answer(429, "r", calls_remaining=0, calls_limit=LIMIT)
-        return Deferred("too many requests", ambiguous=False, answer=answer)
+            return Delivered(Response(201, "r", calls_remaining=left, calls_limit=self._limit))
+        response = Response(429, "r", calls_remaining=0, calls_limit=self._limit)
+        return Deferred("too many requests", ambiguous=False, response=response)
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -162,19 +162,20 @@ class Connection:
 class Turns:
     """Runs the worker's turns when they are due."""
 
-    def __init__(self, simulation: Simulation, engine: Engine) -> None:
-        self._simulation, self._engine = simulation, engine
+    def __init__(self, simulation: Simulation, pipeline: Pipeline) -> None:
+        self._simulation, self._pipeline = simulation, pipeline
         self._turning, self._due = False, math.inf
         self.most_waiting = 0
 
     def turn(self) -> None:
         """Take what was captured; send what may go, unless a request is on its way."""
         if self._turning:
-            self._engine.worker._take()
+            self._pipeline.keep_captured()
+            self._pipeline.feed.fetch(self._pipeline.dispatcher)
             self._count()
             return
         self._turning = True
-        wait = self._engine.worker.step()
+        wait = self._pipeline.worker.step()
         self._turning = False
         self._count()
         if wait is not None and (at := self._simulation.now + max(wait, 0.001)) < self._due:
@@ -182,7 +183,7 @@ class Turns:
             self._simulation.plan(at, self._is_due)
 
     def _count(self) -> None:
-        self.most_waiting = max(self.most_waiting, self._engine.queue.outside)
+        self.most_waiting = max(self.most_waiting, self._pipeline.queue.outside)
 
     def _is_due(self) -> None:
         if self._simulation.now >= self._due:
@@ -196,15 +197,15 @@ def simulate(case: Case) -> Result:
     connection = Connection(simulation, dice)
     skip = SKIP_UNCHANGED if case.skip_unchanged else 0
     config = Config.load("a-key", {"skip_unchanged": skip, "queue_size": 100_000, "max_age": 86400}, environ={})
-    engine = Engine(
+    pipeline = Pipeline(
         config,
         clock=simulation.clock,
         transport=connection,
         budget=Budget(Pacer(simulation.clock, dice.uniform), simulation.clock),
         inline=True,
     )
-    turns = Turns(simulation, engine)
-    app = App(Recorder(config, lambda: engine.queue, None), AT_MOST_EVERY if case.at_most_every else None)
+    turns = Turns(simulation, pipeline)
+    app = App(Recorder(config, lambda: pipeline.queue, None), AT_MOST_EVERY if case.at_most_every else None)
 
     def arrive(page: Page) -> None:
         app.serve(page)
@@ -216,9 +217,9 @@ def simulate(case: Case) -> Result:
     # The clock that captured items are stamped with, by which at_most_every is judged.
     with without, patch.object(recorder, "time", simulation.clock):
         simulation.run(case.minutes * WINDOW)
-        while engine.ledger.stats().queued:
+        while pipeline.ledger.stats().queued:
             simulation.run(simulation.now + WINDOW)
-    return Result(engine.ledger.stats(), connection.accepted, connection.refused, turns.most_waiting)
+    return Result(pipeline.ledger.stats(), connection.accepted, connection.refused, turns.most_waiting)
 
 
 # ── The table ──

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from journy_track import Tracker
-from journy_track._model.outcomes import Answer, Delivered
-from journy_track._transport.http import HttpTransport
+from journy_track._model.outcomes import Delivered, Response
+from journy_track._transport.rest import HttpTransport
 
 ROUNDS, BURST, PAUSE = 60, 100, 0.03
 FLUSH = 1000
@@ -93,8 +93,8 @@ def row(count: int, items: int, folder: Path) -> str:
 
 def child(folder: Path, items: int) -> None:
     """One of the processes: it tells the figures of each phase, and waits for the others."""
-    answer = Delivered(Answer(201, calls_remaining=10**9, calls_limit=10**9))
-    HttpTransport.send = lambda *_, **__: answer  # type: ignore[method-assign]
+    outcome = Delivered(Response(201, calls_remaining=10**9, calls_limit=10**9))
+    HttpTransport.send = lambda *_, **__: outcome  # type: ignore[method-assign]
     settings: dict[str, Any] = {"base_url": "http://127.0.0.1:9", "queue_size": 1_000_000}
     memory = Tracker("benchmark-key", **settings)
     spool = Tracker("benchmark-key", **settings, spool=folder)
@@ -104,7 +104,7 @@ def child(folder: Path, items: int) -> None:
     meet({})
     meet(on_the_apps_thread(memory, spool))
 
-    dispatcher = spool._engine().dispatcher
+    dispatcher = spool._pipeline().dispatcher
     dispatcher._stopped = True  # journy.io is down
     began = time.perf_counter()
     for _ in range(items // FLUSH):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
@@ -34,7 +35,7 @@ def main() -> None:
             journy_track.track(name, user=number, account="acme", channel="web", plan="Pro")
         journy_track.shutdown(60)
         take(inspector, chromium, target)
-    print(f"{target}: {os.path.getsize(target) // 1000} kB")
+    print(f"{target}: {Path(target).stat().st_size // 1000} kB")
 
 
 def take(inspector: Inspector, chromium: str, target: str) -> None:

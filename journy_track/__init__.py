@@ -12,10 +12,10 @@
         sign_in()
         journy_track.track("updated_settings", theme="dark")
 
-Before `configure()` everything is a no-op, and the first use says so.
+Before `configure()` everything is a no-op, and the first use warns.
 
-What is taken as an ID (`Identifier`): text, whole numbers, UUIDs, and ID types with a text form of their own, such as
-ULID. Paths, fields and limits are those of journy.io's public API description, version 1.0.0.
+What is accepted as an ID (`Identifier`): text, whole numbers, UUIDs, and ID types with a text form of their own, such
+as ULID. Paths, fields and limits are those of journy.io's public API description, version 1.0.0.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from journy_track._version import __version__
 if TYPE_CHECKING:  # what follows is looked up in _HOMES
     from journy_track import client as client
     from journy_track import testing as testing
+    from journy_track._bulk.report import Report
     from journy_track._capture.blocks import (
         account,
         add_metadata,
@@ -34,10 +35,14 @@ if TYPE_CHECKING:  # what follows is looked up in _HOMES
         scope,
         set_account,
         set_user,
+        suppressed,
         user,
     )
-    from journy_track._capture.context import Context, current
+    from journy_track._capture.context import Context, current_context
+    from journy_track._capture.context import current as current
     from journy_track._capture.options import Call
+    from journy_track._carriers import extract, inject
+    from journy_track._metrics.opentelemetry import instrument_metrics
     from journy_track._model.errors import (
         ConfigurationError,
         InvalidArgument,
@@ -63,17 +68,21 @@ if TYPE_CHECKING:  # what follows is looked up in _HOMES
     from journy_track._model.results import (
         APIError,
         ApiKeyDetails,
+        APIResult,
+        DefinitionGroup,
         Failure,
-        Group,
-        Named,
+        NamedDefinition,
         PropertyDefinition,
-        Result,
         Success,
         TrackingSnippet,
     )
+    from journy_track._model.results import Group as Group
+    from journy_track._model.results import Named as Named
+    from journy_track._model.results import Result as Result
     from journy_track._runtime import (
         add_users_to_account,
         aflush,
+        bulk,
         configure,
         delete_account,
         delete_user,
@@ -91,25 +100,30 @@ if TYPE_CHECKING:  # what follows is looked up in _HOMES
         upsert_account,
         upsert_user,
     )
+    from journy_track._sync.syncing import sync_accounts, sync_users
     from journy_track._tracker import Tracker
     from journy_track._transport.requests_client import RequestsHttpClient
-    from journy_track.client import Client, ClientConfig
+    from journy_track._typed import Doc, TypedEvent, event
+    from journy_track.client import AsyncClient, Client, ClientConfig
 
 __all__ = [
     "APIError",
+    "APIResult",
     "AccountIdentified",
     "AddUsersToAccount",
     "ApiKeyDetails",
+    "AsyncClient",
     "Call",
     "Client",
     "ClientConfig",
     "ConfigurationError",
     "Context",
+    "DefinitionGroup",
     "DeleteAccount",
     "DeleteUser",
+    "Doc",
     "Event",
     "Failure",
-    "Group",
     "Health",
     "HttpClient",
     "HttpRequest",
@@ -118,18 +132,19 @@ __all__ = [
     "JournyError",
     "Link",
     "MaybeSent",
-    "Named",
+    "NamedDefinition",
     "NotSent",
     "PropertyDefinition",
     "Receipt",
     "RemoveUsersFromAccount",
+    "Report",
     "RequestsHttpClient",
-    "Result",
     "Stats",
     "Success",
     "Tracker",
     "TrackingSnippet",
     "TransportError",
+    "TypedEvent",
     "Undelivered",
     "UpsertAccount",
     "UpsertUser",
@@ -139,15 +154,20 @@ __all__ = [
     "add_metadata",
     "add_users_to_account",
     "aflush",
+    "bulk",
     "configure",
-    "current",
+    "current_context",
     "delete_account",
     "delete_user",
+    "event",
+    "extract",
     "flush",
     "flushed",
     "get_tracker",
     "health",
     "in_context",
+    "inject",
+    "instrument_metrics",
     "link",
     "metadata",
     "recent",
@@ -157,6 +177,9 @@ __all__ = [
     "set_user",
     "shutdown",
     "stats",
+    "suppressed",
+    "sync_accounts",
+    "sync_users",
     "track",
     "track_event",
     "upsert_account",
@@ -167,9 +190,12 @@ __all__ = [
 
 #: Where each name is defined. All is imported when it is first asked for: an app that names two pays for two.
 _HOMES = {
-    "_capture.blocks": "account add_metadata in_context metadata scope set_account set_user user",
-    "_capture.context": "Context current",
+    "_bulk.report": "Report",
+    "_capture.blocks": "account add_metadata in_context metadata scope set_account set_user suppressed user",
+    "_capture.context": "Context current_context",
     "_capture.options": "Call",
+    "_carriers": "extract inject",
+    "_metrics.opentelemetry": "instrument_metrics",
     "_model.errors": "ConfigurationError InvalidArgument JournyError MaybeSent NotSent TransportError",
     "_model.http": "HttpClient HttpRequest HttpResponse",
     "_model.identity": "AccountIdentified UserIdentified verification_hash",
@@ -178,16 +204,23 @@ _HOMES = {
     ),
     "_model.numbers": "Health Receipt Stats",
     "_model.outcomes": "Undelivered",
-    "_model.results": "APIError ApiKeyDetails Failure Group Named PropertyDefinition Result Success TrackingSnippet",
+    "_model.results": (
+        "APIError APIResult ApiKeyDetails DefinitionGroup Failure NamedDefinition PropertyDefinition Success "
+        "TrackingSnippet"
+    ),
     "_runtime": (
-        "add_users_to_account aflush configure delete_account delete_user flush flushed get_tracker health "
+        "add_users_to_account aflush bulk configure delete_account delete_user flush flushed get_tracker health "
         "link recent remove_users_from_account shutdown stats track track_event upsert_account upsert_user"
     ),
+    "_sync.syncing": "sync_accounts sync_users",
     "_tracker": "Tracker",
     "_transport.requests_client": "RequestsHttpClient",
-    "client": "Client ClientConfig",
+    "_typed": "Doc TypedEvent event",
+    "client": "AsyncClient Client ClientConfig",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+#: Names of earlier versions. They stay importable, and are in no list.
+_FORMER = {"_capture.context": "current", "_model.results": "Group Named Result"}
+_HOME_OF = {name: home for homes in (_HOMES, _FORMER) for home, names in homes.items() for name in names.split()}
 _SUBMODULES = ("client", "testing")
 
 

@@ -9,27 +9,31 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from journy_track._capture.flushing import Flushed
+from journy_track._capture import mistakes
+from journy_track._capture.flushing import Flushed, seconds_of
 from journy_track._capture.records import Records
 from journy_track._model.forks import configuring, importing
-from journy_track._model.logs import say
+from journy_track._model.frameworks import propagate
+from journy_track._model.logs import log
 from journy_track._model.numbers import Health, Receipt, Stats
 from journy_track._model.once import forget as forget_what_was_said
 from journy_track._model.once import warn_once
+from journy_track._model.secret import hidden, hidden_values
 from journy_track._verbs import Verbs
 
 if TYPE_CHECKING:
+    from journy_track._bulk.block import Bulk
     from journy_track._model.config import Config, Settings
     from journy_track._tracker import Tracker
 
 NOT_CONFIGURED = (
-    "journy_track was used before journy_track.configure(): nothing is captured until it is called. "
-    "Call it once at start-up, or configure(enabled=False) where nothing shall be tracked."
+    "nothing is captured before journy_track.configure() is called. "
+    "Call it once at the start of each process, or configure(enabled=False) where nothing shall be tracked."
 )
 
 
 class _NotConfigured:
-    """Takes the place of a recorder until `configure()` is called: says so at the first use."""
+    """Takes the place of a recorder until `configure()` is called: warns at the first use."""
 
     debug = False
 
@@ -38,12 +42,13 @@ class _NotConfigured:
         return self
 
     def record(self, *_: Any, **__: Any) -> bool:
-        _global.recorder = None
-        warn_once("not configured", NOT_CONFIGURED)
+        self.refuse("")
         return False
 
     def refuse(self, reason: str) -> None:
-        """There is nothing to count."""
+        """There is nothing to count, only something to log."""
+        _global.recorder = None
+        warn_once("not configured", NOT_CONFIGURED)
 
 
 class _Global(Verbs):
@@ -54,21 +59,34 @@ class _Global(Verbs):
         self.recorder: Records | None = _NotConfigured()
         self.place: str | None = None
         self.lock = configuring
-        #: While a test captures: takes what `configure()` was given, in place of a tracker of its own.
+        #: Called with each tracker that is installed.
+        self.followers: list[Callable[[Tracker | None], object]] = []
+        #: While a test captures: gets what `configure()` was given, instead of a new tracker.
         self.captures: Callable[[Config], Tracker] | None = None
 
+    def __reduce__(self) -> str:
+        """By its name: a function that is pickled by value uses the tracker of the process that loads it."""
+        return "_global"
+
+    @property
+    def strict(self) -> bool:
+        return super().strict if self.tracker is None else self.tracker.strict
+
     def install(self, tracker: Tracker | None, place: str | None) -> Tracker | None:
-        """Put *tracker* in place and answer the one before it."""
+        """Put *tracker* in place and return the one before it."""
         before = self.tracker
         self.tracker = tracker
         self.recorder = _NotConfigured() if tracker is None else tracker.recorder
         self.place = place
+        for follower in self.followers:
+            follower(tracker)
         return before
 
 
 _global = _Global()
+mistakes.strict = lambda: _global.strict
 
-# Final: type checkers of other projects take the type as it is found here.
+# Final: type checkers of other projects read the type from here.
 track: Final = _global.track
 track_event: Final = _global.track_event
 upsert_user: Final = _global.upsert_user
@@ -88,39 +106,63 @@ def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Track
 
     Each setting, with its environment variable and default; durations are seconds or a timedelta.
 
-    - *api_key* (`JOURNY_API_KEY`): of journy.io, Settings, Connections. Without one: one warning, and the tracker is
-      disabled. Not needed with a *broker*, nor when *base_url* is this machine. *required*: a missing key raises.
+    - *api_key* (`JOURNY_API_KEY`): of journy.io, Settings, Connections. Without one a warning is logged, and the
+      tracker is disabled. Not needed with a *broker*, nor when *base_url* is this machine. *required*: raise instead.
     - *base_url* (`JOURNY_BASE_URL`, https://api.journy.io). Plain http:// to other machines needs *allow_http*
       (`JOURNY_ALLOW_HTTP`).
+    - *write_key* (`JOURNY_WRITE_KEY`): of journy.io's API/SDK connector. Events, upserts and memberships then go in
+      batches to *batch_url* (`JOURNY_BATCH_URL`, https://analyze.journy.io/backend/v1/batch; where *base_url* is this
+      machine, there), each sent when it is full or after *batch_interval* (`JOURNY_BATCH_INTERVAL`, 0.5 s). What has
+      no counterpart there goes by the REST API where there is an *api_key*; elsewhere it is counted as
+      `no_counterpart`.
     - *enabled* (`JOURNY_ENABLED`, true): false makes every call a no-op.
     - *queue_size* (`JOURNY_QUEUE_SIZE`, 10 000 items) and *queue_bytes* (`JOURNY_QUEUE_BYTES`, 64 MiB in bytes):
       bounds of what is held in memory.
     - *max_connections* (`JOURNY_MAX_CONNECTIONS`, 8): requests in flight at once, at most.
-    - *share* (`JOURNY_SHARE`): this process's fixed part of the key's budget, above 0 to 1; without it the rate
-      headers tell.
+    - *share* (`JOURNY_SHARE`): this process's fixed part of the key's budget, above 0 to 1; without it the pace
+      follows the rate headers. *priority* (`JOURNY_PRIORITY`, `"live"`): `"bulk"` takes only what live events of the
+      key leave, for imports, syncs and nightly scripts.
+    - *max_delay* (`JOURNY_MAX_DELAY`, 60 s): `health()` is false while an item waits for longer.
     - *timeout* (`JOURNY_TIMEOUT`, 10 s) of one request, connecting and reading, but not looking up the host's name,
-      from which the system cannot be called away. *shutdown_timeout* (`JOURNY_SHUTDOWN_TIMEOUT`, 5 s): what exit may
-      wait.
+      which the system does not let us interrupt.
+    - *shutdown_timeout* (`JOURNY_SHUTDOWN_TIMEOUT`, 5 s): how long exit waits while nothing is delivered.
+      *shutdown_limit* (`JOURNY_SHUTDOWN_LIMIT`, 25 s; 10 minutes where a script ends by itself): how long it waits in
+      all, while deliveries succeed. With a *spool* it waits *shutdown_timeout* in all. *wrap_os_exit*
+      (`JOURNY_WRAP_OS_EXIT`, true): forked children deliver before `os._exit`.
     - *max_age* (`JOURNY_MAX_AGE`, 1 h; in a spool 7 days): how long after capture an item is still tried.
     - *on_ambiguous* (`JOURNY_ON_AMBIGUOUS`, `"retry"`): `"drop"` gives up an event whose request may have been
       processed.
     - *skip_unchanged* (`JOURNY_SKIP_UNCHANGED`, 0: off): an upsert identical to one that was confirmed within that
-      time is not sent again.
+      time is not sent again. *skip_unchanged_state* (`JOURNY_SKIP_UNCHANGED_STATE`): a SQLite file of keyed digests,
+      made for its owner only, by which that survives restarts and is shared by processes. Each user and account then
+      has a time of its own between half of *skip_unchanged* and all of it, so that not all are sent on one day.
+      Deletes and other upserts of trackers with the same file count. With another key everything is sent once more.
     - *spool* (`JOURNY_SPOOL`): a folder in which items survive the process. *spool_limit* (`JOURNY_SPOOL_LIMIT`,
-      1 GiB in bytes): above it the newest are refused.
+      1 GiB in bytes): above it the newest are refused. *spool_shared* (`JOURNY_SPOOL_SHARED`, false): use a
+      folder that belongs to, or can be written by, other users.
     - *broker* (`JOURNY_BROKER_URL`): a redis:// URL, or an object as in `journy_track.broker`; a relay delivers.
     - *metadata*: for every event. *trace_ids* (`JOURNY_TRACE_IDS`, true): attach the active OpenTelemetry span's IDs.
       *span_events* (`JOURNY_SPAN_EVENTS`, false): also record each event on that span.
     - *before_send(item)*: returns the item, a changed one, or `None` to drop it; one that raises drops it.
-      *on_error(undelivered)*: gets an `Undelivered` for each item that was given up. Both run on the worker.
+      *allow(user)*: whether that `UserIdentified` may be tracked, as by their consent. Asked at most once a minute
+      for each user. What is not allowed, or captured while it raises, is dropped; deletes and removals go out.
+      *on_error(undelivered)*: gets an `Undelivered` for each item that was given up. They run on the worker.
+    - *strict* (`JOURNY_STRICT`, while pytest runs and with *debug*): wrong values, such as an empty ID, raise
+      `InvalidArgument` where they are passed. Otherwise the item goes on without that value, or is dropped, counted
+      as `invalid` and logged.
+    - *propagate_to* (`JOURNY_PROPAGATE_TO`, by comma): hosts of your services, as ``("*.internal",)``. Requests to
+      them by requests, httpx, aiohttp and urllib3 say who acts, as `inject()` does; to other hosts none ever does.
+    - *carrier_secret* (`JOURNY_CARRIER_SECRET`): signs what `inject()` writes; `extract()` then refuses what is not
+      signed with it. At least 16 characters.
     - *http_client*: any `HttpClient`. *debug* (`JOURNY_DEBUG`, false): log every item, raise where it is captured.
 
-    With a spool, what `flush()` or 50 ms have passed over survives `kill -9`; delivery is at least once; the order
-    per user and account is kept within a process. After a power failure the last moments before it may be lost: the
-    disk is not forced at every write.
+    With a spool, everything that was flushed, or captured more than 50 ms ago, survives `kill -9`. Delivery is at
+    least once, and the order per user and account is kept within a process. After a power failure the last moments
+    before it may be lost: the disk is not forced at every write.
     """
+    api_key, settings = hidden(api_key), hidden_values(settings)  # first: no error report shall show a key
     # Here, so that a process that never configures it pays for capture at most; and all of it, so that nothing is
-    # left to import where an event is captured: in a signal handler, say, or in a child that was just forked.
+    # left to import where an event is captured: for example in a signal handler, or in a child that was just forked.
     with importing:
         from journy_track._model.config import Config
         from journy_track._tracker import Tracker
@@ -136,17 +178,26 @@ def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Track
         before, before_place = current, _global.place
         tracker = Tracker.of(config)
         _global.install(tracker, place)
+    if config.propagate_to:
+        propagate()
     if before is not None:
         replaced_alive = not before.closed
         before.retire()
         if place != before_place and replaced_alive:
-            say(
+            log(
                 logging.WARNING,
-                "configure() was called again with other settings, at %s after %s: the new ones hold",
+                "configure() was called again with other settings, at %s after %s: the new ones apply",
                 place,
                 before_place,
             )
     return tracker
+
+
+def refuse(reason: str) -> None:
+    """Count an item that was lost before it was captured, where there is a tracker to count it."""
+    recorder = _global.recorder
+    if recorder is not None:
+        recorder.refuse(reason)
 
 
 def get_tracker() -> Tracker | None:
@@ -154,11 +205,30 @@ def get_tracker() -> Tracker | None:
     return _global.tracker
 
 
+def follow(follower: Callable[[Tracker | None], object]) -> None:
+    """Call *follower* with the installed tracker, now and whenever another takes its place."""
+    with _global.lock:
+        _global.followers.append(follower)
+        follower(_global.tracker)
+
+
+def is_captured() -> bool:
+    """Whether a test captures what is tracked."""
+    return _global.captures is not None
+
+
+def enabled_tracker() -> Tracker | None:
+    """The tracker that `configure()` installed, where it captures anything. Before `configure()`, warns."""
+    if _global.tracker is None:
+        refuse("")  # warns that nothing is configured
+    return _global.tracker if _global.tracker is not None and _global.tracker.enabled else None
+
+
 def flush(timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
     """Wait until every item captured before this call is settled: delivered, dropped or given up.
 
     With a spool or a broker it is enough that they are safe there, unless *delivered*. *timeout* is seconds or a
-    timedelta; `None` is `shutdown_timeout`. Answers false when it was not enough. Raises `InvalidArgument` for a
+    timedelta; `None` is `shutdown_timeout`. Returns false when it was not enough. Raises `InvalidArgument` for a
     negative *timeout*.
     """
     return _global.tracker is None or _global.tracker.flush(timeout, delivered=delivered)
@@ -173,17 +243,44 @@ def flushed(timeout: float | timedelta | None = None) -> Flushed:
     """`flush()` at the end of a `with` or `async with` block, or of each call of a decorated function.
 
     For short-lived processes, such as AWS Lambda handlers: they are frozen once the handler has returned. Sync and
-    async functions alike. *timeout* is seconds or a timedelta; `None` is `shutdown_timeout`. What is late is said,
-    and raises nothing.
+    async functions alike. *timeout* is seconds or a timedelta; `None` is `shutdown_timeout`. If the time is
+    not enough, a warning is logged; nothing is raised.
     """
     return Flushed(flush, aflush, timeout)
+
+
+def bulk(*, patience: float | timedelta = 600.0) -> Bulk:
+    """In this `with` block a verb waits for room in the queue instead of dropping. For scripts and nightly jobs.
+
+        with journy_track.bulk() as job:
+            for account in accounts:
+                journy_track.upsert_account(account_id=account.id, plan=account.plan)
+        print(job.report)
+
+    Memory stays within `queue_size` and `queue_bytes`. Leaving the block waits until everything is delivered; with a
+    broker, until it is published. Then `job.report` is a frozen `Report`. A terminal shows how far it is (with the
+    extra `cli`), elsewhere the log does, every minute. Threads that the block starts wait too if their function was
+    wrapped in `in_context()`; others drop as ever. Items with `after_commit` wait for their commit, within bounds.
+
+    After *patience* seconds (or a timedelta) in which nothing was settled, and where the key is refused, it no longer
+    waits, and `job.report.stopped` says why. At Ctrl-C, and at any other exception, leaving does not wait either:
+    what was captured goes on being delivered until the process ends.
+
+    Raises `JournyError` on an event loop, in a web request and in a signal handler, which must not wait, and
+    `InvalidArgument` for a negative *patience*. A verb that is called there inside the block drops as ever.
+    """
+    with importing:
+        from journy_track._bulk.block import Bulk
+
+    return Bulk(enabled_tracker, seconds_of(patience, "patience"))
 
 
 def shutdown(timeout: float | timedelta | None = None) -> bool:
     """Deliver what waits, then stop. What is captured later is counted as dropped.
 
-    *timeout* is seconds or a timedelta; `None` is `shutdown_timeout`. Answers false when something had to be dropped
-    for lack of time. What is safe in a spool is not lost: another process delivers it.
+    *timeout* is seconds or a timedelta. `None`: for as long as deliveries succeed, up to `shutdown_limit`, and
+    `shutdown_timeout` while nothing is delivered. Returns false when something had to be dropped for lack of time.
+    What is safe in a spool is not lost: another process delivers it.
     """
     return _global.tracker is None or _global.tracker.shutdown(timeout)
 
@@ -194,7 +291,7 @@ def stats() -> Stats:
 
 
 def health() -> Health:
-    """Whether delivery works, for alerts and dashboards. Never a readiness probe: the app runs without it."""
+    """Whether delivery works, for alerts and dashboards. Not a readiness probe: the app runs without it."""
     return Health(ok=False, reason="not configured") if _global.tracker is None else _global.tracker.health()
 
 
@@ -222,7 +319,7 @@ def replaced(tracker: Tracker, captures: Callable[[Config], Tracker]) -> Iterato
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """What is configured, linked and said inside holds no longer than the block, for tests."""
+    """What is configured, linked and logged inside lasts no longer than the block, for tests."""
     before, place = _global.tracker, _global.place
     was_closed = before is None or before.closed
     try:
@@ -245,7 +342,7 @@ def reinstall(tracker: Tracker) -> None:
 
 
 def reset() -> Tracker | None:
-    """As before the first `configure()`, for tests. Answers the tracker that was installed: shut it down."""
+    """As before the first `configure()`, for tests. Returns the tracker that was installed: shut it down."""
     forget_what_was_said()
     with _global.lock:
         _global.captures = None

@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Unpack
+from pickle import PicklingError
+from typing import TYPE_CHECKING, NoReturn, Unpack
 
 from journy_track import _process
 from journy_track._capture.context import in_our_own_code
 from journy_track._capture.flushing import Flushed, seconds_of
+from journy_track._capture.mistakes import is_strict
 from journy_track._capture.queue import BoundedQueue
 from journy_track._capture.recorder import Recorder
 from journy_track._delivery.ledger import Watcher
-from journy_track._delivery.notices import Notices
+from journy_track._delivery.pipeline import Pipeline
 from journy_track._delivery.preparing import Preparer
-from journy_track._engine import Engine
-from journy_track._model.clock import monotonic
+from journy_track._model import frameworks
 from journy_track._model.config import Config, Settings
-from journy_track._model.logs import say
+from journy_track._model.ending import LOOK, SCRIPT_LIMIT, SERVER_LIMIT, Ending
+from journy_track._model.forks import importing
+from journy_track._model.logs import log
+from journy_track._model.notices import Notices
 from journy_track._model.numbers import Health, Receipt, Stats
-from journy_track._model.once import warn_once
+from journy_track._model.outcomes import JobOutcome
+from journy_track._model.secret import hidden, hidden_values
+from journy_track._model.unnamed import UnnamedPlaces
 from journy_track._verbs import Verbs
+
+if TYPE_CHECKING:
+    from journy_track._bulk.block import Bulk
 
 NO_KEY = (
     "no API key: journy_track is disabled and nothing is captured. Make a key at journy.io (Settings, "
-    "Connections, with the permission to track data) and set JOURNY_API_KEY. To run without one, set "
+    "Connections, with the permission to track data) and set JOURNY_API_KEY, or JOURNY_WRITE_KEY to that of its "
+    "API/SDK connector. To run without one, set "
     "JOURNY_ENABLED=0, or point JOURNY_BASE_URL at a local inspector (journy-track inspect)."
-)
-
-NO_THREADS = (
-    "uWSGI runs here without Python's threads, so nothing would be delivered while it serves: start it with "
-    "--enable-threads (or --threads)."
 )
 
 
@@ -39,10 +45,14 @@ class Tracker(Verbs):
     """Captures users, accounts and events, and delivers them to journy.io on a thread of its own.
 
     Takes what `configure()` takes. Raises `ConfigurationError` for a wrong setting. Without a key it is
-    disabled, and says so once.
+    disabled, and warns once.
     """
 
+    #: Called with each request's seconds and outcome: see `Dispatcher.on_request`.
+    _on_request: Callable[[float, JobOutcome | None], object] | None = None
+
     def __init__(self, api_key: str | None = None, **settings: Unpack[Settings]) -> None:
+        api_key, settings = hidden(api_key), hidden_values(settings)  # first: no error report shall show a key
         self._start(Config.load(api_key, settings))
 
     @classmethod
@@ -56,26 +66,39 @@ class Tracker(Verbs):
         #: The settings, checked. The key shows as ``***``.
         self.config = config
         self._closed = False
-        self._engines: dict[int, Engine] = {}
+        self._pipelines: dict[int, Pipeline] = {}
+        #: Where what names nobody was captured: for the inspector, and for no other server.
+        self._places = UnnamedPlaces() if config.loopback else None
         #: Where captured items go; `None` when disabled. While a test captures, that is the test's.
         self.recorder: Recorder | None = None
         self._enabled = False
         if not config.enabled:
             return
-        if config.usable_key is None:
-            say(logging.WARNING, NO_KEY)
+        if not config.has_key:
+            log(logging.WARNING, NO_KEY)
             return
-        check = Preparer(config, Notices()).check if config.debug else None
+        check = None if self._places is None else self._places.note
+        if config.debug and self.strict:
+            check = Preparer(config, Notices()).check
         self.recorder = Recorder(config, self._queue, check)
         self._enabled = True
         _process.watch(self)
-        self._engine().resume()
-        if _process.uwsgi_without_threads():
-            warn_once("uwsgi", NO_THREADS)
+        self._pipeline().resume()
+        frameworks.started(durable=config.spool is not None or config.broker is not None)
+
+    @property
+    def strict(self) -> bool:
+        """Whether wrong values raise where they are passed: as set, else while tests run, and with `debug`."""
+        return is_strict(self.config)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is captured: it is not switched off, and has a key."""
+        return self._enabled
 
     @property
     def closed(self) -> bool:
-        """Whether it takes nothing more: it was shut down, or replaced by another `configure()`."""
+        """Whether it accepts nothing more: it was shut down, or replaced by another `configure()`."""
         return self._closed
 
     def __repr__(self) -> str:
@@ -84,58 +107,96 @@ class Tracker(Verbs):
         state = "disabled" if not self._enabled else "shut down" if self._closed else "enabled"
         return f"<journy_track.Tracker {self.config.base_url} {state}>"
 
+    def __reduce__(self) -> NoReturn:
+        raise PicklingError(
+            "a Tracker cannot be pickled, nor a function that it decorates where that is pickled by value: decorate "
+            "with journy_track.track_event, which finds the tracker of the process that it is called in"
+        )
+
     # ── Waiting and ending ──
 
     def flush(self, timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
         """Wait until every item captured before this call is settled: delivered, dropped or given up.
 
         With a spool it is enough that they are safe on disk, unless *delivered*. *timeout* is seconds or a
-        timedelta; `None` is `shutdown_timeout`. Answers false when it was not enough, and at once when called
+        timedelta; `None` is `shutdown_timeout`. Returns false when it was not enough, and at once when called
         from the tracker's own thread or hooks.
         What still waits to know its request's user is not waited for: that request has to end first.
         """
         seconds = self._seconds(timeout)
         if not self._enabled:
             return True
-        return not in_our_own_code() and self._engine().flush(seconds, delivered=delivered)
+        return not in_our_own_code() and self._pipeline().waiting.flush(seconds, delivered=delivered)
 
     async def aflush(self, timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
         """As `flush()`, without blocking the event loop. *timeout* is seconds or a timedelta."""
         seconds = self._seconds(timeout)
         if not self._enabled:
             return True
-        return not in_our_own_code() and await self._engine().aflush(seconds, delivered=delivered)
+        return not in_our_own_code() and await self._pipeline().waiting.aflush(seconds, delivered=delivered)
+
+    async def aflush_at_end(self) -> bool:
+        """As `aflush()`, where the server stops: for as long as exit would wait."""
+        if not self._enabled:
+            return True
+        ending = Ending(self.config.shutdown_timeout, self.exit_limit())
+        pipeline = self._pipeline()
+        while not await pipeline.waiting.aflush(max(0.0, min(LOOK, pipeline.left_of(ending)))):
+            if pipeline.left_of(ending) <= 0:
+                return False
+        return True
 
     def flushed(self, timeout: float | timedelta | None = None) -> Flushed:
         """`flush()` at the end of a `with` or `async with` block, or of each call of a decorated function.
 
         For short-lived processes, such as AWS Lambda handlers: they are frozen once the handler has returned.
-        *timeout* is seconds or a timedelta; `None` is `shutdown_timeout`. What is late is said, and raises nothing.
+        *timeout* is seconds or a timedelta; `None` is `shutdown_timeout`. If the time is not
+        enough, a warning is logged; nothing is raised.
         """
         return Flushed(self.flush, self.aflush, timeout)
+
+    def bulk(self, *, patience: float | timedelta = 600.0) -> Bulk:
+        """As `journy_track.bulk()`: in this `with` block a verb waits for room instead of dropping.
+
+        *patience* is seconds or a timedelta: after so long without a settled item it no longer waits.
+        """
+        with importing:
+            from journy_track._bulk.block import Bulk
+
+        return Bulk(lambda: self if self.enabled else None, seconds_of(patience, "patience"))
+
+    def owns(self, queue: object) -> bool:
+        """Whether *queue* is that of this tracker in this process."""
+        pipeline = self._pipelines.get(os.getpid())
+        return pipeline is not None and pipeline.queue is queue
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether somebody else delivers: a relay, from the broker."""
+        return self.config.broker is not None
 
     def shutdown(self, timeout: float | timedelta | None = None) -> bool:
         """Deliver what waits, then stop. What is captured later is counted as dropped.
 
-        *timeout* is seconds or a timedelta; `None` is `shutdown_timeout`. Answers false when something had to
-        be dropped for lack of time. What is safe in a spool is not lost: another process delivers it.
+        *timeout* is seconds or a timedelta. `None`: for as long as deliveries succeed, up to `shutdown_limit`, and
+        `shutdown_timeout` while nothing is delivered. Returns false when something had to be dropped for lack of
+        time. What is safe in a spool is not lost: another process delivers it.
         """
-        seconds = self._seconds(timeout)
+        ending = Ending(self.config.shutdown_timeout, self.exit_limit()) if timeout is None else None
+        ending = ending or Ending(self._seconds(timeout))
         if not self._enabled:
             return True
-        if in_our_own_code():
-            return False
-        return self._end(monotonic() + seconds)
+        return not in_our_own_code() and self._end(ending)
 
     def retire(self) -> None:
-        """Take nothing more, deliver what waits, then stop. Does not wait."""
+        """Accept nothing more, deliver what waits, then stop. Does not wait."""
         if self._enabled:
             self._closed = True
-            self._engine().retire(then=lambda: _process.forget(self))
+            self._pipeline().retire(then=lambda: _process.forget(self))
 
-    def _end(self, deadline: float) -> bool:
+    def _end(self, ending: Ending, on_wait: Callable[[int], object] = lambda left: None) -> bool:
         self._closed = True
-        delivered = self._engine().end(deadline)
+        delivered = self._pipeline().end(ending, on_wait)
         _process.forget(self)
         return delivered
 
@@ -143,47 +204,93 @@ class Tracker(Verbs):
 
     def stats(self) -> Stats:
         """What became of everything that was captured in this process."""
-        return Stats() if not self._enabled else self._engine().ledger.stats()
+        return Stats() if not self._enabled else self._pipeline().stats()
 
     def health(self) -> Health:
-        """Whether delivery works, for alerts and dashboards. Never a readiness probe: the app runs without it."""
+        """Whether delivery works, for alerts and dashboards. Not a readiness probe: the app runs without it."""
         if not self._enabled:
             reason = "disabled: enabled is false" if not self.config.enabled else "disabled: no API key"
             return Health(ok=False, reason=reason)
-        return self._engine().health()
+        return self._pipeline().health()
 
     def recent(self) -> list[Receipt]:
         """The last 100 settled items, oldest first, with attempts, status and request ID."""
-        return [] if not self._enabled else self._engine().ledger.recent()
+        return [] if not self._enabled else self._pipeline().ledger.recent()
+
+    def _numbers(self) -> tuple[Stats, Health] | None:
+        """Both at one moment, for metrics; `None` where this process has none. Starts nothing in a forked child."""
+        pipeline = self._pipelines.get(os.getpid())
+        return None if pipeline is None else pipeline.numbers()
+
+    def _time_requests(self, on_request: Callable[[float, JobOutcome | None], object]) -> None:
+        """Call *on_request* with the seconds and the outcome of each request, in this process and its children."""
+        self._on_request = on_request
+        for pipeline in list(self._pipelines.values()):
+            pipeline.dispatcher.on_request = on_request
 
     def _follow(self, watcher: Watcher) -> None:
-        """Tell *watcher* what becomes of each item of this process. For the command line, which counts rows."""
-        self._engine().ledger.watcher = watcher
+        """Call *watcher* with the outcome of each item of this process. For the command line, which counts rows."""
+        self._pipeline().ledger.watcher = watcher
 
     # ── The process ──
 
-    def at_exit(self, deadline: float) -> None:
-        """The process ends: deliver what can be delivered until *deadline*, in seconds of the monotonic clock."""
-        self._end(deadline)
+    def at_exit(self, ending: Ending, on_wait: Callable[[int], object] = lambda left: None) -> None:
+        """The process ends: deliver what *ending* leaves time for."""
+        self._end(ending, on_wait)
+
+    def before_exit(self) -> None:
+        """The process ends soon, and from then on no thread may start."""
+        pipeline = self._pipelines.get(os.getpid())
+        if pipeline is not None:
+            pipeline.before_exit()
 
     def exit_timeout(self) -> float:
-        """The seconds that exit may wait."""
+        """The seconds that exit waits while nothing is delivered."""
         return self.config.shutdown_timeout
 
-    def _queue(self) -> BoundedQueue:
-        return self._engine().queue
+    def exit_limit(self) -> float:
+        """The seconds that exit waits in all."""
+        config = self.config
+        if config.spool is not None:  # what waits is safe, and a deploy need not wait for a backlog of days
+            return config.shutdown_timeout
+        if config.shutdown_limit is not None:
+            return config.shutdown_limit
+        return SCRIPT_LIMIT if _process.ends_by_itself() else SERVER_LIMIT
 
-    def _engine(self) -> Engine:
+    @property
+    def wraps_os_exit(self) -> bool:
+        """Whether a forked child delivers before `os._exit`."""
+        return self.config.wrap_os_exit
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether anything that this process captured waits in memory."""
+        pipeline = self._pipelines.get(os.getpid())
+        return pipeline is not None and pipeline.has_waiting
+
+    def count_refused_carrier(self) -> None:
+        """A carrier was not signed with `carrier_secret`."""
+        if self._enabled:
+            self._queue().carriers_refused.add()
+
+    def _queue(self) -> BoundedQueue:
+        return self._pipeline().queue
+
+    def _pipeline(self) -> Pipeline:
         pid = os.getpid()
-        engine = self._engines.get(pid)
-        if engine is None:
+        pipeline = self._pipelines.get(pid)
+        if pipeline is None:
             # A forked child makes its own when it first needs it, and not as soon as it is forked: a worker of
             # gunicorn that is patched by gevent is patched later, and its locks must be gevent's.
-            # setdefault is atomic: two threads that come first make one engine, without a lock that a fork
+            # setdefault is atomic: two threads that come first make one pipeline, without a lock that a fork
             # could leave held. The parent's is kept, neither used nor closed: its sockets are the parent's.
-            engine = self._engines.setdefault(pid, Engine(self.config))
-            engine.queue.closed = self._closed
-        return engine
+            pipeline = self._pipelines.setdefault(pid, self._made())
+            pipeline.queue.closed = self._closed
+            pipeline.dispatcher.on_request = self._on_request
+        return pipeline
+
+    def _made(self) -> Pipeline:
+        return Pipeline(self.config, places=self._places)
 
     def _seconds(self, timeout: float | timedelta | None) -> float:
         return self.config.shutdown_timeout if timeout is None else seconds_of(timeout)

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from journy_track._capture.blocks import (
-    account_of,
-    account_or_unset,
-    given,
-    user_of,
-    user_or_unset,
-)
-from journy_track._capture.context import UNSET, Unset
+from journy_track._capture import mistakes
+from journy_track._capture.attributes import UNSET, Unset
+from journy_track._capture.inputs import account_of, check_mapping, declaration_of, event_of, user_of
+from journy_track._capture.lookalikes import are_plain, look_at
+from journy_track._capture.own_code import uncaptured
 from journy_track._capture.records import Records, contain
-from journy_track._model.arguments import membership_users, moment, text
+from journy_track._capture.targets import salvaged, target_of
+from journy_track._model.arguments import check_flag, moment, several, text
 from journy_track._model.call import Call as Item
-from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.forks import importing
 from journy_track._model.identity import AccountIdentified, Identifier, UserIdentified
 from journy_track._model.items import (
-    MOST_USERS,
+    MAX_USERS,
     AddUsersToAccount,
     DeleteAccount,
     DeleteUser,
@@ -36,16 +33,21 @@ if TYPE_CHECKING:
     from journy_track._capture.decorators import Decorator
     from journy_track._capture.functions import F
     from journy_track._capture.options import AccountOption, Call, On, UserOption
+    from journy_track._capture.typed import EventObject
+
+    T = TypeVar("T")
 
 User = Identifier | UserIdentified
 Account = Identifier | AccountIdentified
 
 
 class Verbs:
-    """Events, users and accounts. Every verb is queued: none blocks, none raises for what journy.io answers.
+    """Events, users and accounts. Every verb is queued: none blocks, and none raises.
 
-    Wrong arguments raise `InvalidArgument`, naming the argument; values that cannot travel are left out and
-    reported by the worker.
+    With a wrong value, such as an empty ID, the item goes on without it where it still means something. Otherwise
+    it is dropped and counted as `invalid`. Either is logged with the place in your code. While `strict`, it raises
+    `InvalidArgument` instead. Values of metadata and properties that cannot be sent are left out by the worker, and
+    logged.
     """
 
     #: Where captured items go now; `None`: nowhere.
@@ -53,6 +55,7 @@ class Verbs:
 
     # ── Events ──
 
+    @overload
     def track(
         self,
         name: str,
@@ -64,24 +67,78 @@ class Verbs:
         happened_at: datetime | None = None,
         after_commit: bool = False,
         **metadata: object,
+    ) -> None: ...
+
+    @overload
+    def track(
+        self,
+        event: EventObject,
+        /,
+        *,
+        user: User | None | Unset = UNSET,
+        account: Account | None | Unset = UNSET,
+        happened_at: datetime | None = None,
+        after_commit: bool = False,
+    ) -> None: ...
+
+    @overload
+    def track(
+        self,
+        declared: type[T],
+        event: T,
+        /,
+        *,
+        user: User | None | Unset = UNSET,
+        account: Account | None | Unset = UNSET,
+        happened_at: datetime | None = None,
+        after_commit: bool = False,
+    ) -> None: ...
+
+    def track(
+        self,
+        name: Any,
+        mapping: Any = None,
+        /,
+        *,
+        user: User | None | Unset = UNSET,
+        account: Account | None | Unset = UNSET,
+        happened_at: datetime | None = None,
+        after_commit: bool = False,
+        **metadata: object,
     ) -> None:
         """Record an event, with user, account and metadata of the context.
 
-        *name* is past tense: `signed_in`. *user* and *account* override the context; `None` is nobody.
-        *happened_at* is when it happened, where that was not now; a naive datetime is local time. Metadata
-        goes by keyword, or in *mapping* for keys that are no identifiers or that are options; the keyword wins.
-        *after_commit*: sent when the surrounding database transaction commits, never when it does not, with the
-        context and the time of now; at once outside one. Knows Django, and sessions of SQLAlchemy that were
-        given to `journy_track.integrations.sqlalchemy.instrument_sqlalchemy`. Raises `InvalidArgument` for an empty
-        name and for what is no user, account, moment or mapping.
+        *name* is in the past tense: `signed_in`. *user* and *account* override the context; `None` is nobody.
+        *happened_at* is when it happened, if not now; a naive datetime is local time. Pass metadata by keyword, or in
+        *mapping* if a key is not an identifier or is the name of an option; the keyword wins. *after_commit*: send it
+        when the surrounding database transaction commits, with the context and time of this call, and never if it
+        rolls back; outside a transaction at once. This works with Django, and with sessions of SQLAlchemy that were
+        passed to `journy_track.integrations.sqlalchemy.instrument_sqlalchemy`.
+
+        In place of a name it takes a typed event (see `event`): ``track(SignedUp(plan="pro"))``; one that is a
+        TypedDict after its class: ``track(SignedUp, SignedUp(plan="pro"))``.
+
+        A wrong *happened_at* counts as now. With a wrong *user* the event is about the account alone, never about the
+        context's user. While `strict`, both raise `InvalidArgument`.
         """
-        name = text(name, "name")
-        at = None if happened_at is None else moment(happened_at, "happened_at")
-        whose = user_or_unset(user)
-        self._record(Event, name, mapping, metadata, whose, account_or_unset(account), after_commit, at)
+        self._record(Event, name, mapping, metadata, user, account, after_commit, happened_at)
 
     @overload
     def track_event(self, function: F, /) -> F: ...
+
+    @overload
+    def track_event(
+        self,
+        declared: type[Any],
+        /,
+        *,
+        user: UserOption | Unset = UNSET,
+        account: AccountOption | Unset = UNSET,
+        duration: bool = False,
+        when: Callable[[Call], object] | None = None,
+        after_commit: bool = False,
+        at_most_every: float | timedelta | None = None,
+    ) -> Decorator: ...
 
     @overload
     def track_event(
@@ -104,23 +161,37 @@ class Verbs:
         """Decorate a function: each call that ends as asked becomes an event.
 
         Works on functions, methods, classmethods and staticmethods in either order, coroutine functions,
-        generators, async generators, partials and callables; none of them changes its signature or kind.
-        *name* defaults to the function's. Nothing that goes wrong while capturing reaches the caller.
+        generators, async generators, partials and callables, and keeps their signature and kind. *name* defaults to
+        the function's. Nothing that goes wrong while capturing reaches the caller.
+
+        A call that returns a task or a future ends when that ends, and one that returns a context manager made by
+        `contextlib.contextmanager` at the end of its `with` block.
 
         *metadata*: a mapping, or a function of the finished `Call` that returns one. *capture*: names of
-        arguments to record; nothing is captured unasked. *user*, *account*: an ID, or a function of the
+        arguments to record; nothing is recorded unless named. *user*, *account*: an ID, or a function of the
         finished call. *on*: `"success"`, `"error"` (an `Exception` leaves; adds `error_type`) or `"always"`.
         *duration*: adds `duration_ms`. *when*: a predicate on the finished call. *after_commit*: as in `track()`.
         *at_most_every*: seconds or a timedelta: at most one event per name and complete identity enters delivery
         in that window, in this process.
 
-        Raises `InvalidArgument` for classes, an empty name, an unknown option or argument in *capture*, and
-        for objects that a framework has registered already.
-        """
-        with importing:  # with wrapt, which who only calls track() does not need
-            from journy_track._capture.decorators import decorated
+        With the class of a typed event (see `event`), each event of it that the function returns or yields is
+        tracked. It may return `None` for no event. *metadata*, *capture* and *on* are not options then.
 
-        return decorated(self, name, options)
+        Raises `InvalidArgument` for classes, an empty name, an unknown option or argument in *capture* (also for one
+        whose value cannot be known through a decorator below), and for objects that a framework has registered
+        already.
+        """
+        with importing:  # who only calls track() does not need it
+            from journy_track._capture import decorators
+
+        # Asked by its type: what is lazy stays so.
+        declaration = declaration_of(name) if issubclass(type(name), type) else None
+        if declaration is not None:
+            with importing:
+                from journy_track._capture import typed_calls
+
+            return typed_calls.track_event(self, declaration, options)
+        return decorators.track_event(self, name, options)
 
     # ── Users and accounts ──
 
@@ -130,14 +201,18 @@ class Verbs:
         /,
         *,
         user: User | None | Unset = UNSET,
+        user_id: Identifier | None | Unset = UNSET,
+        email: str | None = None,
         after_commit: bool = False,
         **properties: object,
     ) -> None:
-        """Create or update a user (the context's, unless *user* is given).
+        """Create or update a user: the context's, unless *user* or *user_id* names one.
 
-        `None` as a property's value deletes that property; an empty text is a value.
+        *email* is the address of that user; without an ID it identifies the user. `None` as a
+        property's value deletes that property; an empty text is a value. A property with the name of one of these
+        arguments goes in *mapping*.
         """
-        self._record(UpsertUser, "", mapping, properties, user_or_unset(user), None, after_commit)
+        self._record(UpsertUser, email, mapping, properties, user, None, after_commit, named=user_id)
 
     def upsert_account(
         self,
@@ -145,14 +220,17 @@ class Verbs:
         /,
         *,
         account: Account | None | Unset = UNSET,
+        account_id: Identifier | None | Unset = UNSET,
+        domain: str | None = None,
         after_commit: bool = False,
         **properties: object,
     ) -> None:
-        """Create or update an account (the context's, unless *account* is given).
+        """Create or update an account: the context's, unless *account* or *account_id* names one.
 
-        `None` as a property's value deletes that property.
+        *domain* is that of the account; without an ID it identifies the account. `None` as a property's
+        value deletes that property. A property with the name of one of these arguments goes in *mapping*.
         """
-        self._record(UpsertAccount, "", mapping, properties, None, account_or_unset(account), after_commit)
+        self._record(UpsertAccount, domain, mapping, properties, None, account, after_commit, named=account_id)
 
     def add_users_to_account(self, account: Account, users: Iterable[User], *, after_commit: bool = False) -> None:
         """Make *users* (any number, IDs or `UserIdentified`) members of *account*."""
@@ -167,20 +245,24 @@ class Verbs:
     def link(self, device_id: str | None, *, user: User | None | Unset = UNSET, after_commit: bool = False) -> None:
         """Join the web activity of a device to the user, as in ``link(request.cookies.get("__journey"))``.
 
-        No device: silently nothing.
+        Does nothing if *device_id* is `None` or empty.
         """
-        if device_id is not None and device_id != "":
-            self._record(Link, text(device_id, "device_id"), None, None, user_or_unset(user), None, after_commit)
+        self._record(Link, device_id, None, None, user, None, after_commit)
 
     def delete_user(self, user: User, /, *, after_commit: bool = False) -> None:
         """Delete a user: an ID or a `UserIdentified`. Never reads the context, and refuses `None`."""
-        self._record(DeleteUser, "", None, None, _needed(user_of(user), "user"), None, after_commit)
+        self._record(DeleteUser, "", None, None, user, None, after_commit)
 
     def delete_account(self, account: Account, /, *, after_commit: bool = False) -> None:
         """Delete an account: an ID or an `AccountIdentified`. Never reads the context, and refuses `None`."""
-        self._record(DeleteAccount, "", None, None, None, _needed(account_of(account), "account"), after_commit)
+        self._record(DeleteAccount, "", None, None, None, account, after_commit)
 
     # ── Inside ──
+
+    @property
+    def strict(self) -> bool:
+        """Whether wrong values raise where they are passed. Without settings: while tests run."""
+        return mistakes.tests_run()
 
     def _membership(
         self,
@@ -189,14 +271,14 @@ class Verbs:
         users: Iterable[User],
         after_commit: bool,
     ) -> None:
-        where = _needed(account_of(account), "account")
-        if not isinstance(users, (str, bytes)) and isinstance(users, Iterable):
-            users = tuple(users)
-            if not users:
-                return
-        taken = membership_users(users)
-        for start in range(0, len(taken), MOST_USERS):
-            self._record(kind, taken[start : start + MOST_USERS], None, None, None, where, after_commit)
+        try:
+            users = several(users)  # here, and once: it may be a generator
+        except Exception as error:
+            if self.strict:
+                raise
+            self._drop(self.recorder, kind, error)
+            return
+        self._record(kind, users, None, None, None, account, after_commit)
 
     def _record(
         self,
@@ -208,26 +290,105 @@ class Verbs:
         account: Any,
         after_commit: bool,
         happened_at: datetime | None = None,
+        *,
+        named: Any = UNSET,
     ) -> None:
-        if after_commit and after_commit is not True:
-            raise InvalidArgument(f"after_commit must be True or False, got {described(after_commit)}")
         recorder = self.recorder
+        at = None
         try:
-            # A mapping may be the app's own, and read what it gives from anywhere.
-            merged = values if mapping is None else given(mapping, values or {})
-            if recorder is None:
-                return
+            if kind is Event:  # inlined: the hot path
+                if type(subject) is not str or not subject.isidentifier():  # most names are, and need no closer look
+                    subject, mapping = event_of(subject, mapping)
+                    subject = text(subject, "name")
+                if user is not UNSET:
+                    user = user_of(user)
+                if account is not UNSET:
+                    account = account_of(account)
+                if happened_at is not None:
+                    at = uncaptured(moment, happened_at, "happened_at")  # its zone may be the app's own
+            else:
+                target = target_of(kind, subject, user, account, named)
+                if target is None:
+                    return
+                subject, user, account = target
+            if mapping is not None:
+                check_mapping(mapping)
+            if after_commit is not False:
+                check_flag(after_commit, "after_commit")
+            if recorder is not None:
+                self._keep(recorder, kind, subject, mapping, values, user, account, after_commit, at)
+        except Exception as error:
+            given = kind, subject, mapping, user, account, named, after_commit, happened_at
+            if not self._went_on(recorder, kind, given, values, error):
+                raise
+
+    def _keep(
+        self,
+        recorder: Records,
+        kind: type[Item],
+        subject: Any,
+        mapping: Mapping[str, object] | None,
+        values: dict[str, object] | None,
+        user: Any,
+        account: Any,
+        after_commit: bool,
+        at: datetime | None,
+    ) -> None:
+        """Hand over what was checked. Contains what goes wrong."""
+        try:
+            if values and kind is Event and not are_plain(values):
+                look_at("track", subject, values)
+            if mapping is not None:
+                if type(mapping) is dict and not values:
+                    values = mapping.copy()
+                else:  # it may be the app's own, and read what it gives from anywhere
+                    values = uncaptured(_merged, mapping, values or {})
             if after_commit:
                 recorder = recorder.after_commit
-            recorder.record(kind, subject, merged, user, account, None, happened_at)
-        except InvalidArgument:
-            raise
+            if type(subject) is tuple:
+                for start in range(0, len(subject), MAX_USERS):
+                    recorder.record(kind, subject[start : start + MAX_USERS], None, None, account)
+            else:
+                recorder.record(kind, subject, values, user, account, None, at)
         except Exception as error:  # noqa: BLE001 - contained: tracking never fails the app
+            contain(recorder, error, subject if kind is Event else kind.operation, "capturing")
+
+    def _went_on(
+        self,
+        recorder: Records | None,
+        kind: type[Item],
+        given: tuple[Any, ...],
+        values: dict[str, object] | None,
+        mistake: Exception,
+    ) -> bool:
+        """Keep what is left of a call that got wrong values, or drop it. False: it has to raise."""
+        try:
+            if self.strict:
+                return False
+            if recorder is None:
+                return True
+            left = uncaptured(salvaged, *given)
+            if left.target is not None:
+                if left.unusable:
+                    mistakes.log_mistake(f"{kind.operation}()", mistake, f"it went on without {left.without}")
+                subject, user, account = left.target
+                self._keep(recorder, kind, subject, left.mapping, values, user, account, left.after_commit, left.at)
+            elif left.unusable:
+                self._drop(recorder, kind, mistake)
+        except Exception as error:  # noqa: BLE001 - contained, as above
             if recorder is not None:
-                contain(recorder, error, str(subject) if kind is Event else kind.operation, "capturing")
+                contain(recorder, error, kind.operation, "checking")
+        return True
+
+    def _drop(self, recorder: Records | None, kind: type[Item], mistake: Exception) -> None:
+        if recorder is not None:
+            recorder.refuse("invalid")
+            mistakes.log_mistake(f"{kind.operation}()", mistake, "it was dropped, and counted as invalid")
 
 
-def _needed(value: Any, argument: str) -> Any:
-    if value is None:
-        raise InvalidArgument(f"{argument} is required and must not be None: this call asks no context")
-    return value
+def _merged(mapping: Mapping[str, object], values: dict[str, object]) -> dict[str, object]:
+    return {**mapping, **values}
+
+
+for _verb in [value for name, value in vars(Verbs).items() if callable(value) and not name.startswith("_")]:
+    _verb.__qualname__ = _verb.__name__  # as users call it: a TypeError of Python's names it

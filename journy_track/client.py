@@ -2,97 +2,83 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
+from os import getpid
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from journy_track._client import calls
+from journy_track._client.calls import Ask, Properties
+from journy_track._client.threads import NoThread, Threads, finished
 from journy_track._delivery.budget import budgets_of
-from journy_track._model.arguments import membership_users
 from journy_track._model.call import Call
 from journy_track._model.checks import is_http_client
 from journy_track._model.config import DEFAULT_BASE_URL, Config
 from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.http import HttpClient
 from journy_track._model.identity import AccountIdentified, Identifier, UserIdentified
-from journy_track._model.items import (
-    AddUsersToAccount,
-    DeleteAccount,
-    DeleteUser,
-    Event,
-    Link,
-    RemoveUsersFromAccount,
-    UpsertAccount,
-    UpsertUser,
-)
-from journy_track._model.logs import say
-from journy_track._model.outcomes import Answer, Deferred, Delivered, Outcome, Unauthorized
-from journy_track._model.reads import (
-    GetAccountProperties,
-    GetAccountSegments,
-    GetApiKeyDetails,
-    GetEvents,
-    GetTrackingSnippet,
-    GetUserProperties,
-    GetUserSegments,
-)
-from journy_track._model.results import (
-    APIError,
-    ApiKeyDetails,
-    Failure,
-    Group,
-    Named,
-    PropertyDefinition,
-    Result,
-    Success,
-    TrackingSnippet,
-)
-from journy_track._model.secret import Secret
-from journy_track._transport.http import HttpTransport
+from journy_track._model.items import Event
+from journy_track._model.notices import Notices
+from journy_track._model.once import also_forget
+from journy_track._model.outcomes import Deferred, Outcome
+from journy_track._model.results import ApiKeyDetails, APIResult, NamedDefinition, PropertyDefinition, TrackingSnippet
+from journy_track._model.secret import Secret, hidden
+from journy_track._transport.rest import HttpTransport, requests_client
 
 T = TypeVar("T")
-Properties = Mapping[str, object] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class ClientConfig:
-    """The settings of a `Client`. *timeout* is seconds for one request, connecting and reading. It does not bound
-    looking up the host's name: the system's resolver cannot be interrupted.
+    """The settings of a `Client` or an `AsyncClient`.
 
-    The key shows as ``***``. Raises `ConfigurationError` for an empty one and for plain http:// to another
-    machine (see *allow_http*).
+    *timeout* is seconds for one request, connecting and reading. It does not bound looking up the host's name: the
+    system's resolver cannot be interrupted. *max_connections* is how many connections are kept open and, for an
+    `AsyncClient`, how many requests are made at once.
+
+    The key shows as ``***``; a line break at its end is left out. Raises `ConfigurationError` for an empty one and
+    for plain http:// to another machine (see *allow_http*).
     """
 
     api_key: str | Secret
     base_url: str = DEFAULT_BASE_URL
     timeout: float = 10.0
     allow_http: bool = False
+    max_connections: int = 8
 
-    def __post_init__(self) -> None:
+    # Written out: in the one that dataclass makes, the key would be a variable where a wrong setting is raised.
+    def __init__(
+        self,
+        api_key: str | Secret,
+        base_url: str = DEFAULT_BASE_URL,
+        timeout: float = 10.0,
+        allow_http: bool = False,
+        max_connections: int = 8,
+    ) -> None:
+        api_key, base_url = hidden(api_key), hidden(base_url)
         settings: Any = {
-            "base_url": self.base_url,
-            "timeout": self.timeout,
-            "allow_http": self.allow_http,
-            "required": True,
+            "base_url": base_url,
+            "timeout": timeout,
+            "allow_http": allow_http,
+            "max_connections": max_connections,
         }
-        checked = Config.load(self.api_key, settings, environ={})
-        set_ = object.__setattr__
-        set_(self, "base_url", checked.base_url)
-        set_(self, "timeout", checked.timeout)
-        set_(self, "api_key", checked.usable_key)  # a Secret, which does not show
+        for name, value in (("api_key", api_key), *settings.items()):  # first, so that it has a repr
+            object.__setattr__(self, name, value)
+        checked = Config.load(api_key, settings | {"required": True}, environ={})
+        for name in settings:
+            object.__setattr__(self, name, getattr(checked, name))
+        object.__setattr__(self, "api_key", checked.usable_key)
 
 
-class Client:
-    """Calls the API and waits for the answer. Thread-safe; close it, or use it in a `with` block.
+class _Caller:
+    """What both clients do: hold the settings and the connections, and make one call."""
 
-    Each call answers a `Success` or a `Failure`; a call that fails never raises. It takes the config's *timeout* at
-    most, and what the system needs to look up the host's name, which cannot be interrupted. A required argument
-    that is missing or empty raises `InvalidArgument` before anything is sent.
-    """
+    config: ClientConfig
 
     def __init__(self, http_client: HttpClient | None, config: ClientConfig) -> None:
-        """*http_client* carries the requests; `None` is ours, on requests. Raises `InvalidArgument`."""
+        """*http_client* carries the requests; `None` is ours. Raises `InvalidArgument`."""
         if not isinstance(config, ClientConfig):
             raise InvalidArgument(f"config must be a ClientConfig, got {type(config).__name__}")
         if http_client is not None and not is_http_client(http_client):
@@ -100,12 +86,55 @@ class Client:
         self.config = config
         assert isinstance(config.api_key, Secret), "a ClientConfig that was checked"
         self._key = config.api_key
-        self._transport = HttpTransport(config.api_key, config.base_url, config.timeout, http_client)
+        make_client = partial(requests_client, config.max_connections)
+        self._transport = HttpTransport(config.api_key, config.base_url, config.timeout, http_client, make_client)
 
     @classmethod
     def with_defaults(cls, api_key: str) -> Self:
         """A client of https://api.journy.io with this key. Raises `ConfigurationError` when it is empty."""
+        api_key = hidden(api_key)  # first: no error report shall show it
         return cls(None, ClientConfig(api_key))
+
+    def __repr__(self) -> str:
+        return f"<journy_track.{type(self).__name__} {self.config.base_url}>"
+
+    def _exchange(self, call: Call) -> Outcome:
+        # At once, whatever the pace: somebody waits. The trackers' pacers count what it costs the key.
+        budgets = budgets_of(self.config.base_url, self._key)
+        for budget in budgets:
+            budget.spend()
+        response = None
+        try:
+            outcome = self._transport.send(call, interruptible=True)
+            response = outcome.response
+        finally:
+            for budget in budgets:
+                budget.responded(response)
+        return outcome
+
+
+_notices = Notices()
+also_forget(_notices.forget)
+
+
+def _converted(call: Call) -> Call:
+    converted, problems = call.converted()
+    for key, reason in problems:
+        _notices.log(
+            ("left out", call.label(), key), "%s: the value of %r was left out: %s", call.label(), key, reason
+        )
+    return converted
+
+
+class Client(_Caller):
+    """Calls the API and waits for the response. Thread-safe; close it, or use it in a `with` block.
+
+    Each call returns a `Success` or a `Failure`; a call that fails never raises. What interrupts it from outside, as
+    Ctrl-C or Celery's soft time limit, is raised; the call may have been processed. It takes the config's *timeout*
+    at most, and what the system needs to look up the host's name, which cannot be interrupted. A required argument
+    that is missing or empty raises `InvalidArgument` before anything is sent. In a coroutine use an `AsyncClient`:
+    this one stops the event loop for the whole of each request.
+    """
 
     def __enter__(self) -> Self:
         return self
@@ -118,28 +147,28 @@ class Client:
     ) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"<journy_track.Client {self.config.base_url}>"
-
     def close(self) -> None:
         """Close the connections. A custom HTTP client stays open: it is yours."""
         self._transport.close()
 
+    def _call(self, ask: Ask[T]) -> APIResult[T]:
+        return ask.result(self._exchange(_converted(ask.call)))
+
     # ── The calls of the official SDKs ──
 
-    def get_api_key_details(self) -> Result[ApiKeyDetails]:
+    def get_api_key_details(self) -> APIResult[ApiKeyDetails]:
         """What the key may do: `data.permissions`."""
-        return self._call(GetApiKeyDetails(), _api_key_details)
+        return self._call(calls.API_KEY_DETAILS)
 
     def upsert_user(
         self, *, user_id: Identifier | None = None, email: str | None = None, properties: Properties = None
-    ) -> Result[None]:
+    ) -> APIResult[None]:
         """Create or update a user. `None` as a property's value deletes that property."""
-        return self._call(UpsertUser(UserIdentified(user_id, email), _given(properties)), _nothing)
+        return self._call(calls.upsert_user(user_id, email, properties))
 
-    def delete_user(self, *, user_id: Identifier | None = None, email: str | None = None) -> Result[None]:
+    def delete_user(self, *, user_id: Identifier | None = None, email: str | None = None) -> APIResult[None]:
         """Delete a user."""
-        return self._call(DeleteUser(UserIdentified(user_id, email)), _nothing)
+        return self._call(calls.delete_user(user_id, email))
 
     def upsert_account(
         self,
@@ -147,133 +176,186 @@ class Client:
         account_id: Identifier | None = None,
         domain: str | None = None,
         properties: Properties = None,
-    ) -> Result[None]:
+    ) -> APIResult[None]:
         """Create or update an account. `None` as a property's value deletes that property."""
-        return self._call(UpsertAccount(AccountIdentified(account_id, domain), _given(properties)), _nothing)
+        return self._call(calls.upsert_account(account_id, domain, properties))
 
-    def delete_account(self, *, account_id: Identifier | None = None, domain: str | None = None) -> Result[None]:
+    def delete_account(self, *, account_id: Identifier | None = None, domain: str | None = None) -> APIResult[None]:
         """Delete an account."""
-        return self._call(DeleteAccount(AccountIdentified(account_id, domain)), _nothing)
+        return self._call(calls.delete_account(account_id, domain))
 
     def add_users_to_account(
         self, account: AccountIdentified | Identifier, users: Iterable[UserIdentified | Identifier]
-    ) -> Result[None]:
+    ) -> APIResult[None]:
         """Make 1 to 100 users (IDs or `UserIdentified`) members of an account."""
-        return self._call(AddUsersToAccount(_account(account), membership_users(users)), _nothing)
+        return self._call(calls.add_users_to_account(account, users))
 
     def remove_users_from_account(
         self, account: AccountIdentified | Identifier, users: Iterable[UserIdentified | Identifier]
-    ) -> Result[None]:
+    ) -> APIResult[None]:
         """Mark 1 to 100 users (IDs or `UserIdentified`) as removed from an account. The users stay."""
-        return self._call(RemoveUsersFromAccount(_account(account), membership_users(users)), _nothing)
+        return self._call(calls.remove_users_from_account(account, users))
 
-    def link(self, *, device_id: str, user_id: Identifier | None = None, email: str | None = None) -> Result[None]:
+    def link(self, *, device_id: str, user_id: Identifier | None = None, email: str | None = None) -> APIResult[None]:
         """Join the web activity of a device (the cookie `__journey`) to a user."""
-        return self._call(Link(device_id, UserIdentified(user_id, email)), _nothing)
+        return self._call(calls.link(device_id, user_id, email))
 
-    def add_event(self, event: Event) -> Result[None]:
-        """Send an event. Without `happened_at()` it carries no time, and the API takes its own now."""
-        if not isinstance(event, Event):
-            raise InvalidArgument(f"event must be an Event, got {described(event)}: use Event.for_user(…)")
-        return self._call(event, _nothing)
+    def add_event(self, event: Event) -> APIResult[None]:
+        """Send an event. Without `happened_at()` it has no time, and the API uses the time of arrival."""
+        return self._call(calls.add_event(event))
 
-    def get_tracking_snippet(self, *, domain: str) -> Result[TrackingSnippet]:
+    def get_tracking_snippet(self, *, domain: str) -> APIResult[TrackingSnippet]:
         """The HTML snippet of a website."""
-        return self._call(GetTrackingSnippet(domain), _tracking_snippet)
+        return self._call(calls.tracking_snippet(domain))
 
     # ── The API's read calls ──
 
-    def get_events(self) -> Result[tuple[Named, ...]]:
+    def get_events(self) -> APIResult[tuple[NamedDefinition, ...]]:
         """The events that the business has defined."""
-        return self._call(GetEvents(), _named)
+        return self._call(calls.EVENTS)
 
-    def get_user_properties(self) -> Result[tuple[PropertyDefinition, ...]]:
+    def get_user_properties(self) -> APIResult[tuple[PropertyDefinition, ...]]:
         """The properties of users."""
-        return self._call(GetUserProperties(), _property_definitions)
+        return self._call(calls.USER_PROPERTIES)
 
-    def get_account_properties(self) -> Result[tuple[PropertyDefinition, ...]]:
+    def get_account_properties(self) -> APIResult[tuple[PropertyDefinition, ...]]:
         """The properties of accounts."""
-        return self._call(GetAccountProperties(), _property_definitions)
+        return self._call(calls.ACCOUNT_PROPERTIES)
 
-    def get_user_segments(self) -> Result[tuple[Named, ...]]:
+    def get_user_segments(self) -> APIResult[tuple[NamedDefinition, ...]]:
         """The segments of users."""
-        return self._call(GetUserSegments(), _named)
+        return self._call(calls.USER_SEGMENTS)
 
-    def get_account_segments(self) -> Result[tuple[Named, ...]]:
+    def get_account_segments(self) -> APIResult[tuple[NamedDefinition, ...]]:
         """The segments of accounts."""
-        return self._call(GetAccountSegments(), _named)
+        return self._call(calls.ACCOUNT_SEGMENTS)
 
-    def _call(self, call: Call, read: Callable[[Any], T]) -> Result[T]:
-        converted, problems = call.converted()
-        for key, reason in problems:
-            say(logging.WARNING, "%s: the value of %r was left out: %s", call.label(), key, reason)
-        # At once, whatever the pace: somebody waits. What it costs the key, the trackers' pacers learn.
-        budgets = budgets_of(self.config.base_url, self._key)
-        for budget in budgets:
-            budget.spend()
-        answer = None
+
+class AsyncClient(_Caller):
+    """The calls of `Client`, awaited, under asyncio or trio. The event loop is never blocked: the requests are made
+    in up to *max_connections* threads of its own, and wait for one where there are more.
+
+    Each call returns a `Success` or a `Failure`; a call that fails never raises. Once it has a thread it takes the
+    config's *timeout* at most. A required argument that is missing or empty raises `InvalidArgument` before anything
+    is sent. When the task that awaits a call is cancelled, it stops waiting at once; a request that has begun may
+    still be processed. One client may be used from several event loops. Close it, or use it in an `async with` block.
+    """
+
+    def __init__(self, http_client: HttpClient | None, config: ClientConfig) -> None:
+        """*http_client* carries the requests, called from several threads; `None` is ours.
+
+        Raises `InvalidArgument`.
+        """
+        super().__init__(http_client, config)
+        self._threads_of: dict[int, Threads] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections and end the threads, those in use after their request. A custom HTTP client stays
+        open: it is yours.
+        """
+        self._threads().close()
+        self._transport.close()
+
+    def _threads(self) -> Threads:
+        # A forked child has none of its parent's threads.
+        own = self._threads_of.get(getpid())
+        return own or self._threads_of.setdefault(getpid(), Threads(self.config.max_connections))
+
+    async def _call(self, ask: Ask[T]) -> APIResult[T]:
+        call = _converted(ask.call)  # here: the values are the caller's, who may change them later
         try:
-            outcome = self._transport.send(converted)
-            answer = outcome.answer
-        finally:
-            for budget in budgets:
-                budget.answered(answer)
-        return _result(outcome, read)
+            outcome = await finished(self._threads().submit(partial(self._exchange, call)))
+        except NoThread:
+            outcome = Deferred("the system has no thread for the request", ambiguous=False)
+        return ask.result(outcome)
 
+    # ── The calls of the official SDKs ──
 
-def _result(outcome: Outcome, read: Callable[[Any], T]) -> Result[T]:
-    if isinstance(outcome, Delivered):
-        answer = outcome.answer
-        try:
-            data = read(answer.data)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return _failure(answer, APIError.UnknownError, "the answer has another form than expected")
-        return Success(data, answer.request_id, answer.calls_remaining, answer.rejected)
-    refused = outcome.answer
-    reason = "the key was refused" if isinstance(outcome, Unauthorized) else outcome.reason
-    if refused is None:
-        timed_out = isinstance(outcome, Deferred) and outcome.timed_out
-        return Failure(APIError.Timeout if timed_out else APIError.ConnectionFailed, reason)
-    return _failure(refused, APIError.of_status(refused.status), refused.message or reason)
+    async def get_api_key_details(self) -> APIResult[ApiKeyDetails]:
+        """What the key may do: `data.permissions`."""
+        return await self._call(calls.API_KEY_DETAILS)
 
+    async def upsert_user(
+        self, *, user_id: Identifier | None = None, email: str | None = None, properties: Properties = None
+    ) -> APIResult[None]:
+        """Create or update a user. `None` as a property's value deletes that property."""
+        return await self._call(calls.upsert_user(user_id, email, properties))
 
-def _failure(answer: Answer, error: APIError, message: str) -> Failure:
-    return Failure(error, message, answer.status, answer.request_id, answer.calls_remaining, answer.fields)
+    async def delete_user(self, *, user_id: Identifier | None = None, email: str | None = None) -> APIResult[None]:
+        """Delete a user."""
+        return await self._call(calls.delete_user(user_id, email))
 
+    async def upsert_account(
+        self,
+        *,
+        account_id: Identifier | None = None,
+        domain: str | None = None,
+        properties: Properties = None,
+    ) -> APIResult[None]:
+        """Create or update an account. `None` as a property's value deletes that property."""
+        return await self._call(calls.upsert_account(account_id, domain, properties))
 
-def _given(properties: Properties) -> Mapping[str, Any]:
-    return {} if properties is None else properties
+    async def delete_account(
+        self, *, account_id: Identifier | None = None, domain: str | None = None
+    ) -> APIResult[None]:
+        """Delete an account."""
+        return await self._call(calls.delete_account(account_id, domain))
 
+    async def add_users_to_account(
+        self, account: AccountIdentified | Identifier, users: Iterable[UserIdentified | Identifier]
+    ) -> APIResult[None]:
+        """Make 1 to 100 users (IDs or `UserIdentified`) members of an account."""
+        return await self._call(calls.add_users_to_account(account, users))
 
-def _account(account: Any) -> AccountIdentified:
-    return account if isinstance(account, AccountIdentified) else AccountIdentified.by_account_id(account)
+    async def remove_users_from_account(
+        self, account: AccountIdentified | Identifier, users: Iterable[UserIdentified | Identifier]
+    ) -> APIResult[None]:
+        """Mark 1 to 100 users (IDs or `UserIdentified`) as removed from an account. The users stay."""
+        return await self._call(calls.remove_users_from_account(account, users))
 
+    async def link(
+        self, *, device_id: str, user_id: Identifier | None = None, email: str | None = None
+    ) -> APIResult[None]:
+        """Join the web activity of a device (the cookie `__journey`) to a user."""
+        return await self._call(calls.link(device_id, user_id, email))
 
-# ── What the answers hold ────────────────────────────────────────────────────────────────────────────────
+    async def add_event(self, event: Event) -> APIResult[None]:
+        """Send an event. Without `happened_at()` it has no time, and the API uses the time of arrival."""
+        return await self._call(calls.add_event(event))
 
+    async def get_tracking_snippet(self, *, domain: str) -> APIResult[TrackingSnippet]:
+        """The HTML snippet of a website."""
+        return await self._call(calls.tracking_snippet(domain))
 
-def _nothing(_: Any) -> None:
-    return None
+    # ── The API's read calls ──
 
+    async def get_events(self) -> APIResult[tuple[NamedDefinition, ...]]:
+        """The events that the business has defined."""
+        return await self._call(calls.EVENTS)
 
-def _api_key_details(data: Any) -> ApiKeyDetails:
-    return ApiKeyDetails(tuple(str(permission) for permission in data["permissions"]))
+    async def get_user_properties(self) -> APIResult[tuple[PropertyDefinition, ...]]:
+        """The properties of users."""
+        return await self._call(calls.USER_PROPERTIES)
 
+    async def get_account_properties(self) -> APIResult[tuple[PropertyDefinition, ...]]:
+        """The properties of accounts."""
+        return await self._call(calls.ACCOUNT_PROPERTIES)
 
-def _tracking_snippet(data: Any) -> TrackingSnippet:
-    return TrackingSnippet(str(data["domain"]), str(data["snippet"]))
+    async def get_user_segments(self) -> APIResult[tuple[NamedDefinition, ...]]:
+        """The segments of users."""
+        return await self._call(calls.USER_SEGMENTS)
 
-
-def _named(data: Any) -> tuple[Named, ...]:
-    return tuple(Named(str(row["id"]), str(row["name"]), _group(row)) for row in data)
-
-
-def _property_definitions(data: Any) -> tuple[PropertyDefinition, ...]:
-    return tuple(
-        PropertyDefinition(str(row["name"]), str(row["label"]), bool(row["isComputed"]), _group(row)) for row in data
-    )
-
-
-def _group(row: Any) -> Group | None:
-    group = row.get("group")
-    return None if not group else Group(str(group["id"]), str(group["name"]))
+    async def get_account_segments(self) -> APIResult[tuple[NamedDefinition, ...]]:
+        """The segments of accounts."""
+        return await self._call(calls.ACCOUNT_SEGMENTS)

@@ -13,8 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, overload
 
-from journy_track._capture.blocks import user_of
-from journy_track._capture.context import UNSET, Frame, Unset, live_frame
+from journy_track._capture.attributes import UNSET, Unset
+from journy_track._capture.context import Frame, live_frame
+from journy_track._capture.inputs import user_of
+from journy_track._capture.routes import hints
+from journy_track._capture.typed import EventObject
 from journy_track._model.identity import AccountIdentified, Identifier, UserIdentified
 from journy_track._model.items import Event, Item
 from journy_track._testing import capturing, leaks, matching
@@ -29,9 +32,10 @@ class CapturedItems(Sequence[Item]):
     def __init__(self, capture: capturing.Capture) -> None:
         self._capture = capture
 
-    def named(self, name: str) -> list[Event]:
-        """The events of that name."""
-        return [item for item in self if isinstance(item, Event) and item.name == name]
+    def named(self, name: str | type[Any]) -> list[Event]:
+        """The events of that name, or of the class of a typed event."""
+        wanted, _ = matching.name_and_metadata(name)
+        return [item for item in self if isinstance(item, Event) and item.name == wanted]
 
     def for_user(self, user: Identifier | UserIdentified) -> list[Item]:
         """Everything about that user: events, and upserts, links and deletes."""
@@ -44,31 +48,35 @@ class CapturedItems(Sequence[Item]):
 
     def assert_tracked(
         self,
-        name: str,
+        name: str | type[Any] | EventObject,
         *,
         user: Identifier | UserIdentified | None | Unset = UNSET,
         account: Identifier | AccountIdentified | None | Unset = UNSET,
         metadata: Mapping[str, Any] | None = None,
         times: int | None = None,
     ) -> Event | None:
-        """Raise `AssertionError` unless such an event was captured. Answers the first one, `None` with ``times=0``.
+        """Raise `AssertionError` unless such an event was captured. Returns the first one, `None` with ``times=0``.
 
+        *name*: an event's name, the class of a typed event, or a typed event, all of whose fields are expected then.
         *user*, *account*: an ID, or `None` for nobody. *metadata*: what the event has to hold, among other things;
         `unittest.mock.ANY` stands for any value. *times*: exactly that many; `None`: at least one.
         """
         __tracebackhide__ = True
+        name, fields = matching.name_and_metadata(name)
+        if fields is not None:
+            metadata = {**fields, **(metadata or {})}
         expected = matching.Expected(name, user, account, metadata)
         items = list(self)
         named = self.named(name)
         found = [event for event in named if not expected.differences(event)]
         if len(found) != times if times is not None else not found:
             passed_by = self._capture.passed_by()
-            raise AssertionError(matching.failure(expected, times, len(found), named, items, passed_by))
+            raise AssertionError(matching.failure(expected, times, len(found), named, items, passed_by, hints))
         return found[0] if found else None
 
     @property
     def problems(self) -> list[str]:
-        """What would have been lost (no identity, a value that cannot travel, …): it fails the test at its end."""
+        """What would have been lost (no identity, a value that cannot be sent, …): it fails the test at its end."""
         return list(self._capture.problems())
 
     @property
@@ -84,6 +92,9 @@ class CapturedItems(Sequence[Item]):
 
     def __getitem__(self, index: int | slice) -> Item | list[Item]:
         return self._capture.items()[index]
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._capture.items())  # those of now, while other threads go on tracking
 
     def __len__(self) -> int:
         return len(self._capture.items())
@@ -101,9 +112,9 @@ class CapturedItems(Sequence[Item]):
 def capture(name: str = "capture()") -> Iterator[CapturedItems]:
     """Capture what is tracked inside, in all threads, and send nothing.
 
-    The tracker is replaced: `configure()` checks its arguments and answers the capturing one. Raises
+    The tracker is replaced: `configure()` checks its arguments and returns the capturing one. Raises
     `AssertionError` at the end for what would have been lost, and for an identity that was left set, unless the
-    block raised itself. *name* says whose strays they are, for threads that outlive it.
+    block raised itself. *name* labels the strays, for threads that outlive it.
     """
     before = live_frame()
     with capturing.capturing(name) as captured:
@@ -116,5 +127,5 @@ def _judge(events: CapturedItems, before: Frame) -> None:
     """Raise `AssertionError` for what would have been lost, and what was left set since *before*."""
     wrong = [*events.problems, *leaks.leaks_since(before)]
     if wrong:
-        events.clear()  # said once
+        events.clear()  # reported once
         raise AssertionError("\n".join(wrong))

@@ -21,20 +21,40 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import journy_track
 from journy_track import HttpRequest, HttpResponse, Stats, Tracker, _process, _runtime
 from journy_track._capture import context
 from journy_track._capture.recorder import Recorder
 from journy_track._delivery.budget import forget_budgets
+from journy_track._model.ending import Ending
 from journy_track.inspector import Inspector
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: so would be what tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KEY = "test-key-0123456789"
+#: Slow as a whole: they build wheels, or start browsers, servers, workers and Redis. Elsewhere, a test that took half
+#: a second on two busy cores is marked where it is written.
+SLOW = ("browser/", "examples/", "packaging/", "relay/", "servers/", "delivery/test_signs.py")
+#: What starts an interpreter for the test.
+SLOW_FIXTURES = {"run_program", "start_program"}
 #: What an answer says of a budget that never ends: the pace does not matter.
 PLENTY = {"X-RateLimit-Limit": "1000000", "X-RateLimit-Remaining": "1000000"}
+
+# How long one example takes is the machine's, and not what is tested.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `pytest -m "not slow"` leaves out."""
+    for item in items:
+        place = item.path.relative_to(Path(__file__).parent).as_posix()
+        if place.startswith(SLOW) or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -67,10 +87,10 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     _runtime.reset()
     for tracker in list(_process._living):
-        tracker.at_exit(0.0)  # at once: what a test wants delivered it flushes
+        tracker.at_exit(Ending(0.0))  # at once: what a test wants delivered it flushes
     for thread in threading.enumerate():
         if thread.name.startswith("journy_track"):
-            thread.join(3)
+            thread.join(10)
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("journy_track")]
     assert not left, f"threads of ours outlive the test: {left}"
     frame = context.live_frame()
@@ -208,7 +228,7 @@ class Accounts:
 
         def refused(recorder: Recorder, reason: str) -> None:
             refuse(recorder, reason)
-            if reason == "capture_failed":  # any other was recorded, too
+            if reason in ("capture_failed", "invalid"):  # any other was recorded, too
                 self._count(recorder)
 
         monkeypatch.setattr(Tracker, "_start", started)

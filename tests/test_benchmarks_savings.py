@@ -11,6 +11,8 @@ sys.path.append(str(Path(__file__).parents[1]))  # the benchmarks are beside the
 
 from benchmarks.savings import AT_MOST_EVERY, COLUMNS, Case, Page, simulate, workload
 
+pytestmark = pytest.mark.slow
+
 LOAD, SEED, MINUTES = 1.5, 21, 2.0
 PAGES = workload(LOAD, SEED, MINUTES)
 

@@ -12,7 +12,7 @@ from journy_track import (
     Client,
     ClientConfig,
     Event,
-    Named,
+    NamedDefinition,
     PropertyDefinition,
     Success,
     UserIdentified,
@@ -105,7 +105,7 @@ CALLS = [
 @pytest.mark.parametrize(
     ("call", "method", "path", "body"), CALLS, ids=[f"{method} {path}" for _, method, path, _ in CALLS]
 )
-def test_a_call_sends_one_request_and_answers_a_success(api, client, call, method, path, body):
+def test_a_call_sends_one_request_and_returns_a_success(api, client, call, method, path, body):
     result = call(client)
     [received] = api.requests
     assert (received.method, received.path, received.json) == (method, path, body)
@@ -114,7 +114,7 @@ def test_a_call_sends_one_request_and_answers_a_success(api, client, call, metho
     assert isinstance(result, Success)
     assert result.success is True
     assert result.request_id == received.request_id or received.status == 204  # its body is empty
-    assert result.calls_remaining == 999_999
+    assert (result.calls_remaining, result.calls_limit) == (999_999, 1_000_000)
     assert result.rejected == {}
 
 
@@ -133,14 +133,14 @@ def test_the_api_tells_what_it_has_seen(client):
     client.add_event(EVENT)
     client.upsert_user(user_id="u1", properties={"full_name": "Jane"})
     client.upsert_account(account_id="a1", properties={"mrr": 5})
-    assert client.get_events().data == (Named("signed_in", "signed_in"),)
+    assert client.get_events().data == (NamedDefinition("signed_in", "signed_in"),)
     assert client.get_user_properties().data == (PropertyDefinition("full_name", "Full name", False),)
     assert client.get_account_properties().data == (PropertyDefinition("mrr", "Mrr", False),)
-    assert client.get_user_segments().data == (Named("sample", "A sample segment"),)
-    assert client.get_account_segments().data == (Named("sample", "A sample segment"),)
+    assert client.get_user_segments().data == (NamedDefinition("sample", "A sample segment"),)
+    assert client.get_account_segments().data == (NamedDefinition("sample", "A sample segment"),)
 
 
-def test_an_answer_with_groups_is_read(api, client):
+def test_a_response_with_groups_is_read(api, client):
     row = {"id": "1", "name": "n", "label": "N", "isComputed": True, "group": {"id": "g", "name": "G"}}
     for _ in range(2):
         api.answer_next(status=200, body={"data": [row], "meta": {"requestId": "r", "status": 200}})
@@ -170,12 +170,13 @@ def test_a_value_that_cannot_travel_costs_its_key_and_is_warned_of(api, client, 
     assert [record.message.split(":")[0] for record in caplog.records] == ["event 'signed_in'", "upsert_account"]
 
 
-def test_what_a_result_says_can_be_asked_of_its_type(client):
+def test_what_a_result_holds_is_an_attribute_of_its_type(client):
     match client.get_tracking_snippet(domain="unknown.example"):
         case Success():
             pytest.fail("there is no such domain")
         case failure:
             assert (failure.error, failure.status) == ("NotFoundError", 404)
+            assert (failure.calls_remaining, failure.calls_limit) == (999_999, 1_000_000)
 
 
 def test_with_defaults_calls_journy_io_itself():

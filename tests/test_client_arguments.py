@@ -80,7 +80,7 @@ def test_a_timeout_that_is_none_is_refused(timeout):
         ClientConfig("key", timeout=timeout)
 
 
-def test_the_environment_says_nothing_to_a_client(monkeypatch):
+def test_the_environment_does_not_configure_a_client(monkeypatch):
     monkeypatch.setenv("JOURNY_BASE_URL", "nonsense")
     monkeypatch.setenv("JOURNY_API_KEY", "other")
     assert ClientConfig("key").base_url == "https://api.journy.io"

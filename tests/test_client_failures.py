@@ -82,11 +82,11 @@ def test_a_name_that_does_not_resolve():
         assert client.add_event(EVENT).error in (APIError.ConnectionFailed, APIError.Timeout)
 
 
-def test_no_answer_in_time(api):
+def test_no_response_in_time(api):
     api.answer_next(delay=30)
     with Client(None, ClientConfig("key", base_url=api.url, timeout=0.2)) as client:
         result = client.add_event(EVENT)
-    assert result == Failure(APIError.Timeout, "no answer in time")
+    assert result == Failure(APIError.Timeout, "no response in time")
 
 
 def test_a_connection_that_is_cut(api, client):
@@ -101,15 +101,15 @@ def test_html_of_a_proxy_that_failed(api, client):
     assert (result.error, result.status, result.request_id) == (APIError.ServerError, 502, None)
 
 
-def test_html_of_a_proxy_that_says_all_is_well_is_no_success(api, client):
+def test_html_of_a_proxy_with_status_200_is_not_a_success(api, client):
     api.answer_next(status=200, body=HTML, count=2)
     for result in (client.add_event(EVENT), client.get_events()):
         assert (result.success, result.error, result.status) == (False, APIError.UnknownError, 200)
-        assert result.message == "something in between answered 200"
+        assert result.message == "something in between responded with 200"
     assert api.events == []
 
 
-def test_an_empty_answer_and_missing_rate_headers_are_a_success(api, client):
+def test_an_empty_response_without_rate_headers_is_a_success(api, client):
     api.answer_next(status=204)
     result = client.remove_users_from_account("a1", ["u1"])
     assert result.success
@@ -125,7 +125,7 @@ def test_a_success_without_a_request_id_is_somebody_elses(body, status):
     with Client(http, ClientConfig("key")) as client:
         for result in (client.upsert_user(user_id="u1"), client.get_events()):
             assert (result.success, result.error, result.status) == (False, APIError.UnknownError, status)
-            assert result.message == f"something in between answered {status}"
+            assert result.message == f"something in between responded with {status}"
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
@@ -139,7 +139,7 @@ def test_a_success_without_a_body_is_one(status, body):
 @pytest.mark.parametrize(
     "data", [None, {}, {"permissions": None}, {"permissions": 5}, [], "x", {"domain": "d"}, [{"id": 1}], [1], [[]]]
 )
-def test_an_answer_of_another_form_is_a_failure_with_its_request_id(api, client, data):
+def test_a_response_of_another_form_is_a_failure_with_its_request_id(api, client, data):
     api.answer_next(status=200, body={"data": data, "meta": {"requestId": "r1", "status": 200}}, count=2)
     for result in (client.get_api_key_details(), client.get_tracking_snippet(domain="d")):
         assert (result.success, result.error, result.request_id) == (False, APIError.UnknownError, "r1")

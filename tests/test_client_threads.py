@@ -11,7 +11,7 @@ import pytest
 from journy_track import Client, ClientConfig, Event, HttpResponse, UserIdentified
 from journy_track._model.reads import GetEvents
 from journy_track._model.secret import Secret
-from journy_track._transport.http import HttpTransport
+from journy_track._transport.rest import HttpTransport
 
 THREADS = 8
 

@@ -20,13 +20,13 @@ import journy_track
 from journy_track import Event, UserIdentified
 from journy_track._capture import context
 from journy_track._delivery.ledger import Ledger
-from journy_track._delivery.notices import Notices
-from journy_track._delivery.outbox import MemoryOutbox
+from journy_track._delivery.outbox import Outbox
 from journy_track._delivery.preparing import Preparer
 from journy_track._delivery.worker import Worker
 from journy_track._model.config import Config
+from journy_track._model.notices import Notices
 from journy_track._model.secret import Secret
-from journy_track._transport.http import HttpTransport
+from journy_track._transport.rest import HttpTransport
 
 sys.path.append(str(Path(__file__).parents[1]))  # the benchmarks are beside the package, and not in the wheel
 
@@ -141,6 +141,7 @@ def queued_bytes(record: Callable[[int], object], count: int = 2000) -> float:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_an_event_that_waits_in_the_queue_takes_few_bytes(capturing):
     """Each with a span of its own, its user, account and metadata those of one request."""
     call = prototypes.ours()
@@ -165,21 +166,22 @@ def record_one_of_its_own(call: Callable[[], None], number: int) -> None:
         call()
 
 
+@pytest.mark.slow
 def test_an_event_with_an_identity_of_its_own_takes_few_bytes(capturing):
     call = prototypes.ours()
     assert 300 < queued_bytes(lambda number: record_one_of_its_own(call, number)) < 750
 
 
+@pytest.mark.slow
 def test_an_event_that_waits_in_the_outbox_takes_few_bytes(capturing):
-    call, outbox = prototypes.ours(), MemoryOutbox()
+    call, outbox = prototypes.ours(), Outbox()
     ledger, preparer = Ledger(capturing.recorder.queue), Preparer(Config.load("a-key", environ={}), Notices())
 
     def record(number: int) -> None:
         record_one_of_its_own(call, number)
-        taken = ledger.take()
-        captured, taken.captured = taken.captured, None
-        taken.item = preparer.prepare(captured)
-        outbox.put(taken)
+        ((job, captured),) = ledger.take(1)
+        job.item = preparer.prepare(captured)
+        outbox.put(job)
 
     assert 600 < queued_bytes(record) < 1450
     assert len(outbox) == 2020
@@ -189,9 +191,14 @@ def test_an_event_that_waits_in_the_outbox_takes_few_bytes(capturing):
 STEPS = {
     "import journy_track": "wrapt asyncio ssl opentelemetry dataclasses inspect json email",
     "from journy_track import track, user": "wrapt asyncio ssl opentelemetry json email",
-    "journy_track.track_event('signed_in')(lambda: None)": "opentelemetry journy_track._engine journy_track.client",
+    "journy_track.track_event('signed_in')(lambda: None)": (
+        "wrapt asyncio ssl opentelemetry journy_track._delivery.pipeline journy_track.client"
+    ),
+    "import functools; journy_track.track_event('signed_in')(functools.partial(int, 1))": (
+        "opentelemetry journy_track._delivery.pipeline journy_track.client"
+    ),
     "journy_track.configure('a-key', base_url='http://127.0.0.1:9', shutdown_timeout=0)": (
-        "journy_track.client journy_track._spool.file"
+        "journy_track.client journy_track._stores.sqlite.file"
     ),
 }
 NEVER = "requests urllib3 starlette uvicorn typer rich redis sqlite3 django flask celery sqlalchemy opentelemetry.sdk"
@@ -213,8 +220,8 @@ def test_each_step_loads_what_it_needs_and_no_more(run_program):
         assert not modules & set(f"{unwanted} {NEVER}".split()), step
     assert "journy_track._capture.blocks" not in loaded[0]
     assert "journy_track._capture.blocks" in loaded[1]
-    assert "wrapt" in loaded[2]
-    assert "opentelemetry.trace" in loaded[3]
+    assert "wrapt" in loaded[3]
+    assert "opentelemetry.trace" in loaded[4]
 
 
 def test_once_configured_nothing_is_left_to_import_but_requests(run_program):

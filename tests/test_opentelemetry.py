@@ -125,6 +125,7 @@ def test_events_are_not_recorded_on_the_span_unasked(api, tracker, tracer, spans
     with tracer.start_as_current_span("request"):
         journy_track.track("signed_in", user="u1")
     assert spans.get_finished_spans()[0].events == ()
+    assert tracker.flush(5)
 
 
 def test_a_span_that_is_not_recorded_or_not_there_takes_no_events_and_loses_none(api):

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
+import select
+import subprocess
+import sys
+import threading
 from time import monotonic
 
 import pytest
 
+import journy_track
+from journy_track import HttpRequest, HttpResponse
+
+from .conftest import PLENTY
 from .timing import keeps_to
 
 WAIT_UNTIL_STILL = """
@@ -83,7 +93,7 @@ def test_the_end_waits_no_longer_than_asked_and_says_what_is_lost(hung_server, r
     def end() -> float:
         done = run_program(program, hung_server, WAIT="0.5")
         assert done.status == 0
-        assert "5 items could not be delivered before the end (0.5 s)" in done.err
+        assert "5 items could not be delivered in the 0." in done.err
         # The other may have been the slower one to start.
         return max(0.0, done.seconds - run_program(START + "import requests", hung_server).seconds)
 
@@ -126,7 +136,7 @@ def test_the_end_of_two_trackers_takes_one_time_budget(hung_server, run_program)
 
     def end() -> float:
         done = run_program(program, hung_server, WAIT="1.5")
-        assert done.err.count("1 items could not be delivered") == 2
+        assert done.err.count("1 item could not be delivered") == 2
         # The other may have been the slower one to start.
         return max(0.0, done.seconds - run_program(START + "import requests", hung_server).seconds)
 
@@ -149,7 +159,9 @@ def early():  # registered first, so run last
     print(dict(journy_track.stats().dropped), journy_track.stats().delivered)
 """
     done = run_program(program + START + "journy_track.track('signed_in', user='u1')", api.url)
-    assert (done.status, done.err, names(api)) == (0, "", ["signed_in"])
+    assert (done.status, names(api)) == (0, ["signed_in"])
+    (line,) = done.err.splitlines()
+    assert "captured after shutdown()" in line
     assert done.out == "{'closed': 1} 1\n"
 
 
@@ -166,7 +178,7 @@ def test_a_first_event_at_the_end_keeps_to_the_time_of_the_end(hung_server, run_
 
     def end() -> float:
         done = run_program(START + late, hung_server, WAIT="0.5")
-        assert "1 items could not be delivered" in done.err
+        assert "1 item could not be delivered" in done.err
         # The other may have been the slower one to start.
         return max(0.0, done.seconds - run_program(START + "import requests", hung_server).seconds)
 
@@ -204,6 +216,134 @@ def test_a_replaced_tracker_is_delivered_at_the_end_too(api, run_program):
     )
     run_program(program, api.url)
     assert names(api) == ["new", "old"]
+
+
+# Longer than the patience with a server that gives nothing, and each answer within it.
+STEADY = "for number in range(12): journy_track.track(f'event_{number:02}', user='u1')\n"
+
+
+def test_the_end_goes_on_while_something_is_delivered(api, run_program):
+    api.answer_next(None, delay=0.2, count=12)
+    done = run_program(START + STEADY, api.url, WAIT="1")
+    assert (done.status, done.err, len(api.events)) == (0, "", 12)
+
+
+def test_the_end_of_a_server_goes_on_up_to_its_limit(api, run_program):
+    api.answer_next(None, delay=0.2, count=12)
+    handler = "import signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+    program = START + handler + STEADY + "os.kill(os.getpid(), 15)"
+    done = run_program(program, api.url, WAIT="0.5", JOURNY_SHUTDOWN_LIMIT="1")
+    lost = 12 - len(api.events)
+    assert 4 < lost < 12
+    # The one that was cut off may have been taken.
+    assert re.match(rf"journy_track: ({lost}|{lost + 1}) items could not be delivered in the ", done.err)
+
+
+def test_with_a_spool_the_end_takes_a_fixed_time(api, run_program, tmp_path):
+    # Nothing is lost: a deploy does not wait for a backlog.
+    api.answer_next(None, delay=0.2, count=12)
+    done = run_program(START + STEADY, api.url, WAIT="0.5", JOURNY_SPOOL=str(tmp_path))
+    assert done.status == 0
+    assert len(api.events) < 9
+    done = run_program(START + "assert tracker.flush(20, delivered=True)", api.url, JOURNY_SPOOL=str(tmp_path))
+    assert (done.status, set(names(api))) == (0, {f"event_{number:02}" for number in range(12)})
+
+
+@pytest.mark.slow
+def test_what_is_on_its_way_when_the_time_is_over_is_counted_by_what_came_of_it():
+    class Late:
+        """Answers a moment after the time that it was given."""
+
+        def send(self, request: HttpRequest) -> HttpResponse:
+            threading.Event().wait(0.55)
+            return HttpResponse(201, PLENTY, b'{"meta": {"requestId": "r1"}}')
+
+        def close(self) -> None: ...
+
+    def counts() -> tuple[int, dict[str, int]]:
+        tracker = journy_track.Tracker("a-key", http_client=Late())
+        tracker.track("signed_in", user="u1")
+        tracker.shutdown(0.5)
+        return tracker.stats().delivered, dict(tracker.stats().dropped)
+
+    assert (1, {}) in (counts() for _ in range(5))  # a busy machine may be later than the moment of grace
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] == (3, 12), reason="Python 3.12 starts no thread once the main one has ended"
+)
+def test_threads_for_what_waits_are_started_before_none_can_be(api, run_program):
+    # Some Pythons start no thread once exit handlers run: one connection would take 4 s.
+    api.answer_next(None, delay=0.2, count=20)
+    program = START + (
+        "began = monotonic()\n"
+        "atexit.register(lambda: print(len([t for t in threading.enumerate() if 'sender' in t.name])))\n"
+        "for number in range(20): journy_track.track('signed_in', user=f'u{number}')\n"
+    )
+    done = run_program(program, api.url)
+    assert (done.status, done.out.strip(), len(api.events)) == (0, "8", 20)
+
+
+# ── On a terminal ──
+
+
+TAKE_THE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+
+
+def on_a_terminal(source: str, url: str, *, press: bytes = b"", after: bytes = b"to deliver") -> tuple[str, int]:
+    """What a person sees of that program's standard error, and its status; *press* is typed when *after* shows."""
+    master, slave = pytest.importorskip("pty", reason="needs a pseudo terminal, as on Unix").openpty()
+    environment = {**os.environ, "WAIT": "30"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", TAKE_THE_TERMINAL + source, url],
+        stdin=slave,
+        stderr=slave,
+        env=environment,
+        start_new_session=True,
+    )
+    os.close(slave)
+    seen, deadline = b"", monotonic() + 60
+    try:
+        while monotonic() < deadline:
+            if select.select([master], [], [], 0.5)[0]:
+                try:
+                    part = os.read(master, 4096)
+                except OSError:  # the other end is closed
+                    break
+                seen += part
+                if press and after in seen:
+                    os.write(master, press)
+                    press = b""
+        return seen.decode(), process.wait(10)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+@pytest.mark.slow
+def test_a_terminal_shows_what_the_end_waits_for(api):
+    api.answer_next(None, delay=0.4, count=9)
+    program = START + "for _ in range(9): journy_track.track('signed_in', user='u1')\n"
+    seen, status = on_a_terminal(program, api.url)
+    assert status == 0
+    assert re.search(r"journy_track: \d items? to deliver, about \d s\. Ctrl-C ends it\.", seen)
+    assert seen.endswith("\r\x1b[K")
+    assert len(api.events) == 9
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_end(hung_server):
+    program = START + "for _ in range(3): journy_track.track('signed_in', user='u1')\n"
+    began = monotonic()
+    seen, status = on_a_terminal(program, hung_server, press=b"\x03")
+    assert monotonic() - began < 25
+    assert status == 0
+    assert "3 items to deliver. Ctrl-C ends it." in seen
+    assert "Traceback" not in seen
+    waited = re.search(r"3 items could not be delivered in the ([\d.]+) s that shutdown waited", seen)
+    assert waited is not None
+    assert float(waited[1]) >= 2  # from the start of the end, and not from Ctrl-C: the line came after two seconds
 
 
 # ── Forks ──
@@ -330,3 +470,56 @@ def test_the_identity_survives_a_fork(api, run_program, fork):
     )
     run_program(program, api.url)
     assert api.events[0].user == {"userId": "u1"}
+
+
+# ── Ends without an exit ──
+
+
+def test_a_forked_child_that_ends_without_exit_handlers_delivers_first(api, run_program, fork):
+    program = (
+        WARM
+        + fork
+        + (
+            "if not child:\n"
+            "    journy_track.track('job_done', user='u1')\n"
+            "    os._exit(3)\n"
+            "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3\n"
+        )
+    )
+    done = run_program(program, api.url)
+    assert (done.status, done.err, names(api)) == (0, "", ["first", "job_done"])
+
+
+def test_such_a_child_waits_no_longer_than_the_shutdown_timeout(hung_server, run_program):
+    program = START + (
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    journy_track.track('job_done', user='u1')\n"
+        "    os._exit(3)\n"
+        "began = monotonic()\n"
+        "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3\n"
+        "print(monotonic() - began)\n"
+    )
+    keeps_to(0.5, lambda: float(run_program(program, hung_server, WAIT="0.5").out), slack=1.0)
+
+
+@pytest.mark.parametrize(("capture", "wrap"), [(False, "1"), (True, "0")], ids=["nothing waits", "switched off"])
+def test_an_end_without_exit_handlers_is_immediate(hung_server, run_program, capture, wrap):
+    program = START + (
+        "before = os._exit\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        f"    if {capture}: journy_track.track('job_done', user='u1')\n"
+        "    assert os._exit is before\n"
+        "    os._exit(3)\n"
+        "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3\n"
+    )
+    done = run_program(program, hung_server, WAIT="30", JOURNY_WRAP_OS_EXIT=wrap)
+    assert (done.status, done.err) == (0, "")
+    assert done.seconds < 20
+
+
+def test_the_main_process_ends_as_it_asks_to(hung_server, run_program):
+    done = run_program(START + "journy_track.track('a', user='u1'); os._exit(3)", hung_server, WAIT="30")
+    assert done.status == 3
+    assert done.seconds < 20

@@ -101,3 +101,24 @@ def test_what_a_child_captured_leaves_when_it_ends(run, function, method):
 def test_a_child_of_a_parent_that_delivers_sends_its_own_alone(run, method):
     # Catches: a queue that a forked child takes over from its parent.
     assert run("after_the_parents_own", method) == TWENTY + [f"event_{number}" for number in range(20, 25)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_initializer_configures_children_that_do_not_inherit_the_tracker(api, run_program, tmp_path, method):
+    (tmp_path / "program.py").write_text("""
+import multiprocessing, sys
+import journy_track
+
+def capture(number):
+    journy_track.track(f"event_{number:02}", user="u1")
+
+if __name__ == "__main__":
+    pool = multiprocessing.get_context(sys.argv[1]).Pool(2, initializer=journy_track.configure)
+    pool.map(capture, range(20), chunksize=1)
+    pool.close()
+    pool.join()
+""")
+    launch = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, *sys.argv[1:]]))"
+    done = run_program(launch, str(tmp_path / "program.py"), method, JOURNY_BASE_URL=api.url, PYTHONPATH=".")
+    assert (done.status, done.err) == (0, "")
+    assert sorted(event.name for event in api.events) == TWENTY

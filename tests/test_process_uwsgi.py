@@ -1,4 +1,4 @@
-"""uWSGI without Python's threads, where nothing could be delivered: said once."""
+"""uWSGI without Python's threads, or without exit handlers, where items would be lost: logged once."""
 
 from __future__ import annotations
 
@@ -41,3 +41,12 @@ def test_a_uwsgi_that_always_runs_threads_is_fine(api, uwsgi, caplog):
     uwsgi({}, version=(2, 0, 31, 0, b""))
     journy_track.configure("a-key", base_url=api.url)
     assert not caplog.text
+
+
+@pytest.mark.parametrize("options", [{b"gevent": b"100"}, {b"threads": b"2", b"skip-atexit": True}])
+def test_uwsgi_without_exit_handlers_is_named_where_what_waits_would_be_lost(api, uwsgi, caplog, tmp_path, options):
+    uwsgi(options)
+    journy_track.configure("a-key", base_url=api.url, spool=tmp_path)
+    assert not caplog.text
+    journy_track.configure("a-key", base_url=api.url)
+    assert caplog.text.count("without exit handlers") == 1

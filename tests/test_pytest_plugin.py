@@ -61,6 +61,7 @@ def test_the_fixture_has_what_the_test_tracked(suite):
     ).assert_outcomes(passed=3)
 
 
+@pytest.mark.slow
 def test_a_failure_is_readable_and_shows_no_frames_of_ours(suite):
     result = suite(
         """
@@ -102,7 +103,7 @@ def test_a_test_that_leaves_an_identity_set_fails_and_the_next_one_starts_clean(
         def test_leaks_too(journy_events):
             journy_track.account("acme").__enter__()
         def test_is_clean(journy_events):
-            assert journy_track.current() == journy_track.Context()
+            assert journy_track.current_context() == journy_track.Context()
         """
     )
     result.assert_outcomes(failed=2, passed=1)
@@ -145,6 +146,7 @@ def test_what_a_test_configures_ends_with_it(suite):
     ).assert_outcomes(passed=6)
 
 
+@pytest.mark.slow
 def test_links_and_what_was_said_are_each_tests_own(suite):
     suite(
         """
@@ -172,7 +174,7 @@ def test_links_and_what_was_said_are_each_tests_own(suite):
         @pytest.mark.parametrize("number", [1, 2])
         def test_hints_without_the_fixture(number, caplog):
             journy_track.track("seen")
-            assert "used before journy_track.configure()" in caplog.text
+            assert "nothing is captured before journy_track.configure()" in caplog.text
         """,
         subprocess=True,  # what other tests of this process leave behind may end, and say something, meanwhile
     ).assert_outcomes(passed=6)
@@ -248,7 +250,7 @@ def test_an_identity_of_a_fixture_is_no_leak(suite):
             journy_events.assert_tracked("opened", user="u1", account="acme")
 
         def test_three(journy_events):
-            assert journy_track.current().user is None
+            assert journy_track.current_context().user is None
         """
     ).assert_outcomes(passed=3)
 
@@ -301,16 +303,51 @@ def test_second(journy_events):
 """
 
 
+@pytest.mark.slow
 def test_a_thread_that_outlives_its_test_is_told_of_at_the_end_and_counts_for_no_other(suite):
     result = suite(LATE)
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*tracked after the test had ended*", "*::test_first: 'track late' at *.py:8*"])
 
 
+@pytest.mark.slow
 def test_with_xdist_too(suite):
     result = suite(LATE, "-n", "2", "--dist", "loadfile", subprocess=True)
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*tracked after the test had ended*", "*::test_first: 'track late' at *.py:8*"])
+
+
+def test_when_the_tests_have_ended_the_process_is_as_before(run_program, tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        """
+from concurrent.futures import ThreadPoolExecutor
+import journy_track
+import pytest
+
+def test_first(journy_events):
+    with ThreadPoolExecutor() as pool:
+        pool.submit(journy_track.track, "in_pool", user="u1")
+    assert len(journy_events) == 1
+
+def test_is_strict():
+    with pytest.raises(journy_track.InvalidArgument):
+        journy_track.track("")
+"""
+    )
+    ran = run_program(
+        """
+        import sys
+        from concurrent.futures import ThreadPoolExecutor
+        import pytest
+        original = ThreadPoolExecutor.submit
+        status = pytest.main(["-p", "no:cacheprovider", sys.argv[1]])
+        import journy_track
+        journy_track.track("")
+        print("ended:", int(status), ThreadPoolExecutor.submit is original)
+        """,
+        str(tmp_path),
+    )
+    assert "ended: 0 True" in ran.out, ran.out + ran.err
 
 
 # ── Sending ──
@@ -402,6 +439,7 @@ def look_ups(pytester) -> Callable[[], str | None]:
     return asked
 
 
+@pytest.mark.slow
 def test_what_is_left_when_the_tests_are_over_is_not_sent_either(suite, look_ups):
     suite(LEFT_BEHIND.format({}), subprocess=True).assert_outcomes(passed=1)
     assert look_ups() is None
@@ -409,6 +447,7 @@ def test_what_is_left_when_the_tests_are_over_is_not_sent_either(suite, look_ups
     assert look_ups() == "api.journy.invalid"
 
 
+@pytest.mark.slow
 def test_a_broker_elsewhere_is_not_even_connected_to(suite, look_ups):
     source = """
         import journy_track
@@ -423,6 +462,7 @@ def test_a_broker_elsewhere_is_not_even_connected_to(suite, look_ups):
     assert look_ups() is None
 
 
+@pytest.mark.slow
 def test_a_broker_on_this_machine_or_with_journy_live_is_used(suite, look_ups):
     source = """
         import journy_track
@@ -439,6 +479,7 @@ def test_a_broker_on_this_machine_or_with_journy_live_is_used(suite, look_ups):
 # ── Unused ──
 
 
+@pytest.mark.slow
 def test_unused_it_loads_nothing(suite):
     suite(
         """
@@ -447,10 +488,13 @@ def test_unused_it_loads_nothing(suite):
             assert "pytest_journy_track" in sys.modules
             assert not [name for name in sys.modules if name.split(".")[0] in ("journy_track", "requests", "wrapt")]
         """,
+        "-p",
+        "no:requests_mock",  # which loads requests
         subprocess=True,
     ).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_it_can_be_switched_off(suite):
     result = suite("def test_it(journy_events): pass", "-p", "no:journy_track", subprocess=True)
     result.assert_outcomes(errors=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import threading
 from pathlib import Path
 
@@ -80,12 +81,12 @@ def test_the_docstring_names_every_setting_and_the_readme_promises_the_same_of_t
     assert [
         f.name
         for f in dataclasses.fields(Config)
-        if f"*{f.name}*" not in said.replace("(item)*", "*").replace("(undelivered)*", "*")
+        if f"*{f.name}*" not in said.replace("(item)*", "*").replace("(undelivered)*", "*").replace("(user)*", "*")
     ] == []
     readme = " ".join(
         (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8").replace("*", "").split()
     )
-    promise = said[said.index("what `flush()` or 50 ms") : said.index(" After a power failure")]
+    promise = said[said.index("everything that was flushed, or captured") : said.index(" After a power failure")]
     assert promise in readme
 
 
@@ -183,7 +184,8 @@ def test_other_settings_replace_the_tracker_which_delivers_what_it_holds(api, ga
     assert old.flush(5)
     stats = balance(old, captured=4)
     assert (stats.delivered, stats.dropped, old.closed) == (3, {"closed": 1}, True)
-    (warning,) = warnings(caplog)
+    warning, late = warnings(caplog)
+    assert "with a tracker that another configure() has replaced" in late
     assert warning.count("test_runtime.py:") == 2
     assert "configure() was called again with other settings" in warning
 
@@ -229,7 +231,7 @@ def test_configure_does_not_wait_for_the_old_tracker(hung_server, api):
     journy_track.track("signed_in", user="u1")
     done = threading.Event()
     threading.Thread(target=lambda: (journy_track.configure("a-key", base_url=api.url), done.set())).start()
-    assert done.wait(1)
+    assert done.wait(4)  # shutdown_timeout is 5
 
 
 def test_eight_threads_that_configure_alike_get_one_tracker(api):
@@ -309,3 +311,23 @@ def test_importing_loads_nothing_that_is_not_needed(run_program):
         """
     )
     assert done.status == 0, done.err
+
+
+# ── Names ──
+
+
+@pytest.mark.parametrize(
+    "name", ["ConfigurationError", "InvalidArgument", "JournyError", "MaybeSent", "NotSent", "TransportError"]
+)
+def test_an_error_shows_and_pickles_under_its_public_name(name):
+    kind = getattr(journy_track, name)
+    assert (kind.__module__, kind.__qualname__) == ("journy_track", name)
+    assert type(pickle.loads(pickle.dumps(kind("no")))) is kind
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"), [("track", ()), ("upsert_user", (1, 2, 3)), ("link", ()), ("delete_account", ())]
+)
+def test_a_call_with_wrong_arguments_is_named_as_it_was_called(verb, arguments):
+    with pytest.raises(TypeError, match=rf"^{verb}\(\) "):
+        getattr(journy_track, verb)(*arguments)

@@ -8,12 +8,12 @@ import sys
 import threading
 from decimal import Decimal
 from pathlib import Path
-from unittest.mock import ANY
+from unittest.mock import ANY, MagicMock
 
 import pytest
 
 import journy_track
-from journy_track import ConfigurationError, Event, UpsertUser, UserIdentified, testing, track_event
+from journy_track import ConfigurationError, Event, InvalidArgument, UpsertUser, UserIdentified, testing, track_event
 from journy_track._testing import capturing
 
 
@@ -123,6 +123,23 @@ def test_without_configure_it_captures():
     assert journy_track.get_tracker() is None
 
 
+@pytest.mark.slow
+def test_nothing_is_lost_to_threads_that_track_while_it_is_read():
+    def work(first: int) -> None:
+        for number in range(first, first + 50):
+            journy_track.track("x", user="u1", number=number)
+
+    for _ in range(20):
+        with testing.capture() as events:
+            threads = [threading.Thread(target=work, args=(50 * n,)) for n in range(8)]
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                assert {event.name for event in events} <= {"x"}
+                assert len(events) <= 400
+            assert sorted(event.metadata["number"] for event in events) == list(range(400))
+
+
 # ── configure() inside ──
 
 
@@ -225,14 +242,14 @@ def test_an_identity_that_is_left_set_fails_and_says_where_it_was_set():
     for mark in ("# line A", "# line B"):
         (number,) = (n for n, line in enumerate(lines, 1) if line.endswith(mark) and "endswith" not in line)
         assert f"test_testing.py:{number}" in said
-    assert journy_track.current() == journy_track.Context()
+    assert journy_track.current_context() == journy_track.Context()
 
 
 def test_an_identity_from_before_is_nobodys_leak():
     with journy_track.user("u1"), testing.capture() as events:
         with journy_track.account("acme"):
             journy_track.track("signed_in")
-        assert journy_track.current().user == UserIdentified("u1")
+        assert journy_track.current_context().user == UserIdentified("u1")
     events.assert_tracked("signed_in", user="u1", account="acme")
 
 
@@ -241,7 +258,7 @@ def test_an_identity_from_before_is_nobodys_leak():
 
 def test_assert_tracked_compares_what_it_is_given(events):
     with journy_track.user("u1", email="jane@acme.com"), journy_track.account("acme"):
-        journy_track.track("changed_plan", plan="pro", price=Decimal("399"), seats=3)
+        journy_track.track("changed_plan", plan="pro", price=Decimal(399), seats=3)
     journy_track.track("reached_limit", user=None, account="acme")
     event = events.assert_tracked("changed_plan")
     assert event is events[0]
@@ -249,7 +266,7 @@ def test_assert_tracked_compares_what_it_is_given(events):
         {"user": "u1"},
         {"user": UserIdentified(email="jane@acme.com")},
         {"account": "acme", "times": 1},
-        {"metadata": {"price": Decimal("399"), "plan": ANY}},
+        {"metadata": {"price": Decimal(399), "plan": ANY}},
     ):
         assert events.assert_tracked("changed_plan", **given) is event
     assert events.assert_tracked("reached_limit", user=None).name == "reached_limit"
@@ -281,8 +298,10 @@ def test_a_failure_shows_the_nearest_event_and_all_there_is(events):
     with pytest.raises(AssertionError) as failed:
         events.assert_tracked("changed_plan", user="u2", metadata={"plan": "pro", "seats": 3})
     assert str(failed.value).splitlines() == [
-        "expected at least one event 'changed_plan', user='u2', metadata={'plan': 'pro', 'seats': 3}; "
-        "0 of 3 captured items match",
+        (
+            "expected at least one event 'changed_plan', user='u2', metadata={'plan': 'pro', 'seats': 3}; "
+            "0 of 3 captured items match"
+        ),
         "the nearest differs in (- expected, + captured):",
         "  - metadata['plan']: 'pro'",
         "  + metadata['plan']: 'free'",
@@ -296,6 +315,49 @@ def test_a_failure_shows_the_nearest_event_and_all_there_is(events):
 def test_a_failure_without_any_event_says_so(events):
     with pytest.raises(AssertionError, match=r"(?s)expected 2 events 'signed_in'; 0 of 0.*captured:\n  nothing"):
         events.assert_tracked("signed_in", times=2)
+
+
+@pytest.mark.parametrize(
+    ("track", "says"),
+    [
+        (lambda: journy_track.track("paid", user="u1", price=MagicMock()), "a MagicMock stands for anything"),
+        (lambda: journy_track.track("paid", user=MagicMock()), "user_id must be an ID"),
+        (track_event("paid", user=lambda call: MagicMock())(lambda: None), "lost while it was captured (invalid)"),
+        (lambda: journy_track.track("", user="u1"), "name is required"),
+    ],
+)
+def test_a_mock_and_a_wrong_value_fail_it(track, says):
+    with pytest.raises((AssertionError, InvalidArgument)) as failed, testing.capture():
+        track()
+    assert says in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [("", "True True"), ("ThreadPoolExecutor.submit = wrapper(ThreadPoolExecutor.submit)", "False True")],
+    ids=["alone", "wrapped by others"],
+)
+def test_what_pools_submit_with_is_put_back(run_program, end, expected):
+    ran = run_program(
+        """
+        import sys
+        from concurrent.futures import ThreadPoolExecutor
+        from journy_track import testing, track
+        def wrapper(submit):
+            return lambda *arguments: submit(*arguments)
+        original = ThreadPoolExecutor.submit
+        for _ in range(2):
+            with testing.capture("outer") as outer, testing.capture("inner") as events:
+                with ThreadPoolExecutor() as pool:
+                    pool.submit(track, "in_pool", user="u1")
+                exec(sys.argv[1])
+            assert [len(outer), len(events)] == [0, 1]
+        with ThreadPoolExecutor() as pool:
+            print(ThreadPoolExecutor.submit is original, pool.submit(lambda: 1).result() == 1)
+        """.replace("\n        ", "\n").strip(),
+        end,
+    )
+    assert ran.out == f"{expected}\n", ran.err
 
 
 # ── Strays ──

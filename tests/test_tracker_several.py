@@ -51,6 +51,7 @@ def test_repr_tells_state_and_address_and_no_key(api):
     assert repr(Tracker(enabled=False)) == "<journy_track.Tracker https://api.journy.io disabled>"
 
 
+@pytest.mark.slow
 def test_a_hundred_replaced_trackers_leave_nothing_behind(api, balance):
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     replaced = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event
 from time import monotonic
 
 
@@ -21,3 +22,12 @@ def keeps_to(seconds: float, act: Callable[[], float | None], slack: float = 0.5
         if took[-1] < seconds + slack:
             return
     raise AssertionError(f"took {took} seconds, where {seconds} were given")
+
+
+def eventually(condition: Callable[[], object], timeout: float = 30.0) -> None:
+    """Wait until *condition* holds. It looks often, and asserts that it is not in vain."""
+    deadline = monotonic() + timeout
+    pause = Event()
+    while not condition():
+        assert monotonic() < deadline, "it never came about"
+        pause.wait(0.005)

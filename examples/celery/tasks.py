@@ -9,7 +9,7 @@ Needs a redis-server at REDIS_URL (redis://localhost:6379/0).
 
 import os
 
-from celery import Celery
+from celery import Celery, Task
 
 import journy_track
 from journy_track import track_event
@@ -33,7 +33,7 @@ def export_report(month: str) -> None:
 
 @app.task(bind=True, max_retries=3)
 @track_event("imported_numbers")  # once: a retry is no success, and no failure either
-def import_numbers(self, month: str) -> None:
+def import_numbers(self: Task, month: str) -> None:
     if self.request.retries == 0:
         raise self.retry(exc=NotYet(month), countdown=0)
 

@@ -13,14 +13,22 @@ from collections.abc import Iterator
 from flask import Flask, Response, request, session
 
 import journy_track
-from journy_track import track_event
-from journy_track.integrations.flask import JournyTrack
+from journy_track import TypedEvent, track_event
+from journy_track.integrations.flask import instrument_flask
 
 journy_track.configure()
 
+
+@journy_track.event
+class CreatedProject(TypedEvent):
+    """Somebody has made a project."""
+
+    title: str
+
+
 app = Flask(__name__)
 app.secret_key = "only for this example"
-JournyTrack(app, user=lambda: session.get("user"), account=lambda: session.get("company"), link_devices=True)
+instrument_flask(app, user=lambda: session.get("user"), account=lambda: session.get("company"), link_devices=True)
 
 
 @app.post("/sign-in")
@@ -33,12 +41,12 @@ def sign_in() -> str:
 
 @app.post("/projects")
 def projects() -> str:
-    return create_project(title=request.form["title"])
+    return f"created {create_project(request.form['title']).title}\n"
 
 
-@track_event("created_project", capture=("title",))
-def create_project(title: str) -> str:
-    return f"created {title}\n"
+@track_event(CreatedProject)  # what it returns is the event
+def create_project(title: str) -> CreatedProject:
+    return CreatedProject(title=title)
 
 
 @app.get("/export")

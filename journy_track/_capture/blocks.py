@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import contextvars
+import functools
+import sys
 from collections.abc import Callable, Mapping
-from types import CoroutineType, TracebackType
-from typing import Any, ParamSpec, TypeVar
+from types import FrameType, TracebackType
+from typing import Any, Final, NoReturn, ParamSpec, TypeVar
+from weakref import ref
 
-from journy_track._capture.bodies import Body, Inner, Steps, driven, driven_async
+from journy_track._capture import mistakes
+from journy_track._capture.around import Around, decorated
+from journy_track._capture.attributes import NO_ATTRIBUTES, NOTHING_TRACKED, Attributes
+from journy_track._capture.bodies import Body, QuietCoroutine, Steps
 from journy_track._capture.context import (
-    UNSET,
-    Cell,
+    BlockEntry,
     Change,
     Context,
-    Entry,
     Frame,
-    Unset,
+    Internal,
     current,
+    current_attributes,
     current_frame,
     enter,
-    in_our_own_code,
     leave,
     live_frame,
     request_cell,
 )
-from journy_track._capture.functions import F, Kind, check_decoratable, kind_of, named_like, wrapped_in
+from journy_track._capture.entries import Entries, Opened, entry_to_leave, opened_before
+from journy_track._capture.functions import F, check_decoratable
+from journy_track._capture.inputs import account_of, usable_identity, usable_metadata, user_of
+from journy_track._capture.request import Cell
 from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.identity import AccountIdentified, Identifier, UserIdentified
-from journy_track._model.values import frozen_mapping
+from journy_track._model.once import warn_once
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,19 +44,26 @@ R = TypeVar("R")
 class Block:
     """A change of the context: for the length of a `with` block, or of each call of a decorated function.
 
-    Reusable and re-entrant: each entry is a frame of its own. Decorating a generator gives its body a context
-    of its own, which the consumer does not see.
+    Reusable and re-entrant: each entry is a frame of its own, and leaving ends none but its own, also where a whole
+    program shares one block. Decorating a generator gives its body a context of its own, which the consumer does not
+    see.
     """
 
-    __slots__ = ("_change", "_name", "_open")
+    __slots__ = ("_change", "_mistake", "_name", "_open")
 
-    def __init__(self, name: str, change: Callable[[], Change]) -> None:
+    def __init__(self, name: str, change: Callable[[], Change], mistake: Exception | None = None) -> None:
         self._name = name
         self._change = change
-        self._open: dict[Entry, None] = {}
+        self._mistake = mistake
+        self._open: Entries = {}
 
     def __enter__(self) -> Context:
-        self._open[enter(self._change())] = None
+        caller = sys._getframe(1)
+        entry = enter(self._change())
+        entry.block = self
+        opened = self._open
+        before = opened_before(opened, id(caller)) if opened else None
+        opened[id(caller)] = (ref(entry), caller.f_code, before, 1 if before is None else before[3] + 1)
         return current()
 
     def __exit__(
@@ -58,66 +72,90 @@ class Block:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        leave(self._entry_to_leave())
+        caller = sys._getframe(1)
+        latest = self._open.pop(id(caller), None)
+        if latest is not None and latest[1] is caller.f_code and latest[2] is None:
+            entry = latest[0]()
+        else:
+            entry = self._looked_for(caller, latest)
+        if entry is not None:
+            entry.block = None
+            leave(entry)
+
+    def _looked_for(self, caller: FrameType, latest: Opened | None) -> BlockEntry | None:
+        try:
+            return entry_to_leave(self, self._open, caller, latest)
+        except LookupError:
+            warn_once(
+                ("left too often", self._name),
+                "a journy_track.%s() block was left more often than it was entered, at %s:%d; nothing was changed.",
+                self._name,
+                caller.f_code.co_filename,
+                caller.f_lineno,
+            )
+            return None
 
     def __call__(self, function: F) -> F:
         check_decoratable(function, f"@{self._name}()")
-        return wrapped_in(self._around(kind_of(function)), function)
+        if self._mistake is not None:  # a decorator is code: it raises where it is written
+            raise self._mistake
+        return decorated(function, _InBlock(self._change))
 
     def __repr__(self) -> str:
         return f"<journy_track.{self._name} block>"
 
-    def _entry_to_leave(self) -> Entry:
-        """The innermost of this block's entries that is open in this context; else the last one anywhere."""
-        open_entries = self._open
-        if not open_entries:
-            raise RuntimeError(f"a journy_track.{self._name}() block was left more often than entered")
-        frame: Frame | None = current_frame()
-        while frame is not None:
-            entry = frame.entry
-            if entry is not None and entry in open_entries:
-                del open_entries[entry]
-                return entry
-            frame = frame.parent
-        return open_entries.popitem()[0]
 
-    def _around(self, kind: Kind) -> Callable[..., Any]:
-        def plain(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-            entry = enter(self._change())
-            try:
-                result = wrapped(*args, **kwargs)
-            finally:
-                leave(entry)
-            if type(result) is CoroutineType:  # a sync wrapper around an async function
-                return named_like(self._awaited(Inner(result)), wrapped)
-            return result
+class _InBlock(Around):
+    """Around each call of a decorated function: an entry of its own."""
 
-        def coroutine(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-            return named_like(self._awaited(Inner(wrapped(*args, **kwargs))), wrapped)
+    __slots__ = ("_change",)
 
-        def generator(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-            return named_like(driven(wrapped(*args, **kwargs), self._body()), wrapped)
+    def __init__(self, change: Callable[[], Change]) -> None:
+        self._change = change
 
-        def async_generator(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-            return named_like(driven_async(wrapped(*args, **kwargs), self._body()), wrapped)
-
-        return {
-            Kind.PLAIN: plain,
-            Kind.COROUTINE: coroutine,
-            Kind.GENERATOR: generator,
-            Kind.ASYNC_GENERATOR: async_generator,
-        }[kind]
-
-    def _body(self) -> Body:
-        return Body(Frame(live_frame(), Entry(), self._change()))
-
-    async def _awaited(self, pending: Inner) -> Any:
+    def run(self, function: Any, args: Any, kwargs: Any) -> Any:
         entry = enter(self._change())
         try:
-            return await pending.coroutine
+            return function(*args, **kwargs)
         finally:
             leave(entry)
 
+    async def awaited(self, quiet: QuietCoroutine) -> Any:
+        entry = enter(self._change())
+        try:
+            return await quiet.coroutine
+        finally:
+            leave(entry)
+
+    def body(self) -> Body:
+        change = self._change()
+        return Body(Frame(live_frame(), BlockEntry(), change), change)
+
+
+# Named, so that a decorated function can be pickled by value.
+
+
+def _same(change: Change) -> Change:
+    return change
+
+
+def _new_scope(inherit: bool) -> Change:
+    if inherit:
+        return Change(cell=Cell(current_attributes()))
+    around = live_frame().cell
+    # All that is inherited in any case: where nothing is tracked, nothing within is.
+    suppressed = around is not None and around.current().suppressed
+    return Change(cell=Cell(NOTHING_TRACKED if suppressed else NO_ATTRIBUTES))
+
+
+def _suppression() -> Change:
+    internal = current_frame().internal
+    if internal is not None and internal.active:  # our own code stays that
+        return Change()
+    return Change(internal=_SUPPRESSING)
+
+
+_SUPPRESSING: Final = Internal("suppressed")
 
 # ── The verbs ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -125,31 +163,32 @@ class Block:
 def user(user_id: Identifier | UserIdentified | None = None, /, *, email: str | None = None) -> Block:
     """The user who acts, for a `with` block or a decorated function of any kind.
 
-    *user_id* is a database ID or a `UserIdentified`; `None` (and no *email*) is an anonymous visitor. Raises
-    `InvalidArgument` for an empty ID or one of a kind that is no ID.
+    *user_id* is a database ID or a `UserIdentified`; `None` (and no *email*) is an anonymous visitor. So is what
+    cannot be an ID, such as an empty text: it is logged. As a decorator, and while `strict`, it raises
+    `InvalidArgument`.
     """
-    change = Change(user=user_of(user_id, email))
-    return Block("user", lambda: change)
+    who, mistake = usable_identity("user()", user_of, user_id, email, "nobody acts there")
+    return Block("user", functools.partial(_same, Change(Attributes(user=who))), mistake)
 
 
 def account(account_id: Identifier | AccountIdentified | None = None, /, *, domain: str | None = None) -> Block:
     """The account acted in, for a `with` block or a decorated function of any kind.
 
-    *account_id* is a database ID or an `AccountIdentified`; `None` (and no *domain*) is no account. Raises
-    `InvalidArgument` for an empty ID or one of a kind that is no ID.
+    *account_id* is a database ID or an `AccountIdentified`; `None` (and no *domain*) is no account. What cannot be
+    an ID is logged, and counts as none. As a decorator, and while `strict`, it raises `InvalidArgument`.
     """
-    change = Change(account=account_of(account_id, domain))
-    return Block("account", lambda: change)
+    where, mistake = usable_identity("account()", account_of, account_id, domain, "no account is set there")
+    return Block("account", functools.partial(_same, Change(Attributes(account=where))), mistake)
 
 
 def metadata(mapping: Mapping[str, object] | None = None, /, **values: object) -> Block:
     """Metadata for every event of a `with` block or a decorated function; inner values win.
 
-    By keyword, or in *mapping* for keys that are no identifiers; the keyword wins. Raises `InvalidArgument` when
-    that is no mapping.
+    By keyword, or in *mapping* for keys that are not identifiers; the keyword wins. Anything else than a mapping is
+    logged, and the keywords count. As a decorator, and while `strict`, it raises `InvalidArgument`.
     """
-    change = Change(metadata=FrozenDict(frozen_mapping(given(mapping, values))))
-    return Block("metadata", lambda: change)
+    usable, mistake = usable_metadata("metadata", mapping, values)
+    return Block("metadata", functools.partial(_same, Change(Attributes(metadata=FrozenDict(usable)))), mistake)
 
 
 def scope(*, inherit: bool = False) -> Block:
@@ -158,111 +197,95 @@ def scope(*, inherit: bool = False) -> Block:
     Everything that runs in it sees what was set, also when set in a child task or a thread pool that copied
     the context. Inherits nothing from outside, unless *inherit*.
     """
+    mistake = None
     if inherit is not True and inherit is not False:
-        raise InvalidArgument(f"inherit must be True or False, got {described(inherit)}")
-    return Block("scope", lambda: Change(cell=Cell(current() if inherit else None, internal=in_our_own_code())))
+        mistake = InvalidArgument(f"inherit must be True or False, got {described(inherit)}")
+        if mistakes.strict():
+            raise mistake
+        mistakes.log_mistake("scope()", mistake, "it inherits nothing")
+    return Block("scope", functools.partial(_new_scope, inherit is True), mistake)
+
+
+def suppressed() -> Block:
+    """Nothing is tracked in a `with` block, or in a decorated function of any kind, nor in the tasks that it starts
+    and the jobs that it enqueues.
+
+    As while staff act for a customer. What is captured there is counted as `suppressed`, and not logged. Deletes and
+    removals still go out: they take data away. Jobs that are enqueued there track nothing either.
+    """
+    return Block("suppressed", _suppression)
 
 
 def set_user(user_id: Identifier | UserIdentified | None = None, /, *, email: str | None = None) -> None:
     """Set the user of the enclosing `scope()`, seen by everything in it. `None`: an anonymous visitor.
 
     An enclosing `with user()` inside that scope still wins. Outside any scope it lasts until the context ends, and
-    that is said once. Raises as `user()` does.
+    a warning is logged once. What cannot be an ID is logged, and nobody is set; while `strict` it raises
+    `InvalidArgument`.
     """
-    request_cell().set(user=user_of(user_id, email))
+    who, _ = usable_identity("set_user()", user_of, user_id, email, "nobody is set")
+    request_cell().set(user=who)
 
 
 def set_account(account_id: Identifier | AccountIdentified | None = None, /, *, domain: str | None = None) -> None:
     """Set the account of the enclosing `scope()`, seen by everything in it. `None`: no account.
 
-    As `set_user()` outside a scope. Raises as `account()` does.
+    Outside a scope, and for what cannot be an ID, as `set_user()`.
     """
-    request_cell().set(account=account_of(account_id, domain))
+    where, _ = usable_identity("set_account()", account_of, account_id, domain, "no account is set")
+    request_cell().set(account=where)
 
 
 def add_metadata(mapping: Mapping[str, object] | None = None, /, **values: object) -> None:
-    """Add metadata to every event of the enclosing `scope()`. Takes, and raises, what `metadata()` does."""
-    request_cell().set(metadata=frozen_mapping(given(mapping, values)))
+    """Add metadata to every event of the enclosing `scope()`. Takes what `metadata()` takes."""
+    usable, _ = usable_metadata("add_metadata", mapping, values)
+    request_cell().set(metadata=usable)
 
 
 def in_context(function: Callable[P, R]) -> Callable[P, R]:
     """*function*, to be called in a thread or an executor with the context of now.
 
-    As in ``pool.submit(in_context(work), row)``: without it, a plain thread starts with an empty context. Raises
-    `InvalidArgument` for what cannot be called.
+    As in ``pool.submit(in_context(work), row)``: without it, a plain thread starts with an empty context. Where the
+    user of a request has to be asked for, that is done now, if it can be. What cannot be called is logged and
+    returned as it is; while `strict`, it raises `InvalidArgument`.
+
+    A context cannot leave its interpreter, so what is returned cannot be pickled: hand `inject()`'s header to a
+    `ProcessPoolExecutor` or an `InterpreterPoolExecutor`, and `extract()` it in the function.
     """
     if not callable(function):
-        raise InvalidArgument(f"in_context() takes a function, got {described(function)}")
-    kind = kind_of(function)
+        mistake = InvalidArgument(f"in_context() takes a function, got {described(function)}")
+        if mistakes.strict():
+            raise mistake
+        mistakes.log_mistake("in_context()", mistake, "it is returned as it is")
+        return function
     frame = live_frame()
     if frame.cell is not None and frame.cell.pending is not None:
         frame.cell.pending.wanted = True
-    context = contextvars.copy_context()
-
-    def carried(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        # A copy for each call: one context cannot be entered by two threads at once.
-        made = context.copy().run(wrapped, *args, **kwargs)
-        if kind is Kind.COROUTINE:
-            return named_like(_awaited_in(Inner(made), Body(frame)), wrapped)
-        if kind is Kind.GENERATOR:
-            return named_like(driven(made, Body(frame)), wrapped)
-        if kind is Kind.ASYNC_GENERATOR:
-            return named_like(driven_async(made, Body(frame)), wrapped)
-        return made
-
-    return wrapped_in(carried, function)
+        frame.cell.pending.attributes()  # here it can be asked, and there perhaps not
+    return decorated(function, _InContext(frame, contextvars.copy_context()))
 
 
-async def _awaited_in(pending: Inner, body: Body) -> Any:
-    return await Steps(pending.coroutine, body)
+class _InContext(Around):
+    """Around each call of a function that was given to `in_context()`: the context of then."""
 
+    __slots__ = ("_context", "_frame")
 
-# ── What is taken as a user, an account, metadata ────────────────────────────────────────────────────────
+    def __init__(self, frame: Frame, context: contextvars.Context) -> None:
+        self._frame = frame
+        self._context = context
 
-
-def user_of(value: Any, email: str | None = None) -> UserIdentified | None:
-    """*value* as a user; `None` for nobody. Raises `InvalidArgument`."""
-    if isinstance(value, UserIdentified):
-        if email:
-            raise InvalidArgument("email was given beside a UserIdentified: put it inside")
-        return value
-    if isinstance(value, AccountIdentified):
-        raise InvalidArgument("user must be a user, got an AccountIdentified")
-    if value is None and not email:
-        return None
-    return UserIdentified(value, email)
-
-
-def account_of(value: Any, domain: str | None = None) -> AccountIdentified | None:
-    """*value* as an account; `None` for no account. Raises `InvalidArgument`."""
-    if isinstance(value, AccountIdentified):
-        if domain:
-            raise InvalidArgument("domain was given beside an AccountIdentified: put it inside")
-        return value
-    if isinstance(value, UserIdentified):
-        raise InvalidArgument("account must be an account, got a UserIdentified")
-    if value is None and not domain:
-        return None
-    return AccountIdentified(value, domain)
-
-
-def user_or_unset(value: Any) -> UserIdentified | None | Unset:
-    """As `user_of`, where an argument that was left out stays so."""
-    return UNSET if value is UNSET else user_of(value)
-
-
-def account_or_unset(value: Any) -> AccountIdentified | None | Unset:
-    """As `account_of`, where an argument that was left out stays so."""
-    return UNSET if value is UNSET else account_of(value)
-
-
-def given(mapping: Mapping[str, object] | None, values: dict[str, object]) -> Mapping[str, object]:
-    """A mapping and keywords as one; a key given both ways: the keyword wins."""
-    if mapping is None:
-        return values
-    if not isinstance(mapping, Mapping):
-        raise InvalidArgument(
-            f"the first argument must be a mapping, got {described(mapping)}: pass values by keyword, plan='pro', "
-            "and whom they are about as user= or account="
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "what in_context() returns cannot be pickled: pass what inject() writes to the other process or "
+            "interpreter, and extract() it there"
         )
-    return {**mapping, **values}
+
+    def made(self, function: Any, args: Any, kwargs: Any) -> Any:
+        # A copy for each call: one context cannot be entered by two threads at once.
+        return self._context.copy().run(function, *args, **kwargs)
+
+    async def awaited(self, quiet: QuietCoroutine) -> Any:
+        return await Steps(quiet.coroutine, self.body())
+
+    def body(self) -> Body:
+        return Body(self._frame)

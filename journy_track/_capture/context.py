@@ -1,37 +1,26 @@
-"""Who acts now: one ContextVar, a chain of immutable frames, and one mutable cell per request.
+"""Who acts now: one ContextVar, and a chain of immutable frames.
 
 A `with user(...)` block pushes a `Frame`. A `scope()` is a frame with a `Cell`, which `set_user()` and its
 siblings fill: whatever runs in that request and copied its context (tasks, thread pools, a FastAPI sync
-dependency) holds the same cell, so it sees what was set. Tokens of ContextVar never restore anything: they
-bring back what is no longer right, and raise in another context than their own. That alone is asked of them.
+dependency) holds the same cell, so it sees what was set. `ContextVar.reset()` is never called to restore a frame: it
+would bring back one that is out of date. It is called only to learn whether this is the context in which a block was
+entered: in any other it raises `ValueError`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, ClassVar, Final
 
+from journy_track._capture.attributes import NO_ATTRIBUTES, UNSET, Attributes
+from journy_track._capture.request import Cell
+from journy_track._model.apart import OURS
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.identity import AccountIdentified, UserIdentified
 from journy_track._model.once import warn_once
-
-if TYPE_CHECKING:
-    from journy_track._capture.pending import Answer, Pending
-
-
-class Unset(Enum):
-    """Says that an argument was left out, where `None` means nobody."""
-
-    UNSET = "UNSET"
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET: Final = Unset.UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,111 +32,14 @@ class Context:
     metadata: Mapping[str, Any] = field(default_factory=FrozenDict)
 
 
-class Layer:
-    """What was set in a request's cell, as of one version of it. Immutable."""
-
-    __slots__ = ("account", "metadata", "size", "user", "version")
-
-    def __init__(self, version: object, user: Any, account: Any, metadata: FrozenDict) -> None:
-        self.version: object = version
-        self.user: UserIdentified | None | Unset = user
-        self.account: AccountIdentified | None | Unset = account
-        self.metadata: FrozenDict = metadata
-        self.size: int = text_size(metadata) + identity_size(user) + identity_size(account)
-
-
-class Cell:
-    """A request's own identity and metadata: the one place of the context that changes.
-
-    Without a lock, since a signal handler or a fork may come at any line: every write ends by renewing
-    `version`, and a reader who finds another version than its layer's reads anew.
-    """
-
-    __slots__ = (
-        "_account",
-        "_metadata",
-        "_user",
-        "internal",
-        "layer",
-        "pending",
-        "place",
-        "transactions",
-        "version",
-    )
-
-    def __init__(self, initial: Context | None = None, *, internal: bool = False) -> None:
-        self._user: UserIdentified | None | Unset = UNSET if initial is None else initial.user
-        self._account: AccountIdentified | None | Unset = UNSET if initial is None else initial.account
-        self._metadata: dict[str, Any] = {} if initial is None else dict(initial.metadata)
-        #: Ours: what runs here belongs to this library and is not tracked.
-        self.internal: bool = internal
-        #: Who has to be asked whose request it is, until that is known.
-        self.pending: Pending | None = None
-        #: Where it was made, in tests.
-        self.place: str | None = None
-        #: The database sessions that were used in this request, in whichever of its threads.
-        self.transactions: list[Any] = []
-        self.version: object = object()
-        self.layer: Layer = self.renew()
-
-    def set(
-        self,
-        user: UserIdentified | None | Unset = UNSET,
-        account: AccountIdentified | None | Unset = UNSET,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        if user is not UNSET:
-            self._user = user
-        if account is not UNSET:
-            self._account = account
-        if metadata:
-            self._metadata.update(metadata)
-        self.version = object()
-
-    def fill(self, answer: Answer) -> None:
-        """Take from *answer* what was not set here."""
-        if self._user is UNSET:
-            self._user = answer.user
-        if self._account is UNSET:
-            self._account = answer.account
-        self._metadata = {**answer.metadata, **self._metadata}
-        self.version = object()
-
-    def unfill(self, answer: Answer) -> None:
-        """Take back what `fill` took from *answer*, but nothing that was set since."""
-        if self._user is answer.user:
-            self._user = UNSET
-        if self._account is answer.account:
-            self._account = UNSET
-        filled = answer.metadata
-        self._metadata = {
-            key: value for key, value in self._metadata.items() if key not in filled or value is not filled[key]
-        }
-        self.version = object()
-
-    def with_answer(self, answer: Answer) -> Layer:
-        """What is set here, and beneath it *answer*, which is not kept."""
-        layer = self.current()
-        user = answer.user if layer.user is UNSET else layer.user
-        account = answer.account if layer.account is UNSET else layer.account
-        return Layer(object(), user, account, FrozenDict({**answer.metadata, **layer.metadata}))
-
-    def current(self) -> Layer:
-        layer = self.layer
-        return layer if layer.version is self.version else self.renew()
-
-    def renew(self) -> Layer:
-        version = self.version
-        self.layer = layer = Layer(version, self._user, self._account, FrozenDict(self._metadata.copy()))
-        return layer
-
-
-class Entry:
+class BlockEntry:
     """One entering of a block. Dead when it was left beneath another frame, or in another context."""
 
-    __slots__ = ("dead", "place", "token")
+    __slots__ = ("__weakref__", "block", "dead", "place", "token")
 
     def __init__(self) -> None:
+        #: While it is open: the `Block` that was entered by a `with` statement or by hand.
+        self.block: object = None
         self.dead: bool = False
         #: Where it was entered, in tests.
         self.place: str | None = None
@@ -156,65 +48,90 @@ class Entry:
 
 
 class Frame:
-    """One layer of the context, resolved: what holds with everything beneath it up to the scope. Immutable."""
+    """One layer of the context, with everything beneath it up to the scope. Immutable."""
 
-    __slots__ = ("account", "cell", "change", "entry", "metadata", "parent", "size", "user")
+    __slots__ = ("attributes", "cell", "change", "entry", "internal", "parent")
 
-    def __init__(self, parent: Frame | None, entry: Entry | None, change: Change) -> None:
+    def __init__(self, parent: Frame | None, entry: BlockEntry | None, change: Change | Internal | Cell) -> None:
         self.parent: Frame | None = parent
-        self.entry: Entry | None = entry
-        self.change: Change = change
-        opens = change.cell is not None
-        beneath = _BOTTOM_VALUES if parent is None or opens else (parent.user, parent.account, parent.metadata)
-        self.cell: Cell | None = change.cell if opens or parent is None else parent.cell
-        self.user: UserIdentified | None | Unset = beneath[0] if change.user is UNSET else change.user
-        self.account: AccountIdentified | None | Unset = beneath[1] if change.account is UNSET else change.account
-        self.metadata: FrozenDict = beneath[2]
-        if change.metadata:
-            self.metadata = FrozenDict({**beneath[2], **change.metadata})
-        #: About how many bytes an item that is captured here keeps alive of it.
-        self.size: int = text_size(self.metadata) + identity_size(self.user) + identity_size(self.account)
+        self.entry: BlockEntry | None = entry
+        self.change: Change | Internal | Cell = change
+        self.attributes: Attributes = change.attributes
+        self.cell: Cell | None = change.cell
+        self.internal: Internal | None = change.internal
+        if parent is not None:
+            if self.cell is None:
+                self.cell = parent.cell
+                self.attributes = self.attributes.over(parent.attributes)
+            if self.internal is None:
+                self.internal = parent.internal
+
+
+def scoped(frame: Frame, cell: Cell) -> Frame:
+    """*frame* with a scope on top: as `Frame(frame, None, cell)`, at half the cost."""
+    opened = Frame.__new__(Frame)
+    opened.parent, opened.entry, opened.change = frame, None, cell
+    opened.attributes, opened.cell, opened.internal = NO_ATTRIBUTES, cell, frame.internal
+    return opened
+
+
+def marked(frame: Frame, internal: Internal) -> Frame:
+    """*frame* with that mark on top: as `Frame(frame, None, internal)`, at half the cost."""
+    copy = Frame.__new__(Frame)
+    copy.parent, copy.entry, copy.change = frame, None, internal
+    copy.attributes, copy.cell, copy.internal = frame.attributes, frame.cell, internal
+    return copy
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """What one block changes. With a *cell* it opens a scope, which hides everything beneath."""
 
-    user: UserIdentified | None | Unset = UNSET
-    account: AccountIdentified | None | Unset = UNSET
-    metadata: FrozenDict | None = None
+    attributes: Attributes = NO_ATTRIBUTES
     cell: Cell | None = None
+    internal: Internal | None = None
 
 
-_BOTTOM_VALUES: Any = (UNSET, UNSET, FrozenDict())
+class Internal:
+    """A change that marks code in which nothing is captured: what this library runs, or a `suppressed()` block.
 
+    Once it is not *active*, it marks nothing: a task or a thread that such code started may outlive it. *reason*:
+    what an item that is captured there anyway is counted as: `own_code` is a mistake of the app, as in a hook that
+    tracks; `None`: it is of no interest.
+    """
 
-def text_size(metadata: FrozenDict) -> int:
-    """About how many bytes of text *metadata* holds: what an item that shares it may keep alive."""
-    return sum(wide(key) + (wide(value) if type(value) is str else 16) for key, value in metadata.items())
+    __slots__ = ("active", "reason")
 
+    # It is a change by itself, which costs less than one that holds it.
+    attributes: ClassVar[Attributes] = NO_ATTRIBUTES
+    cell: ClassVar[None] = None
 
-def identity_size(who: UserIdentified | AccountIdentified | None | Unset) -> int:
-    """About how many bytes of text there are of *who*: itself, and the names that it goes by in the outbox."""
-    return 0 if who is None or who is UNSET else 3 * sum(map(wide, who.wire().values()))
+    def __init__(self, reason: str | None) -> None:
+        self.active: bool = True
+        self.reason: str | None = reason
 
-
-def wide(text: str) -> int:
-    """How many bytes the characters of *text* take at most: one each in ASCII, else up to four."""
-    return len(text) if text.isascii() else 4 * len(text)
+    @property
+    def internal(self) -> Internal:
+        return self
 
 
 BOTTOM: Final = Frame(None, None, Change())
 #: Where this library's own threads run: nothing there is tracked.
-INTERNAL: Final = Frame(None, None, Change(cell=Cell(internal=True)))
+INTERNAL: Final = Frame(None, None, Change(cell=Cell(), internal=Internal("own_code")))
 
 _current: ContextVar[Frame] = ContextVar("journy_track", default=BOTTOM)
+OURS.append(_current)
 current_frame = _current.get
 set_frame = _current.set
 
+if sys.version_info < (3, 12) and sys.implementation.name == "cpython":
+    from journy_track._capture.collecting import keep_variables
+
+    keep_variables()
+
 #: Whether any frame ever died in this process: until then the current frame is a live one.
 any_dead = False
-#: Answers the place in the user's code; only in tests.
+#: Returns the place in the user's code; only in tests.
 _place: Callable[[], str] | None = None
 
 
@@ -227,16 +144,16 @@ def note_places(place: Callable[[], str]) -> None:
 # ── Entering and leaving ─────────────────────────────────────────────────────────────────────────────────
 
 
-def enter(change: Change) -> Entry:
+def enter(change: Change | Cell) -> BlockEntry:
     """Put a frame on top of the current context. The entry is what `leave` takes."""
-    entry = Entry()
+    entry = BlockEntry()
     if _place is not None:
         entry.place = _place()
     entry.token = set_frame(Frame(live_frame(), entry, change))
     return entry
 
 
-def leave(entry: Entry) -> None:
+def leave(entry: BlockEntry) -> None:
     """Take that frame away again. Where another is on top of it, and where it was entered, it dies.
 
     A generator that is collected is closed in a copy of the context that it was resumed in: its frame is on top
@@ -254,7 +171,7 @@ def leave(entry: Entry) -> None:
         any_dead = True
 
 
-def _entered_here(entry: Entry) -> bool:
+def _entered_here(entry: BlockEntry) -> bool:
     """Whether this is the context that *entry* was entered in. Changes the current frame: set it afterwards."""
     try:
         if entry.token is not None:
@@ -292,32 +209,48 @@ def without_dead(frame: Frame) -> Frame:
 # ── Reading and setting ──────────────────────────────────────────────────────────────────────────────────
 
 
-def current() -> Context:
+def current_context() -> Context:
     """The `Context` (user, account, metadata) that an event would get now."""
+    attributes = current_attributes()
+    user, account = attributes.user, attributes.account
+    return Context(None if user is UNSET else user, None if account is UNSET else account, attributes.metadata)
+
+
+def current_attributes() -> Attributes:
+    """The same, with `UNSET` where nothing was set."""
     frame = live_frame()
     cell = frame.cell
     if cell is None:
-        return resolved(frame, None)
-    layer = None if cell.pending is None else cell.pending.layer()
-    return resolved(frame, layer or cell.current())
+        return frame.attributes
+    asked = None if cell.pending is None else cell.pending.attributes()
+    return frame.attributes.over(cell.current() if asked is None else asked)
 
 
-def resolved(frame: Frame, layer: Layer | None) -> Context:
-    """What *frame* says, and beneath it the request's *layer*."""
-    user, account = frame.user, frame.account
-    metadata = frame.metadata
-    if layer is not None:
-        user = layer.user if user is UNSET else user
-        account = layer.account if account is UNSET else account
-        if layer.metadata:
-            metadata = FrozenDict({**layer.metadata, **metadata}) if metadata else layer.metadata
-    return Context(None if user is UNSET else user, None if account is UNSET else account, metadata)
+def known_ids() -> tuple[str | None, str | None]:
+    """The IDs of user and account, as far as they are known: nobody is asked, which might cost a query."""
+    frame = live_frame()
+    known = frame.attributes if frame.cell is None else frame.attributes.over(frame.cell.current())
+    user, account = known.user, known.account
+    return (
+        user.user_id if isinstance(user, UserIdentified) else None,
+        account.account_id if isinstance(account, AccountIdentified) else None,
+    )
+
+
+#: Its name in earlier versions. It stays importable.
+current = current_context
 
 
 def in_our_own_code() -> bool:
     """Whether this library's own threads or hooks run here."""
-    cell = current_frame().cell
-    return cell is not None and cell.internal
+    internal = current_frame().internal
+    return internal is not None and internal.reason == "own_code"
+
+
+def in_suppressed_code() -> bool:
+    """Whether a `suppressed()` block is open here."""
+    internal = live_frame().internal
+    return internal is not None and internal.active and internal.reason == "suppressed"
 
 
 def request_cell() -> Cell:
@@ -344,3 +277,11 @@ def request_cell() -> Cell:
         base = Frame(base, block.entry, block.change)
     set_frame(base)
     return cell
+
+
+if getattr(sys.flags, "thread_inherit_context", False):  # from Python 3.14 on
+    from threading import Thread
+
+    from journy_track._capture.threads import start_without_identity
+
+    start_without_identity(Thread)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import perf_counter
-from types import CoroutineType
 from typing import Any, Protocol
 
-from journy_track._capture.blocks import account_of, user_of
-from journy_track._capture.bodies import Body, Inner, driven, driven_async
-from journy_track._capture.context import UNSET, live_frame
-from journy_track._capture.functions import (
-    F,
-    Kind,
-    Wrapper,
-    check_decoratable,
-    kind_of,
-    named_like,
-    wrapped_in,
-)
+from journy_track._capture.arguments import Arguments
+from journy_track._capture.around import Around, Invocation, decorated
+from journy_track._capture.attributes import UNSET
+from journy_track._capture.bodies import NOTHING, Body, QuietCoroutine, Stepping, Steps
+from journy_track._capture.context import current_frame, live_frame
+from journy_track._capture.functions import F, check_decoratable
+from journy_track._capture.inputs import account_of, user_of
 from journy_track._capture.options import Call, EventOptions
+from journy_track._capture.own_code import uncaptured
 from journy_track._capture.records import Records, contain
-from journy_track._capture.signatures import Signature
+from journy_track._capture.results import ENDED, how_it_goes_on
+from journy_track._capture.watching import SeenBody
 from journy_track._model.errors import InvalidArgument, described
+from journy_track._model.frameworks import is_interruption
 from journy_track._model.items import Event
 from journy_track._model.values import frozen_mapping
 
@@ -34,7 +30,7 @@ class Decorator(Protocol):
     def __call__(self, function: F, /) -> F: ...
 
 
-class Target(Protocol):
+class RecorderSource(Protocol):
     """Where events go. Read at each call, so that import order never matters; `None`: nowhere."""
 
     @property
@@ -44,7 +40,7 @@ class Target(Protocol):
 class _AfterCommit:
     """A target whose items wait for the surrounding transaction."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: RecorderSource) -> None:
         self._target = target
 
     @property
@@ -53,8 +49,8 @@ class _AfterCommit:
         return None if recorder is None else recorder.after_commit
 
 
-def decorated(target: Target, name: Any, options: dict[str, Any]) -> Any:
-    """What `track_event` answers: a decorated function, or a decorator when it was given a name or options."""
+def track_event(target: RecorderSource, name: Any, options: dict[str, Any]) -> Any:
+    """What `track_event` returns: a decorated function, or a decorator when it was given a name or options."""
     if name is not UNSET and not isinstance(name, str):
         if options:
             raise InvalidArgument("track_event: give the name first, then options, then the function")
@@ -76,21 +72,17 @@ def _event_options(name: str, options: dict[str, Any]) -> EventOptions:
     return EventOptions(name=name, **options)
 
 
-def tracked(target: Target, options: EventOptions, function: F) -> F:
+def tracked(target: RecorderSource, options: EventOptions, function: F) -> F:
     """*function*, with an event for each call that ends as *options* ask."""
     check_decoratable(function, "@track_event")
-    signature = Signature(function)
-    signature.check(options.capture)
-    if options.after_commit:
-        target = _AfterCommit(target)
-    kind = kind_of(function)
-    if kind is Kind.PLAIN:
-        wrapper = _simple(target, options) if options.simple else _plain(target, options, signature)
-    elif kind is Kind.COROUTINE:
-        wrapper = _coroutine(target, options, signature)
-    else:
-        wrapper = _generator(target, options, signature, driven if kind is Kind.GENERATOR else driven_async)
-    return wrapped_in(wrapper, function)
+    arguments = Arguments(function, options.capture, asked=options.asks_call)
+    around = _Simple if options.simple else Tracked
+    return decorated(function, around(target_of(target, options), options, arguments))
+
+
+def target_of(target: RecorderSource, options: EventOptions) -> RecorderSource:
+    """Where events with these options go."""
+    return _AfterCommit(target) if options.after_commit else target
 
 
 def event_name_of(function: Any) -> str:
@@ -102,20 +94,42 @@ def event_name_of(function: Any) -> str:
     return name
 
 
-# ── One wrapper for each kind of function ────────────────────────────────────────────────────────────────
+# ── Around each call ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _simple(target: Target, options: EventOptions) -> Wrapper:
+class Tracked(Around):
+    """Around each call of a decorated function: an event, where it ends as asked."""
+
+    __slots__ = ("_arguments", "_options", "_target")
+
+    def __init__(self, target: RecorderSource, options: EventOptions, arguments: Arguments) -> None:
+        self._target = target
+        self._options = options
+        self._arguments = arguments
+
+    def begin(self, function: Any, args: Any, kwargs: Any) -> TrackedCall | None:
+        recorder = self._target.recorder
+        if recorder is None:
+            return None
+        return TrackedCall(recorder, self._options, self._arguments, function, args, kwargs)
+
+
+class _Simple(Tracked):
     """The path of most: an event after each success, with nothing to ask the call."""
 
-    # Two names from out here and no more: each is copied at each call, also while nothing is tracked.
-    def simple(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        recorder = target.recorder
+    __slots__ = ()
+
+    def plain(self, function: Any, args: Any, kwargs: Any) -> Any:
+        recorder = self._target.recorder
         if recorder is None:
-            return wrapped(*args, **kwargs)
-        result = wrapped(*args, **kwargs)
-        if type(result) is CoroutineType:  # a sync wrapper around an async function
-            return named_like(_awaited(Inner(result), _Ending(recorder, options, dict)), wrapped)
+            return function(*args, **kwargs)
+        result = function(*args, **kwargs)
+        options = self._options
+        if id(type(result)) not in ENDED:
+            goes = how_it_goes_on(result, function)
+            if goes is not None:
+                call = TrackedCall(recorder, options, self._arguments, function, args, kwargs)
+                return self.going_on(goes, result, function, call)
         try:
             # By position, and all of them: as Python calls its own functions without a detour through C.
             recorder.record(
@@ -125,101 +139,72 @@ def _simple(target: Target, options: EventOptions) -> Wrapper:
             contain(recorder, error, options.name, "capturing")
         return result
 
-    return simple
 
+class TrackedCall(Invocation):
+    """One call. Decides, when it has ended, whether an event goes out, and with what. Never raises, but in debug."""
 
-def _plain(target: Target, options: EventOptions, signature: Signature) -> Wrapper:
-    def plain(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        recorder = target.recorder
-        if recorder is None:
-            return wrapped(*args, **kwargs)
-        arguments = functools.partial(signature.arguments, wrapped, instance, args, kwargs)
-        ending = _Ending(recorder, options, arguments)
-        try:
-            result = wrapped(*args, **kwargs)
-        except BaseException as error:
-            ending(None, error)
-            raise
-        if type(result) is CoroutineType:
-            return named_like(_awaited(Inner(result), ending), wrapped)
-        ending(result, None)
-        return result
+    __slots__ = ("_args", "_arguments", "_function", "_kwargs", "_options", "_recorder", "_seen", "_start")
 
-    return plain
-
-
-def _coroutine(target: Target, options: EventOptions, signature: Signature) -> Wrapper:
-    def coroutine(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        recorder = target.recorder
-        made = wrapped(*args, **kwargs)
-        if recorder is None:
-            return made
-        arguments = functools.partial(signature.arguments, wrapped, instance, args, kwargs)
-        return named_like(_awaited(Inner(made), _Ending(recorder, options, arguments)), wrapped)
-
-    return coroutine
-
-
-def _generator(target: Target, options: EventOptions, signature: Signature, drive: Any) -> Wrapper:
-    def generator(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        recorder = target.recorder
-        made = wrapped(*args, **kwargs)
-        ending = None
-        if recorder is not None:
-            arguments = functools.partial(signature.arguments, wrapped, instance, args, kwargs)
-            ending = _Ending(recorder, options, arguments)
-        # Also without a tracker the body keeps its context to itself.
-        return named_like(drive(made, Body(live_frame()), ending), wrapped)
-
-    return generator
-
-
-async def _awaited(pending: Inner, ending: _Ending) -> Any:
-    ending.start = perf_counter()
-    try:
-        result = await pending.coroutine
-    except BaseException as error:
-        ending(None, error)
-        raise
-    ending(result, None)
-    return result
-
-
-# ── What happens when a call has ended ───────────────────────────────────────────────────────────────────
-
-
-class _Ending:
-    """Decides, when one call has ended, whether an event goes out, and with what. Never raises, but in debug."""
-
-    __slots__ = ("_arguments", "_options", "_recorder", "start")
-
-    def __init__(self, recorder: Records, options: EventOptions, arguments: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self, recorder: Records, options: EventOptions, arguments: Arguments, function: Any, args: Any, kwargs: Any
+    ) -> None:
         self._recorder = recorder
         self._options = options
         self._arguments = arguments
-        self.start = perf_counter()
+        self._function = function
+        self._args = args
+        self._kwargs = kwargs
+        self._seen = arguments.watched_call(function)
+        self._start = perf_counter()
 
-    def __call__(self, result: Any, exception: BaseException | None) -> None:
+    def made(self, function: Any, args: Any, kwargs: Any) -> Any:
+        return (self._seen or function)(*args, **kwargs)
+
+    async def awaited(self, quiet: QuietCoroutine) -> Any:
+        self._start = perf_counter()
+        try:
+            seen = self._seen
+            result = await (quiet.coroutine if seen is None else Steps(quiet.coroutine, seen))
+        except BaseException as error:
+            self.finish(None, error)
+            raise
+        self.finish(result, None)
+        return result
+
+    def body(self) -> Stepping:
+        body = Body(live_frame(), NOTHING)
+        return body if self._seen is None else SeenBody(body, self._seen)
+
+    def finish(self, result: Any, exception: BaseException | None) -> None:
         options = self._options
         try:
+            internal = current_frame().internal
+            if internal is not None and internal.active:  # before the callbacks, which may lead back to here
+                if internal.reason is not None and _asked_for(options.on, exception):
+                    self._recorder.refuse(internal.reason)
+                return
             if not _asked_for(options.on, exception):
                 return
-            call = Call(self._arguments, result, exception, perf_counter() - self.start)
-            if options.when is not None and not options.when(call):
-                return
-            user = user_of(options.user(call)) if callable(options.user) else options.user
-            account = account_of(options.account(call)) if callable(options.account) else options.account
-            self._recorder.record(
-                Event,
-                options.name,
-                self._values(call),
-                user,
-                account,
-                self._automatic(call),
-                at_most_every=options.window,
-            )
+            call = Call(self._named_arguments, result, exception, perf_counter() - self._start)
+            asked = uncaptured(self._asked, call) if options.calls_back else self._asked(call)
+            if asked is not None:
+                self._recorder.record(
+                    Event, options.name, *asked, self._automatic(call), at_most_every=options.window
+                )
         except Exception as error:  # noqa: BLE001 - contained: the caller's result or exception passes
             contain(self._recorder, error, options.name, "deciding on")
+
+    def _named_arguments(self) -> Mapping[str, Any]:
+        return self._arguments.of(self._function, self._args, self._kwargs, self._seen)
+
+    def _asked(self, call: Call) -> tuple[dict[Any, Any], Any, Any] | None:
+        """Values, user and account, as the options' functions return them; `None` where there is to be no event."""
+        options = self._options
+        if options.when is not None and not options.when(call):
+            return None
+        user = user_of(options.user(call)) if callable(options.user) else options.user
+        account = account_of(options.account(call)) if callable(options.account) else options.account
+        return self._values(call), user, account
 
     def _values(self, call: Call) -> dict[Any, Any]:
         options = self._options
@@ -252,18 +237,10 @@ def _asked_for(on: str, exception: BaseException | None) -> bool:
         return True
     if exception is None:
         return on == "success"
-    return on == "error" and isinstance(exception, Exception) and not _interrupts(exception)
-
-
-def _interrupts(exception: Exception) -> bool:
-    """Celery's Retry, Ignore and Reject leave a task as exceptions, and are none of its failures."""
-    return any(
-        kind.__name__ == "TaskPredicate" and kind.__module__ == "celery.exceptions"
-        for kind in type(exception).__mro__
-    )
+    return on == "error" and isinstance(exception, Exception) and not is_interruption(exception)
 
 
 def _mapping(extra: Any) -> Mapping[Any, Any]:
     if not isinstance(extra, Mapping):
-        raise TypeError(f"metadata= must return a mapping or None, at once, and not {described(extra)}")
+        raise InvalidArgument(f"metadata= must return a mapping or None, at once, and not {described(extra)}")
     return extra

@@ -8,8 +8,10 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Protocol
 
-from journy_track._capture.bodies import Inner
-from journy_track._capture.functions import F, Kind, check_decoratable, kind_of, named_like, wrapped_in
+from journy_track._capture.around import Around, decorated
+from journy_track._capture.bodies import QuietCoroutine
+from journy_track._capture.functions import F, FunctionKind, check_decoratable, kind_of
+from journy_track._capture.results import Goes
 from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.once import warn_once
 
@@ -48,7 +50,7 @@ class Flushed:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        _tell(self._flush(self._timeout))
+        _warn_unless(self._flush(self._timeout))
 
     async def __aenter__(self) -> None:
         """Nothing to prepare."""
@@ -56,45 +58,51 @@ class Flushed:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        _tell(await self._aflush(self._timeout))
+        _warn_unless(await self._aflush(self._timeout))
 
     def __call__(self, function: F) -> F:
         check_decoratable(function, "@flushed()")
-        kind = kind_of(function)
-        if kind not in (Kind.PLAIN, Kind.COROUTINE):
+        if kind_of(function) in (FunctionKind.GENERATOR, FunctionKind.ASYNC_GENERATOR):
             raise InvalidArgument(
                 "@flushed() decorates handlers that return: put a `with flushed()` block around this"
             )
-
-        def coroutine(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-            return named_like(self._awaited(Inner(wrapped(*args, **kwargs))), wrapped)
-
-        def plain(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-            with self:
-                return wrapped(*args, **kwargs)
-
-        return wrapped_in(coroutine if kind is Kind.COROUTINE else plain, function)
+        return decorated(function, _Flushing(self))
 
     def __repr__(self) -> str:
         return "<journy_track.flushed block>"
 
-    async def _awaited(self, pending: Inner) -> Any:
-        async with self:
-            return await pending.coroutine
+
+class _Flushing(Around):
+    """Around each call of a decorated handler."""
+
+    __slots__ = ("_flushed",)
+
+    # All else has ended for a handler when it returns; and what ends on an event loop must not wait.
+    follows = frozenset({Goes.COROUTINE})
+
+    def __init__(self, flushed: Flushed) -> None:
+        self._flushed = flushed
+
+    def finish(self, result: Any, error: BaseException | None) -> None:
+        self._flushed.__exit__(None, None, None)
+
+    async def awaited(self, quiet: QuietCoroutine) -> Any:
+        async with self._flushed:
+            return await quiet.coroutine
 
 
-def seconds_of(timeout: float | timedelta) -> float:
-    """*timeout* in seconds. Raises `InvalidArgument`."""
+def seconds_of(timeout: float | timedelta, name: str = "timeout") -> float:
+    """*timeout* in seconds. Raises `InvalidArgument`, with the argument's *name*."""
     seconds: Any = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
-        raise InvalidArgument(f"timeout must be seconds, 0 or more, or a timedelta; got {described(timeout)}")
+        raise InvalidArgument(f"{name} must be seconds, 0 or more, or a timedelta; got {described(timeout)}")
     return min(float(seconds), threading.TIMEOUT_MAX)
 
 
-def _tell(settled: bool) -> None:
+def _warn_unless(settled: bool) -> None:
     if not settled:
         warn_once(
             "not flushed in time",
-            "flushed(): the time was not enough to deliver everything. What is left goes on when the process does; "
+            "flushed(): not everything was delivered in time. What is left goes on when the process does; "
             "see timeout= and stats().",
         )

@@ -1,4 +1,4 @@
-"""Any function, wrapped without changing what it is."""
+"""What a function is, and what can be called in its place without changing that."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import functools
 import inspect
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, TypeVar, cast
+from types import FunctionType
+from typing import Any, TypeVar
 
+from journy_track._capture.routes import decorating
+from journy_track._capture.stand_ins import flags_describe, stand_in
 from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.forks import importing
+from journy_track._model.frameworks import registered_as
 
-#: What is called in a function's place: with the function, the instance that it is bound to, and the arguments.
-Wrapper = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
 #: Keeps the exact type of what is decorated.
-F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, Any, Any] | staticmethod[Any, Any]")
+F = TypeVar(
+    "F",
+    bound="Callable[..., Any] | classmethod[Any, Any, Any] | staticmethod[Any, Any] | functools.partialmethod[Any]",
+)
 
 
-class Kind(Enum):
+class FunctionKind(Enum):
     """What calling a function gives."""
 
     PLAIN = "plain"
@@ -26,23 +31,35 @@ class Kind(Enum):
     ASYNC_GENERATOR = "async generator"
 
 
-def wrapped_in(wrapper: Wrapper, function: F) -> F:
-    """*function*, called through *wrapper*."""
-    # wrapt brings along asyncio, ssl and more, which cost more than all of this library: who decorates nothing goes
-    # without.
-    with importing:
-        from journy_track._capture.wrapping import Function
+def inside(function: Any) -> Any:
+    """The function that a decorator puts another one in the place of: what a classmethod and its like hold."""
+    while isinstance(function, (classmethod, staticmethod, functools.partialmethod)):
+        function = function.func if isinstance(function, functools.partialmethod) else function.__func__
+    return function
 
-    return cast(F, Function(cast(Any, function), wrapper))
+
+def substitute(function: Any, run: Any) -> Any:
+    """What can be called in the place of *function*: calls ``run(function, args, kwargs)``."""
+    if type(function) is FunctionType and (flags_describe() or kind_of(function) is FunctionKind.PLAIN):
+        return stand_in(function, run)
+    return proxy(function, run)
+
+
+def proxy(function: Any, run: Any) -> Any:
+    """The same, of its own type but equal to *function*, and so found where that is a key."""
+    # wrapt brings along asyncio, ssl and more, which cost more than all of this library.
+    with importing:
+        from journy_track._capture.wrapping import Wrapped
+
+    return Wrapped(function, run)
 
 
 def unwrapped(function: Any) -> Any:
-    """The function that says what *function* is: beneath partials, classmethods and callable objects."""
+    """The function that decides what *function* is: beneath partials, classmethods and callable objects."""
     while True:
+        function = inside(function)
         if isinstance(function, functools.partial):
             function = function.func
-        elif isinstance(function, (classmethod, staticmethod)):
-            function = function.__func__
         elif inspect.isroutine(function) or not callable(function):
             return function
         else:
@@ -52,51 +69,45 @@ def unwrapped(function: Any) -> Any:
             function = call
 
 
-def kind_of(function: Any) -> Kind:
+def kind_of(function: Any) -> FunctionKind:
     """What calling *function* gives."""
     inner = unwrapped(function)
+    if issubclass(type(inner), type):
+        return FunctionKind.PLAIN  # its metaclass, which inspect would ask, may be the app's own
     if inspect.isasyncgenfunction(inner):
-        return Kind.ASYNC_GENERATOR
+        return FunctionKind.ASYNC_GENERATOR
     # A generator beneath @types.coroutine is made to be awaited, too.
-    flags = getattr(getattr(inner, "__code__", None), "co_flags", 0)
-    if inspect.iscoroutinefunction(inner) or flags & inspect.CO_ITERABLE_COROUTINE:
-        return Kind.COROUTINE
+    made_awaitable = inspect.isfunction(inner) and inner.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE
+    if inspect.iscoroutinefunction(inner) or made_awaitable:
+        return FunctionKind.COROUTINE
     if inspect.isgeneratorfunction(inner):
-        return Kind.GENERATOR
-    return Kind.PLAIN
-
-
-_REGISTERED = {
-    ("celery.app.task", "Task"): "a Celery task",
-    ("celery.local", "PromiseProxy"): "a Celery task",
-    ("celery.local", "Proxy"): "a Celery task",
-    ("click.core", "Command"): "a click command",
-    ("click.core", "BaseCommand"): "a click command",
-}
+        return FunctionKind.GENERATOR
+    return FunctionKind.PLAIN
 
 
 def check_decoratable(function: Any, decorator: str) -> None:
-    """Raises `InvalidArgument` for what cannot be decorated without breaking it."""
-    for kind in type(function).__mro__:  # type(), not __class__: a lazy Celery proxy would be evaluated
-        if what := _REGISTERED.get((kind.__module__, kind.__qualname__)):
-            raise InvalidArgument(
-                f"{decorator} got {what}, which its framework has registered already and would call past the "
-                f"decorator: put {decorator} below the framework's own"
-            )
+    """Raises `InvalidArgument` for what cannot be decorated without breaking it; warns if it would have no effect."""
+    if what := registered_as(function):
+        raise InvalidArgument(
+            f"{decorator} got {what}, which its framework has registered already and would call past the "
+            f"decorator: put {decorator} below the framework's own"
+        )
     if inspect.isclass(function):
         raise InvalidArgument(
             f"{decorator} got the class {function.__qualname__}: decorate a method of it, such as __init__"
         )
     if isinstance(function, property):
         raise InvalidArgument(f"{decorator} got a property: put {decorator} below @property")
-    if not callable(function) and not isinstance(function, (classmethod, staticmethod)):
+    if not callable(function) and not isinstance(function, (classmethod, staticmethod, functools.partialmethod)):
         raise InvalidArgument(f"{decorator} decorates functions, got {described(function)}")
+    decorating(function, decorator)
 
 
 def named_like(made: Any, function: Any) -> Any:
     """Give a coroutine or generator the name of the function that it stands for."""
     name = getattr(function, "__name__", None)
-    if name is not None:
+    if isinstance(name, str):
+        qualified = getattr(function, "__qualname__", name)
         made.__name__ = name
-        made.__qualname__ = getattr(function, "__qualname__", name)
+        made.__qualname__ = qualified if isinstance(qualified, str) else name
     return made

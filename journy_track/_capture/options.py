@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
-from journy_track._capture.blocks import account_of, user_of
-from journy_track._capture.context import UNSET
+from journy_track._capture.attributes import UNSET
+from journy_track._capture.inputs import account_of, user_of
 from journy_track._model.arguments import text
 from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.frozendict import FrozenDict
@@ -41,7 +41,11 @@ class Call:
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """The arguments by name, with defaults; what `**kwargs` caught stands under its own names."""
+        """The arguments by name, with defaults; what `**kwargs` caught stands under its own names.
+
+        Below a decorator that takes ``*args``, also those that the function beneath got from it, where they can be
+        seen: not where it calls in another thread without the context. Those that cannot be known are left out.
+        """
         return self._arguments()
 
 
@@ -65,6 +69,10 @@ class EventOptions:
     at_most_every: float | timedelta | None = None
     #: `at_most_every` in seconds; 0: every event.
     window: float = field(init=False)
+    #: A function among the options gets the `Call`.
+    calls_back: bool = field(init=False)
+    #: It does, or arguments of the call are captured.
+    asks_call: bool = field(init=False)
     #: None of the options looks at the call: an event after each success, always the same.
     simple: bool = field(init=False)
 
@@ -96,9 +104,10 @@ class EventOptions:
             )
         set_(self, "user", _identity_option(self.user, user_of))
         set_(self, "account", _identity_option(self.account, account_of))
-        needs_call = callable(self.metadata) or callable(self.user) or callable(self.account)
-        plain = not (self.capture or self.duration or self.when is not None or needs_call)
-        set_(self, "simple", plain and self.on == "success")
+        calls_back = callable(self.metadata) or callable(self.user) or callable(self.account) or callable(self.when)
+        set_(self, "calls_back", calls_back)
+        set_(self, "asks_call", calls_back or bool(self.capture))
+        set_(self, "simple", not (self.asks_call or self.duration) and self.on == "success")
 
 
 def _window(value: Any) -> float:

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from journy_track._capture.held import HeldItem
+from journy_track._capture.room import waiters
 from journy_track._model.once import warn_once
 
 #: Bytes that every item is charged with at least: about what a usual one takes until it is settled. Larger ones are
@@ -45,7 +47,6 @@ class BoundedQueue:
     """Captured items on their way to the worker, at most *size* of them and about *max_bytes* unsettled."""
 
     __slots__ = (
-        "_bell",
         "_items",
         "_max_units",
         "_refused",
@@ -53,6 +54,8 @@ class BoundedQueue:
         "_size",
         "_units",
         "_used",
+        "_wakeup",
+        "carriers_refused",
         "closed",
         "outside",
         "parked",
@@ -66,8 +69,9 @@ class BoundedQueue:
         self.closed = False
         #: Items that were taken and are not settled, and those parked. Written by the worker's side alone.
         self.outside = 0
-        #: Items that wait for their request to say whose they are. Leaving it is atomic: once, whoever takes it.
-        self.parked: set[Any] = set()
+        #: Items that wait until it is known who acts in their request. `set.remove()` is atomic: exactly one thread
+        #: takes each of them out.
+        self.parked: set[HeldItem] = set()
         self._items: deque[Any] = deque()
         self._size = size
         self._max_units = max(1, max_bytes // UNIT)
@@ -81,10 +85,14 @@ class BoundedQueue:
             "own_code": Tally(),
             "capture_failed": Tally(),
             "invalid": Tally(),
+            "suppressed": Tally(),
             "waiting_room_full": Tally(),
+            "too_many_devices": Tally(),
         }
-        self._bell = threading.Lock()
-        self._bell.acquire()
+        #: Carriers, which are not items: see `_capture.carrier`.
+        self.carriers_refused = Tally()
+        self._wakeup = threading.Lock()
+        self._wakeup.acquire()
         #: What an offer has to call so that somebody comes; `None` while the worker is awake.
         self.wake: Callable[[], None] | None = None
         #: What starts a worker, while there is none; `None` while there is one.
@@ -97,11 +105,10 @@ class BoundedQueue:
         items = self._items
         held = len(items) + self.outside
         if self.closed:
-            self._refused["closed"].add()
+            self._refuse_late()
             return False
         if held >= self._size or held + self._used - self._released + extra >= self._max_units:
-            self._refused["queue_full"].add()
-            return False
+            return self._offer_later(captured, extra)
         if extra:
             self._charge(extra)
         items.append(captured)
@@ -110,35 +117,57 @@ class BoundedQueue:
             if wake is not None:
                 wake()
         except Exception as error:  # noqa: BLE001 - it is in the queue, and not lost: whoever looks next finds it
-            warn_once("wake", "waking the worker raised %s; it looks by itself", type(error).__name__)
+            warn_once("wake", "waking the worker raised %s; it checks by itself", type(error).__name__)
         return True
 
-    def park(self, parked: Any, extra: int) -> bool:
+    def _offer_later(self, captured: Any, extra: int) -> bool:
+        """The queue is full: wait for room in a `bulk()` block, and refuse elsewhere."""
+        fits_at_all = extra < self._max_units
+        if fits_at_all and any(waiter.wait_for_room(self, extra) for waiter in waiters.get()):
+            return self.offer(captured, extra)
+        self._refused["queue_full"].add()
+        return False
+
+    def has_room(self, extra: int) -> bool:
+        """Whether an item that is charged *extra* would be taken, or refused for another reason than the bound."""
+        held = len(self._items) + self.outside
+        full = held >= self._size or held + self._used - self._released + extra >= self._max_units
+        return self.closed or not full
+
+    def park(self, item: HeldItem, extra: int) -> bool:
         """As `offer`, for an item that has to wait before it may go in. It takes its place in the bound."""
         held = len(self._items) + max(self.outside, len(self.parked))
         if self.closed:
-            self._refused["closed"].add()
+            self._refuse_late()
             return False
         if held >= self._size or held + self._used - self._released + extra >= self._max_units:
             self._refused["queue_full"].add()
             return False
         self._charge(extra)
-        self.parked.add(parked)
+        self.parked.add(item)
         return True
 
-    def unpark(self, parked: Any, captured: Any) -> None:
-        """The item that waited as *parked* goes in now, as *captured*. Where it was taken away: nothing."""
+    def unpark(self, item: HeldItem) -> None:
+        """An item that was parked goes in now. Where it was taken away: nothing."""
         try:
-            self.parked.remove(parked)
+            self.parked.remove(item)
         except KeyError:  # counted as dropped at shutdown
             return
         if self.closed:
-            self._refused["closed"].add()
+            self._refuse_late()
             return
-        self._items.append(captured)
+        self._items.append(item.captured)
         wake = self.wake
         if wake is not None:
             wake()
+
+    def _refuse_late(self) -> None:
+        self._refused["closed"].add()
+        warn_once(
+            "closed",
+            "an item was captured after shutdown(), or with a tracker that another configure() has replaced: it was "
+            "dropped, and counted as closed.",
+        )
 
     def _charge(self, extra: int) -> None:
         for _ in range(extra):
@@ -148,16 +177,22 @@ class BoundedQueue:
         """Count an item that was lost before it could be offered."""
         self._refused[reason].add()
 
-    def ring(self) -> None:
+    def wake_worker(self) -> None:
         """Wake the worker. Never blocks."""
         self._awake()
-        with suppress(RuntimeError):  # it was rung already
-            self._bell.release()
+        with suppress(RuntimeError):  # it is awake already
+            self._wakeup.release()
 
     # ── The worker's side ──
 
     def __len__(self) -> int:
         return len(self._items)
+
+    @property
+    def is_half_full(self) -> bool:
+        """Whether half of what it may hold is taken, what was taken from it and is not settled included."""
+        held = len(self._items) + self.outside
+        return 2 * held >= self._size or 2 * (held + self._used - self._released) >= self._max_units
 
     def take(self) -> Any | None:
         """The oldest item, `None` when there is none."""
@@ -178,14 +213,14 @@ class BoundedQueue:
         """Give back what was charged beyond the first unit of an item."""
         self._released += extra
 
-    def wait(self, timeout: float, *, ring: bool) -> None:
-        """Wait until *timeout* or a call of `ring()`; with *ring*, also until something is offered."""
-        if ring:
-            self.wake = self.ring
+    def wait(self, timeout: float, *, wakeable: bool) -> None:
+        """Wait until *timeout* or a call of `wake_worker()`; with *wakeable*, also until something is offered."""
+        if wakeable:
+            self.wake = self.wake_worker
             if self._items:  # it came just before anybody could know that we sleep
                 self._awake()
                 return
-        self._bell.acquire(timeout=timeout)
+        self._wakeup.acquire(timeout=timeout)
         self._awake()
 
     def _awake(self) -> None:

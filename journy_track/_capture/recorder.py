@@ -9,8 +9,11 @@ from time import time
 from typing import Any
 
 from journy_track._capture import context
-from journy_track._capture.commit import Queue, UntilCommit
-from journy_track._capture.context import UNSET, current_frame, identity_size, wide
+from journy_track._capture.attributes import NO_ATTRIBUTES, UNSET, Attributes, byte_size, identity_size
+from journy_track._capture.commit import UntilCommit
+from journy_track._capture.context import current_frame
+from journy_track._capture.held import Queue
+from journy_track._capture.own_code import uncaptured
 from journy_track._capture.queue import UNIT
 from journy_track._model.config import Config
 from journy_track._model.forks import importing
@@ -26,14 +29,13 @@ _MEMBER_SIZE = 384
 _ENTRY_SIZE = 128
 #: Characters of keys and values from which on it is looked how wide they are.
 _SHORT = 256
-_NO_METADATA: Mapping[str, Any] = {}
 
 
 class Recorder:
     """Turns a look at the context and the clock into a tuple in the queue.
 
     *queue_of_process* gives the queue of this process, a new one after a fork. *check*, in debug mode, raises
-    for what would be left out or refused.
+    for what would be left out or refused. Else it gets what names nobody so far, and raises nothing.
     """
 
     __slots__ = (
@@ -54,7 +56,7 @@ class Recorder:
         queue_of_process: Callable[[], Queue],
         check: Callable[[tuple[Any, ...]], None] | None,
     ) -> None:
-        self.debug: bool = config.debug
+        self.debug: bool = config.debug and config.strict is not False
         self._config = config
         self._after_commit: Recorder | None = None
         self._span_events = config.span_events
@@ -63,6 +65,9 @@ class Recorder:
         self.queue: Queue = queue_of_process()
         self._current_span: Callable[[], Any] | None = None
         self._no_span: Any = None
+        with importing:  # now: in a signal handler an import could meet itself half done
+            from journy_track._capture import blocks  # noqa: F401
+
         if config.trace_ids:
             with importing:
                 from journy_track._model import tracing
@@ -80,7 +85,7 @@ class Recorder:
         happened_at: Any = None,
         at_most_every: float = 0.0,
     ) -> bool:
-        """Capture one item, and answer whether it was taken.
+        """Capture one item, and return whether it was taken.
 
         *values* is a mapping that nobody else will change; *user* and *account* are identities, `None` for
         nobody, `UNSET` for the context's.
@@ -89,48 +94,59 @@ class Recorder:
         frame = current_frame()
         if context.any_dead:  # in this order: a finaliser may come in between
             frame = context.without_dead(frame)
-        size = _BASE_SIZE + frame.size
+        if frame.internal is not None and frame.internal.active:
+            reason = frame.internal.reason
+            if reason != "suppressed" or not kind.erases:
+                if reason is not None:
+                    self.refuse(reason)
+                return False
+        here = frame.attributes
+        size = here.measured
+        if size < 0:
+            size = here.measure()
+        size += _BASE_SIZE
         size += _size(subject) if kind is not Event or len(subject) >= _SHORT else len(subject)
-        request = _NO_METADATA
+        request = NO_ATTRIBUTES.metadata
         waits = None
         cell = frame.cell
         if user is UNSET:
-            user = frame.user
+            user = here.user
         elif user is not None:
             size += identity_size(user)
         if account is UNSET:
-            account = frame.account
+            account = here.account
         elif account is not None:
             size += identity_size(account)
         if cell is not None:
-            if cell.internal:
-                self.refuse("own_code")
-                return False
-            pending = cell.pending  # before the layer: whoever answers fills the layer first
-            layer = cell.current()
+            pending = cell.pending  # before what holds: whoever finds the actor sets that first
+            beneath = cell.current()
             if pending is not None:
-                answered = pending.layer()
-                if answered is None:
+                asked = pending.attributes()
+                if asked is None:
                     waits = pending
+                    beneath = cell.current()  # without an actor that does not hold any more
                 else:
-                    layer = answered
-            request = layer.metadata
-            size += layer.size
+                    beneath = asked
+            if beneath.suppressed and not kind.erases:
+                self.refuse("suppressed")
+                return False
+            request = beneath.metadata
+            size += beneath.measured if beneath.measured >= 0 else beneath.measure()
             if user is UNSET:
-                user = layer.user
+                user = beneath.user
             if account is UNSET:
-                account = layer.account
+                account = beneath.account
         if values:
             try:
                 text = len("".join(values))
-            except TypeError:  # a key that is no text
+            except TypeError:  # a key that is not text
                 text = _SHORT
             for value in values.values():
                 known = type(value)
                 if known is str:
                     text += len(value)
                 elif known not in FROZEN_KINDS:
-                    values = frozen_mapping(values)
+                    values = uncaptured(frozen_mapping, values)
                     text = _SHORT
                     break
             if text >= _SHORT:
@@ -155,7 +171,7 @@ class Recorder:
             None if account is UNSET else account,
             values,
             automatic,
-            frame.metadata,
+            here.metadata,
             request,
             trace_id,
             span_id,
@@ -168,19 +184,17 @@ class Recorder:
             queue = self.queue = self._queue_of_process()
         if self._span_events and kind is Event:
             self._record_on_span(subject, captured)
+        check = self._check
+        if check is not None and (waits is None if self.debug else captured[3] is None and captured[4] is None):
+            check(captured)
         if waits is not None:
-            return waits.hold(queue, captured, user is UNSET, account is UNSET)
-        if self._check is not None:
-            self._check(captured)
+            return waits.hold(queue, captured, Attributes(user, account, request))
         return queue.offer(captured, extra)
 
     @property
     def after_commit(self) -> Recorder:
         """Records what waits until the surrounding database transaction commits."""
         if self._after_commit is None:
-            with importing:
-                from journy_track._capture import django_commit  # noqa: F401 - registers itself
-
             recorder = Recorder(self._config, self._queue_until_commit, self._check)
             recorder._span_events = False
             self._after_commit = recorder
@@ -213,7 +227,7 @@ class Recorder:
 def _size(value: Any) -> int:
     kind = type(value)
     if kind is str:
-        return wide(value)
+        return byte_size(value)
     if kind is tuple:
         return sum(_ENTRY_SIZE + _size(element) for element in value)
     if kind is int:

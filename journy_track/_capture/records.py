@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from journy_track._model.errors import InvalidArgument, shortened, where_raised
 from journy_track._model.once import warn_once
 
 
 class Records(Protocol):
     """What an event is handed to."""
 
+    #: Whether what goes wrong while capturing is raised.
     debug: bool
 
     @property
@@ -32,17 +34,21 @@ class Records(Protocol):
 
 
 def contain(recorder: Records, error: Exception, name: str, doing: str, *, lost: bool = True) -> None:
-    """Keep what went wrong while capturing from the caller: counted, said once. In debug mode, raised."""
+    """Keep what went wrong while capturing from the caller: counted, logged once. In debug mode, raised."""
     if recorder.debug:
         raise error
-    if lost:
+    wrong = isinstance(error, InvalidArgument)
+    if lost and wrong:
+        recorder.refuse("invalid")
+    elif lost:
         recorder.refuse("capture_failed")
     warn_once(
-        ("contained", name, doing),
+        ("contained", shortened(name), doing),
         "%s the event %r raised %s; %s.",
         doing,
-        name,
-        type(error).__name__,
-        "the event is lost, counted as capture_failed" if lost else "it goes out without that part",
-        exc_info=error,
+        shortened(name),
+        where_raised(error),
+        f"the event is lost, counted as {'invalid' if wrong else 'capture_failed'}"
+        if lost
+        else "it goes out without that part",
     )

@@ -1,78 +1,155 @@
-"""The arguments of a call by name, also those of methods."""
+"""The arguments of a call by name: those that the function was called with, whatever its `__wrapped__` says.
+
+`functools.wraps` lets a function show the signature of another one, while the decorator in between may add arguments
+or take some away. A function's own parameters never lie, but are often ``*args, **kwargs``. Then the function beneath
+is watched while it is called (see `watching`). Where that cannot be done, only what is sure gets a name.
+"""
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from types import FunctionType, MethodType
+from typing import Any, NamedTuple
 
-import wrapt
+from journy_track._capture.stand_ins import parameter_names, stand_in
 
-from journy_track._model.errors import InvalidArgument
+#: Of `functools.lru_cache` and `functools.cache`: passes its arguments on as they are.
+_Cached: Any = type(functools.lru_cache(lambda: None))
 
 
-class Signature:
-    """The signature of one decorated function, looked up when first needed."""
+_MAX_DECORATORS = 100
 
-    __slots__ = ("_function", "_known")
 
-    def __init__(self, function: Any) -> None:
-        self._function = function.__func__ if isinstance(function, (classmethod, staticmethod)) else function
-        self._known: tuple[Any, inspect.Signature] | None = None
+class Parameters(NamedTuple):
+    """What a callable takes: *names*, and with *more* also keywords under any name."""
 
-    def check(self, names: tuple[str, ...]) -> None:
-        """Raises `InvalidArgument` for a name that the function does not take."""
-        if not names:
-            return
+    names: tuple[str, ...]
+    more: bool
+
+
+class Called(NamedTuple):
+    """What a call comes to, beneath partials, bound methods and the like."""
+
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    #: The first of *args* is the instance or class whose method it is.
+    is_method: bool
+    #: It takes what it has no name for, and passes it on to another function in some way of its own.
+    hides: bool
+
+
+def called(function: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] = {}) -> Called:
+    """What a call of *function* with these arguments comes to."""
+    is_method = False
+    while type(function) is not FunctionType:
+        if getattr(type(function), "journy_track_wraps", False) or isinstance(function, _Cached):
+            function = function.__wrapped__
+        elif isinstance(function, functools.partial):
+            args, kwargs = _filled(function.args, args), {**function.keywords, **kwargs}
+            function = function.func
+        elif isinstance(function, MethodType):
+            function, args, is_method = function.__func__, (function.__self__, *args), True
+        else:
+            call = vars(type(function)).get("__call__") or getattr(type(function), "__call__", None)  # noqa: B004
+            stands_for_another = hasattr(function, "__wrapped__")
+            if type(call) is not FunctionType:
+                return Called(function, args, kwargs, is_method, stands_for_another)
+            return Called(call, (function, *args), kwargs, True, stands_for_another and _is_open(call))
+    return Called(function, args, kwargs, is_method, _is_open(function) and "__wrapped__" in function.__dict__)
+
+
+def _filled(given: tuple[Any, ...], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of a partial with those of a call, also in the places that were left free for them."""
+    free = getattr(functools, "Placeholder", args)  # of Python 3.14
+    rest = iter(args)
+    return (*(next(rest, free) if value is free else value for value in given), *rest)
+
+
+def _is_open(function: FunctionType) -> bool:
+    return bool(function.__code__.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS))
+
+
+def parameters_of(function: Any) -> Parameters | None:
+    """What *function* itself takes, `None` where that is not known."""
+    found = called(function)
+    if type(found.function) is not FunctionType:
+        if found.hides:
+            return Parameters((), more=True)
         try:
-            parameters = inspect.signature(self._function).parameters
+            parameters = inspect.signature(found.function).parameters
         except (TypeError, ValueError):
-            raise InvalidArgument(
-                "capture: the signature of this function is not known, so use metadata= instead"
-            ) from None
-        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            return
-        for name in names:
-            if name not in parameters:
-                import difflib
-
-                near = difflib.get_close_matches(name, list(parameters), n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(parameters) or 'none'}"
-                raise InvalidArgument(f"capture: the function has no argument {name!r}: {hint}")
-
-    def arguments(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Mapping[str, Any]:
-        """The arguments of one call, with defaults and without self; empty when they do not fit."""
-        function: Any = wrapped
-        self_argument: tuple[Any, ...] = ()
-        if type(wrapped) is wrapt.PartialCallableObjectProxy:  # Class.method(instance, …)
-            function, self_argument = wrapped.__wrapped__, (instance,)
-        elif hasattr(wrapped, "__func__"):
-            function, self_argument = wrapped.__func__, (wrapped.__self__,)
-        elif _is_classmethod_call(wrapped, args):
-            self_argument, args = args[:1], args[1:]
-        try:
-            bound = self._of(function).bind(*self_argument, *args, **kwargs)
-        except (TypeError, ValueError):
-            return {}
-        bound.apply_defaults()
-        named = dict(bound.arguments)
-        if self_argument:
-            named.pop(next(iter(named)))
-        for parameter in bound.signature.parameters.values():
-            if parameter.kind is parameter.VAR_KEYWORD:
-                named.update(named.pop(parameter.name, {}))
-        return named
-
-    def _of(self, function: Any) -> inspect.Signature:
-        known = self._known
-        if known is None or known[0] is not function:
-            known = self._known = (function, inspect.signature(function))
-        return known[1]
+            return None
+        return Parameters(tuple(parameters), any(p.kind is p.VAR_KEYWORD for p in parameters.values()))
+    code = found.function.__code__
+    names = parameter_names(code)
+    if found.hides:
+        names = names[: code.co_argcount + code.co_kwonlyargcount]
+    return Parameters(names[found.is_method :], bool(code.co_flags & inspect.CO_VARKEYWORDS))
 
 
-def _is_classmethod_call(function: Any, args: Any) -> bool:
-    """Whether a `@classmethod` above called *function*: since Python 3.13 it passes the class as any argument."""
-    if not args or not isinstance(args[0], type):
-        return False
-    name = getattr(function, "__name__", "")
-    return isinstance(inspect.getattr_static(args[0], name, None), classmethod)
+def named(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, in_order: bool) -> dict[str, Any]:
+    """The arguments of a call of *function* by name, with defaults and without self; empty when they do not fit.
+
+    Only those that are sure: what it hides has the names of its keywords. *in_order*: the stand-in of a Python
+    function has put them in order, and filled in the defaults.
+    """
+    function, args, kwargs, is_method, hides = called(function, args, kwargs)
+    try:
+        if type(function) is not FunctionType:
+            return dict(kwargs) if hides else _bound(function, args, kwargs)
+        found = _named(function, args, kwargs) if in_order else stand_in(function, _named)(*args, **kwargs)
+    except (TypeError, ValueError):
+        return {}
+    code = function.__code__
+    if hides and code.co_flags & inspect.CO_VARARGS:
+        found.pop(code.co_varnames[code.co_argcount + code.co_kwonlyargcount], None)
+    if code.co_argcount:
+        first = code.co_varnames[0]
+        if is_method or _is_self(first, found[first], function):
+            del found[first]
+    return found
+
+
+def _bound(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    found = dict(bound.arguments)
+    for parameter in bound.signature.parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            found.update(found.pop(parameter.name))
+    return found
+
+
+def _named(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """As a stand-in calls it, which has put the arguments in order."""
+    code = function.__code__
+    found = dict(zip(code.co_varnames[: code.co_argcount], args, strict=False))
+    if code.co_flags & inspect.CO_VARARGS:
+        found[code.co_varnames[code.co_argcount + code.co_kwonlyargcount]] = args[code.co_argcount :]
+    return {**found, **kwargs}
+
+
+def _is_self(name: str, value: Any, function: Any) -> bool:
+    """Whether the first argument of *function* is what it is a method of."""
+    if name in ("self", "cls"):
+        return True
+    kind = type(value)
+    owners: list[type] = [*kind.__mro__]
+    # And not isinstance, which would ask a lazy object for its class.
+    if issubclass(kind, type):
+        owners += value.__mro__
+    return any(_leads_to(vars(owner).get(function.__name__), function) for owner in owners)
+
+
+def _leads_to(found: Any, function: Any) -> bool:
+    """Whether *found*, an attribute of a class, is *function* beneath its decorators, bound when it is called."""
+    if isinstance(found, classmethod):
+        found = found.__func__
+    for _ in range(_MAX_DECORATORS):  # functions can be made to wrap each other
+        if type(found) is not FunctionType or found is function:
+            return found is function
+        found = found.__dict__.get("__wrapped__")
+    return False

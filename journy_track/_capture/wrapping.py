@@ -1,42 +1,64 @@
-"""The wrapper around a decorated function: it keeps its kind, its signature and its place for pickle."""
+"""The wrapper around what gets no stand-in: partials, callable objects, compiled functions."""
 
 from __future__ import annotations
 
-import copy
-import pickle
-import pkgutil
+from types import MethodType
 from typing import Any
 
 import wrapt
 
+from journy_track._capture.stand_ins import Run
 
-class _BoundFunction(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
-    """A decorated method as its instance or class gives it. Pickled and copied as undecorated ones are."""
+
+class Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
+    """Calls ``run(wrapped, args, kwargs)``, and is like what it wraps in all else."""
+
+    #: What it is called with is passed on as it is.
+    journy_track_wraps = True
+
+    def __init__(self, wrapped: Any, run: Run) -> None:
+        super().__init__(wrapped)
+        self._self_run = run
+        #: Attributes that were set on it: they are its own, and not those of what it wraps.
+        self._self_own: dict[str, Any] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._self_run(self.__wrapped__, args, kwargs)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method: what is bound is bound as it would be undecorated."""
+        wrapped = self.__wrapped__
+        bind = getattr(type(wrapped), "__get__", None)
+        bound = wrapped if bind is None else bind(wrapped, instance, owner)
+        if bound is wrapped:
+            return self
+        if isinstance(bound, MethodType) and bound.__func__ is wrapped:
+            return MethodType(self, bound.__self__)
+        return Wrapped(bound, self._self_run)
+
+    def __getattr__(self, name: str) -> Any:
+        own = self._self_own if name != "_self_own" else {}
+        return own[name] if name in own else getattr(self.__wrapped__, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith(("_self_", "__")):
+            super().__setattr__(name, value)
+        else:
+            self._self_own[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        if name in self._self_own:
+            del self._self_own[name]
+        else:
+            super().__delattr__(name)
+
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        if hasattr(self, "__self__"):
-            return getattr, (self.__self__, self.__name__)
-        return pkgutil.resolve_name, (f"{self.__module__}:{self.__qualname__}",)  # Class.method, a staticmethod
-
-    def __copy__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        if hasattr(self, "__self__"):
-            return getattr(copy.deepcopy(self.__self__, memo), self.__name__)
-        return self
-
-
-class Function(wrapt.FunctionWrapper):  # type: ignore[type-arg]
-    """A decorated function. Pickled by its name and copied as itself, as functions are."""
-
-    __bound_function_wrapper__ = _BoundFunction
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
+        """By its name, as a function is; without one, by what it wraps and what is around it."""
         name = getattr(self, "__qualname__", None)
-        if name is None:
-            raise pickle.PicklingError(f"a decorated {type(self.__wrapped__).__name__} has no name to be pickled by")
-        return name
+        return name if isinstance(name, str) else (Wrapped, (self.__wrapped__, self._self_run))
 
     def __copy__(self) -> Any:
         return self

@@ -1,1 +1,1 @@
-"""The worker's side: from what was captured to what the API answered. Nothing here is called by the app."""
+"""The worker's side: from the queue to the response of journy.io. The app's threads call nothing here but to wait."""

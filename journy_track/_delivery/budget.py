@@ -1,4 +1,4 @@
-"""The budget of a key: one pacer for everything in this process that uses it."""
+"""The budget of a key: one pacer, and one view of outages, for everything in this process that uses it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,79 @@ import math
 import os
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
+from journy_track._delivery.outage import Outage
 from journy_track._delivery.pacing import Pacer
+from journy_track._delivery.pausing import PausingPacer
 from journy_track._model.clock import monotonic
-from journy_track._model.outcomes import Answer
+from journy_track._model.outcomes import Deferred, JobOutcome, Response
 from journy_track._model.secret import Secret
 
-#: How long to wait for somebody's answer before asking again.
+#: Seconds after which `claim` is called again where only a response changes anything.
 _AGAIN = 1.0
+#: Seconds between two requests, above which it is a pause.
+_SPACED = 0.1
+
+
+class Pace(Protocol):
+    """Says when the next request may go: `Pacer`, or `PausingPacer`."""
+
+    @property
+    def limit(self) -> int | None: ...
+    @property
+    def remaining(self) -> int | None: ...
+    @property
+    def rate(self) -> float: ...
+    @property
+    def own(self) -> int: ...
+    def ready_at(self, in_flight: int, /) -> float: ...
+    def sent(self) -> None: ...
+    def answered(
+        self, *, limit: int | None, remaining: int | None, refused: bool = False, retry_after: float | None = None
+    ) -> None: ...
 
 
 class Budget:
-    """A pacer, and the lock and the count that all its users share."""
+    """A pacer and the outages, with the lock and the count of requests in flight that all their users share."""
 
-    def __init__(self, pacer: Pacer, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, pacer: Pace, clock: Callable[[], float] = monotonic) -> None:
         self._pacer = pacer
         self._clock = clock
         self._lock = threading.RLock()
         self._in_flight = 0
+        self._outage = Outage(clock)
+        #: Why requests fail while everything waits but probes; `None` while requests flow.
+        self.outage: str | None = None
+        #: Whether no request may go before the response to the one that is on its way.
+        self.awaits_response = False
+
+    @property
+    def used(self) -> tuple[int, int | None]:
+        """Requests of this process within the last minute, and of everybody; `None`: no rate headers yet."""
+        with self._lock:
+            limit, remaining = self._pacer.limit, self._pacer.remaining
+            return self._pacer.own, None if limit is None or remaining is None else limit - remaining
+
+    @property
+    def rate(self) -> float | None:
+        """Requests a second that this process may send; `None` before it knows."""
+        with self._lock:
+            return None if self._pacer.limit is None else self._pacer.rate
+
+    @property
+    def pauses(self) -> bool:
+        """Whether no request goes for longer than it takes to space them."""
+        with self._lock:
+            return self._pacer.ready_at(self._in_flight) > self._clock() + _SPACED
 
     def claim(self) -> float:
-        """Take the place of one request. Answers 0 when it may go now, else seconds until it is worth asking."""
+        """Take the place of one request. Returns 0 when it may go now, else seconds until it is worth asking."""
         with self._lock:
+            if self.outage is not None and (wait := self._outage.wait(self._in_flight)) > 0:
+                return _AGAIN if math.isinf(wait) else wait
             at = self._pacer.ready_at(self._in_flight)
+            self.awaits_response = math.isinf(at)
             now = self._clock()  # after the pacer's own look: what it calls now has come
             if at > now:
                 return _AGAIN if math.isinf(at) else at - now
@@ -37,32 +87,72 @@ class Budget:
             return 0.0
 
     def spend(self) -> None:
-        """A request goes now, whatever the pace: somebody waits for its answer."""
+        """A request is sent now, whatever the pace: a caller waits for its response."""
         with self._lock:
             self._pacer.sent()
             self._in_flight += 1
 
-    def answered(self, answer: Answer | None) -> None:
-        """That request has ended. `None`: without an answer."""
+    def responded(self, response: Response | None, outcome: JobOutcome | None = None, item: int = 0) -> None:
+        """That request has ended, without a response where *response* is `None`.
+
+        *outcome*, of the *item* with that number, begins or ends an outage; `None`: neither.
+        """
+        refused = response is not None and response.status == 429
         with self._lock:
             self._in_flight -= 1
-            self._pacer.answered(
-                limit=None if answer is None else answer.calls_limit,
-                remaining=None if answer is None else answer.calls_remaining,
-                refused=answer is not None and answer.status == 429,
-                retry_after=None if answer is None else answer.retry_after,
-            )
+            if outcome is not None:
+                if isinstance(outcome, Deferred) and not refused:
+                    self._outage.failed(item, outcome.reason)
+                elif self._outage.failing:
+                    self._outage.responded()
+                self.outage = self._outage.reason
+            if response is None:
+                self._pacer.answered(limit=None, remaining=None)
+            else:
+                self._pacer.answered(
+                    limit=response.calls_limit,
+                    remaining=response.calls_remaining,
+                    refused=refused,
+                    retry_after=response.retry_after,
+                )
 
 
-_budgets: dict[tuple[int, str, Secret, float | None], Budget] = {}
+class Unlimited:
+    """Used in the place of `Budget` where requests are not counted, as with a broker."""
+
+    outage: str | None = None
+    awaits_response = False
+    pauses = False
+    rate: float | None = None
+    used: tuple[int, int | None] = (0, None)
+
+    def claim(self) -> float:
+        return 0.0
+
+    def spend(self) -> None: ...
+    def responded(self, response: Response | None, outcome: JobOutcome | None = None, item: int = 0) -> None: ...
 
 
-def budget_of(base_url: str, api_key: Secret, share: float | None = None) -> Budget:
-    """The budget of that key in this process. A forked child has its own: it sends beside its parent."""
-    key = os.getpid(), base_url, api_key, share
+_budgets: dict[tuple[int, str, Secret, float | None, bool], Budget] = {}
+_batch_budgets: dict[tuple[int, str, Secret], Budget] = {}
+
+
+def budget_of(base_url: str, api_key: Secret, share: float | None = None, *, bulk: bool = False) -> Budget:
+    """The budget of that key in this process. A forked child has its own: it sends beside its parent.
+
+    With *bulk* it takes only what live events leave.
+    """
+    key = os.getpid(), base_url, api_key, share, bulk
     found = _budgets.get(key)
-    # setdefault is atomic: who come first together share one.
-    return _budgets.setdefault(key, Budget(Pacer(share=share))) if found is None else found
+    # setdefault is atomic: threads that come first together share one.
+    return _budgets.setdefault(key, Budget(Pacer(share=share, bulk=bulk))) if found is None else found
+
+
+def batch_budget_of(url: str, write_key: Secret) -> Budget:
+    """The budget of that write key in this process."""
+    key = os.getpid(), url, write_key
+    found = _batch_budgets.get(key)
+    return _batch_budgets.setdefault(key, Budget(PausingPacer(monotonic))) if found is None else found
 
 
 def budgets_of(base_url: str, api_key: Secret) -> list[Budget]:
@@ -75,3 +165,4 @@ def budgets_of(base_url: str, api_key: Secret) -> list[Budget]:
 def forget_budgets() -> None:
     """Start anew, for tests: each has a local journy.io of its own."""
     _budgets.clear()
+    _batch_budgets.clear()

@@ -5,427 +5,480 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sized
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
-from journy_track._delivery.taken import Taken
+from journy_track._capture.queue import BoundedQueue
 from journy_track._model.captured import Captured
 from journy_track._model.clock import monotonic
 from journy_track._model.frozendict import FrozenDict
+from journy_track._model.items import label_of
 from journy_track._model.numbers import Receipt, Stats
-from journy_track._model.outcomes import Answer
+from journy_track._model.outcomes import Response
+from journy_track._stores.store import Job
 
-RECEIPTS = 100
+MAX_RECEIPTS = 100
+#: Reasons of what is given up that are counted apart, and the characters of each: some hold the server's own text.
+MAX_REASONS, MAX_REASON = 50, 100
+#: Delays between capture and delivery that are kept for the percentiles, and the seconds they are from.
+MAX_DELAYS, RECENT = 2000, 300.0
 #: Units of 512 bytes that a merged item keeps charged, about what a call can hold; of more, the values were
 #: overwritten.
-MOST_KEPT = 128
+MAX_KEPT = 128
+
+Outcome = Literal["delivered", "published", "given_up", "dropped", "coalesced", "throttled"]
 
 
-class Source(Protocol):
-    """Where captured items come from, and what has to be told when they are settled."""
+class Watcher:
+    """Follows each captured item, by its place in the order of capture, which begins at 1. This one ignores it.
 
-    outside: int
-
-    @property
-    def parked(self) -> Sized:
-        """What was captured and still waits, on the app's side, to know whose it is."""
-
-    def __len__(self) -> int: ...
-    def take(self) -> Any | None: ...
-    def take_parked(self) -> bool: ...
-    def release(self, extra: int) -> None: ...
-    def refused(self) -> dict[str, int]: ...
-
-
-class Keeper(Protocol):
-    """Who keeps items on disk, and has to know when they need not be kept any more. Does not raise."""
-
-    def settled(self, taken: Taken, /) -> None: ...
-    def counted(self, taken: Taken, /) -> None: ...
-    def given_up(self, taken: Taken, reason: str, answer: Answer | None, /) -> None: ...
-
-
-class Watcher(Protocol):
-    """Follows each captured item, by its place in the order of capture, which begins at 1. Does not raise.
-
-    Called from any thread of ours. What shutdown drops is not told: it is as if it had never been captured.
+    Called from any thread of the library, and must not raise. It is not called for what shutdown drops: that is as
+    if it had never been captured.
     """
 
-    def settled(self, index: int, outcome: str, answer: Answer | None, /) -> None:
+    def id_of(self, index: int, /) -> str | None:
+        """What tells it from all others wherever it is sent again; `None`: whatever is made for it."""
+        return None
+
+    def settled(self, index: int, outcome: str, response: Response | None, /) -> None:
         """It is `delivered`, or lost for the reason that *outcome* gives."""
 
     def joined(self, index: int, target: int, /) -> None:
-        """It is part of *target*, and settled with it: not yet, or a moment ago."""
+        """It was merged into *target*, and is settled with it: later, or a moment ago."""
 
 
-#: Whether all that was captured until some moment is settled.
-Mark = Callable[[], bool]
+class Settle(Protocol):
+    """Ends a job, as `Ledger.settle` does."""
+
+    def __call__(
+        self, job: Job, outcome: Outcome, reason: str = "", response: Response | None = None, into: Job | None = None
+    ) -> None: ...
+
+
+class Checkpoint(NamedTuple):
+    """Everything captured up to the place *last*; and, with *stored*, what a store keeps."""
+
+    last: int
+    stored: Callable[[], bool] | None = None
 
 
 class Ledger:
-    """Counts, in one place and under one lock, what was taken from *source* and what became of it."""
+    """Counts, in one place and under one lock, what was captured and what became of it.
 
-    def __init__(self, source: Source, clock: Callable[[], float] = monotonic) -> None:
-        self._source = source
+    It takes items from *queue*, where what is not settled stays charged.
+    """
+
+    def __init__(self, queue: BoundedQueue, clock: Callable[[], float] = monotonic) -> None:
+        self._queue = queue
         self._clock = clock
-        # Re-entrant, as all that an app's own call takes: a signal handler may ask while its thread does.
-        self._settling = threading.RLock()
-        #: Who keeps items on disk; `None`: nobody.
-        self.keeper: Keeper | None = None
+        # Re-entrant, like every lock that a call of the app's takes: a signal handler may ask while its thread does.
+        self._lock = threading.RLock()
+        #: Called with each settled job that a store keeps, once it is counted.
+        self.forget: Callable[[Job], object] = lambda job: None
         #: Who follows each item; `None`: nobody.
         self.watcher: Watcher | None = None
         self._numbers = itertools.count(1)
         self._taken = 0
-        self._unsettled: dict[int, Taken] = {}
-        #: Of those on disk, what was read and is not settled.
-        self._read: dict[int, Taken] = {}
-        self._on_disk = 0
+        #: Jobs in memory alone; and those that a store keeps and that were fetched.
+        self._unsettled: dict[int, Job] = {}
+        self._fetched: dict[int, Job] = {}
+        #: How many a store keeps, fetched or not, and how many of them this process did not capture.
+        self._stored = 0
         self._adopted = 0
-        self._in_flight: dict[int, Taken] = {}
-        self._delivered = 0
-        self._published = 0
-        self._coalesced = 0
-        self._throttled = 0
-        self._given_up = 0
-        self._last_success: float | None = None
+        self._in_flight: dict[int, Job] = {}
+        self._outcomes: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._unchanged = 0
+        self._given_up_for: Counter[str] = Counter()
+        self._retried = 0
+        self._responses: Counter[int] = Counter()
+        self._calls: tuple[int | None, int | None] = (None, None)
+        #: When something was last delivered or published, by the clock; `None`: never.
+        self.last_success: float | None = None
         #: When something was last given up, and why.
         self._last_loss: tuple[float, str] | None = None
-        self._retried = 0
-        self._dropped: Counter[str] = Counter()
-        self._receipts: deque[Receipt] = deque(maxlen=RECEIPTS)
-        self._budget: tuple[int | None, int | None] = (None, None)
-        self._waiting: list[tuple[Mark, Callable[[], None]]] = []
+        self._receipts: deque[tuple[Any, str | None, str, int, Response | None]] = deque(maxlen=MAX_RECEIPTS)
+        #: When something was delivered, and the seconds since its capture.
+        self._delays: deque[tuple[float, float]] = deque(maxlen=MAX_DELAYS)
+        self._callbacks: list[tuple[Checkpoint, Callable[[], None]]] = []
         self._ended: str | None = None
         self._began = clock()
 
-    def take(self) -> Taken | None:
-        """The next captured item, now on the worker's side; `None` when there is none."""
-        with self._settling:
-            return self._take()
+    # ── What comes ──
 
-    def _take(self) -> Taken | None:
-        captured = self._source.take()
-        if captured is None:
-            return None
-        self._taken += 1
-        taken = Taken(next(self._numbers), self._clock(), Captured(*captured))
-        taken.index = self._taken
-        self._unsettled[taken.number] = taken
-        self._recount()
+    def take(self, limit: int) -> list[tuple[Job, Captured]]:
+        """The next captured items, at most *limit*, on the worker's side from now on."""
+        with self._lock:
+            return self._take(limit)
+
+    def _take(self, limit: int) -> list[tuple[Job, Captured]]:
+        taken: list[tuple[Job, Captured]] = []
+        now = self._clock()
+        while len(taken) < limit and (captured := self._queue.take()) is not None:
+            self._queue.outside += 1  # at once: the app's side must not see more room than there is
+            self._taken += 1
+            number = next(self._numbers)
+            job = Job(number, now, captured[1], index=self._taken, extra=captured[13])
+            if self.watcher is not None:
+                job.message_id = self.watcher.id_of(self._taken)
+            self._unsettled[number] = job
+            taken.append((job, Captured._make(captured)))
+        if taken:
+            self._recount()
         return taken
 
     def _recount(self) -> None:
-        self._source.outside = len(self._unsettled) + len(self._read) + len(self._source.parked)
+        self._queue.outside = len(self._unsettled) + len(self._fetched) + len(self._queue.parked)
 
     @property
     def has_taken(self) -> bool:
         """Whether anything was ever taken."""
-        with self._settling:
-            return self._taken > 0
+        return self._taken > 0
 
     @property
     def in_memory(self) -> int:
-        """How many were taken that are neither settled nor on disk."""
+        """How many were taken that are neither settled nor safe in a store."""
         return len(self._unsettled)
 
-    # ── On disk ──
+    @property
+    def delivered(self) -> int:
+        """How many items were delivered."""
+        return self._outcomes["delivered"]
 
-    def stored(self, batch: Iterable[Taken]) -> None:
-        """Those are safe on disk, and leave memory."""
-        with self._settling:
-            for taken in batch:
-                if self._unsettled.pop(taken.number, None) is not None:
-                    self._release(taken)
-                    self._on_disk += 1
-            ready = self._settled_some()
-        for tell in ready:
-            tell()
+    # ── What a store keeps ──
 
-    def found(self, count: int) -> None:
-        """As many more are on disk: of a process that ended, or put there by somebody else."""
-        with self._settling:
+    def stored(self, jobs: Iterable[Job]) -> None:
+        """A store keeps *jobs*: they are safe."""
+        with self._lock:
+            for job in jobs:
+                if self._unsettled.pop(job.number, None) is not None:
+                    self._release(job)
+                    self._stored += 1
+            self._recount()
+            ready = self._passed()
+        for callback in ready:
+            callback()
+
+    def adopted(self, count: int) -> None:
+        """The store keeps *count* more items: from a process that ended, or from another writer."""
+        with self._lock:
             self._adopted += count
-            self._on_disk += count
+            self._stored += count
 
-    def missing(self, count: int, reason: str) -> None:
-        """As many that were not read are not on disk any more."""
-        with self._settling:
-            self._on_disk -= count
+    def lost(self, count: int, reason: str) -> None:
+        """The store no longer keeps *count* unread items; they are dropped for *reason*."""
+        with self._lock:
+            self._stored -= count
             if count:
                 self._dropped[reason] += count
-            ready = self._settled_some()
-        for tell in ready:
-            tell()
+            ready = self._passed()
+        for callback in ready:
+            callback()
 
-    def read(self, item: Any, row: Any, captured_at: float) -> Taken:
-        """One of those on disk was read, and may be sent."""
-        with self._settling:
-            taken = Taken(next(self._numbers), captured_at)
-            taken.item = item
-            taken.rows = (row,)
-            self._read[taken.number] = taken
+    def fetched(self, jobs: Iterable[Job]) -> None:
+        """*jobs* were fetched from the store and may be sent, in this order: each gets its number."""
+        with self._lock:
+            for job in jobs:
+                job.number = next(self._numbers)
+                self._fetched[job.number] = job
             self._recount()
-            return taken
 
     # ── What becomes of it ──
 
-    def started(self, taken: Taken) -> None:
-        """A request with it is on its way."""
-        with self._settling:
-            self._in_flight[taken.number] = taken
-            taken.attempts += 1
-            if taken.attempts > 1:
-                self._retried += 1
+    def started(self, jobs: Iterable[Job]) -> None:
+        """A request with *jobs* is on its way."""
+        with self._lock:
+            for job in jobs:
+                self._in_flight[job.number] = job
+                job.attempts += 1
+                if job.attempts > 1:
+                    self._retried += 1
 
-    def answered(self, taken: Taken, answer: Answer | None) -> None:
-        """That request has ended, whatever came of it."""
-        with self._settling:
-            self._in_flight.pop(taken.number, None)
-            if answer is not None and answer.calls_limit is not None:
-                self._budget = (answer.calls_remaining, answer.calls_limit)
+    def responded(self, jobs: Iterable[Job], response: Response | None) -> None:
+        """That request has ended, with a response or without."""
+        with self._lock:
+            for job in jobs:
+                self._in_flight.pop(job.number, None)
+            if response is not None:
+                self._responses[response.status] += 1
+                if response.calls_limit is not None:
+                    self._calls = response.calls_remaining, response.calls_limit
 
-    def delivered(self, taken: Taken, answer: Answer) -> None:
-        """The API took it."""
-
-        def count() -> None:
-            self._delivered += 1
-            self._last_success = self._clock()
-
-        self._settle(taken, count, "delivered", answer)
-
-    def published(self, taken: Taken) -> None:
-        """A broker took it, and a relay will deliver it."""
-
-        def count() -> None:
-            self._published += 1
-            self._last_success = self._clock()
-
-        self._settle(taken, count, "published")
-
-    def given_up(self, taken: Taken, reason: str, answer: Answer | None) -> None:
-        """It was tried and will not be tried again."""
-
-        def count() -> None:
-            self._given_up += 1
-            self._last_loss = self._clock(), reason
-
-        if self.keeper is not None:
-            self.keeper.given_up(taken, reason, answer)
-        self._settle(taken, count, reason, answer)
-
-    def dropped(self, taken: Taken, reason: str) -> None:
-        """It was lost before it was ever tried, or may not be tried again."""
-
-        def count() -> None:
-            self._dropped[reason] += 1
-
-        self._settle(taken, count, reason)
-
-    def coalesced(self, taken: Taken, target: Taken) -> None:
-        """It is part of *target* now, which keeps its values; or *target* is itself: journy.io has it already."""
-
-        def count() -> None:
-            self._coalesced += 1
-            if target is not taken and target.number in self._unsettled and target.extra < MOST_KEPT:
-                target.extra += taken.extra
-                taken.extra = 0
-
-        self._settle(taken, count, "coalesced", target=target)
-
-    def throttled(self, taken: Taken) -> None:
-        """There was one like it within its window."""
-
-        def count() -> None:
-            self._throttled += 1
-
-        self._settle(taken, count, "throttled")
-
-    def _settle(
-        self,
-        taken: Taken,
-        count: Callable[[], None],
-        outcome: str,
-        answer: Answer | None = None,
-        target: Taken | None = None,
+    def settle(
+        self, job: Job, outcome: Outcome, reason: str = "", response: Response | None = None, into: Job | None = None
     ) -> None:
-        receipt = _receipt(taken, outcome, answer)
-        if taken.rows and self.keeper is not None:
-            self.keeper.settled(taken)
-        with self._settling:
-            if taken.index is None:
-                if self._read.pop(taken.number, None) is None:
-                    return
-                self._on_disk -= 1
-            elif self._unsettled.pop(taken.number, None) is None:
+        """*job* ends as *outcome*; *reason* is why it was lost.
+
+        *into*: the job that it is part of now; itself where journy.io had it already.
+        """
+        what = reason or outcome
+        with self._lock:
+            kept = self._fetched.pop(job.number, None) is not None
+            if not kept and self._unsettled.pop(job.number, None) is None:
                 return  # it was counted as dropped at shutdown, while its request was still on its way
-            count()
-            self._release(taken)
-            self._receipts.append(receipt)
-            if self.keeper is not None:
-                self.keeper.counted(taken)
-            ready = self._settled_some()
-        if self.watcher is not None and taken.index is not None:
-            if target is None or target is taken or target.index is None:
-                self.watcher.settled(taken.index, outcome, answer)
+            if kept:
+                self._stored -= 1
+                self.forget(job)
+            if outcome == "dropped":
+                self._dropped[reason] += 1
             else:
-                self.watcher.joined(taken.index, target.index)
-        for tell in ready:
-            tell()
+                self._outcomes[outcome] += 1
+                if outcome == "delivered":
+                    now = self.last_success = self._clock()
+                    self._delays.append((now, max(0.0, now - job.taken_at)))
+                else:
+                    self._note(job, outcome, reason, into)
+            if job.extra:
+                self._release(job)
+            item = job.item
+            self._receipts.append((type(item), getattr(item, "name", None), what, job.attempts, response))
+            self._queue.outside = len(self._unsettled) + len(self._fetched) + len(self._queue.parked)
+            ready = self._passed() if self._callbacks else ()
+        if self.watcher is not None and job.index is not None:
+            if into is None or into is job or into.index is None:
+                self.watcher.settled(job.index, "unchanged" if into is job else what, response)
+            else:
+                self.watcher.joined(job.index, into.index)
+        for callback in ready:
+            callback()
 
-    def _settled_some(self) -> list[Callable[[], None]]:
-        self._recount()
-        return self._ready()
+    def settle_delivered(self, jobs: Sequence[Job], response: Response) -> None:
+        """All of *jobs*, which went in one request, end as delivered: as `settle`, at a part of the cost."""
+        counted: list[Job] = []
+        with self._lock:
+            now = self._clock()
+            for job in jobs:
+                kept = self._fetched.pop(job.number, None) is not None
+                if not kept and self._unsettled.pop(job.number, None) is None:
+                    continue
+                if kept:
+                    self._stored -= 1
+                    self.forget(job)
+                self._delays.append((now, max(0.0, now - job.taken_at)))
+                if job.extra:
+                    self._release(job)
+                counted.append(job)
+            self._outcomes["delivered"] += len(counted)
+            self.last_success = now
+            for job in counted[-MAX_RECEIPTS:]:
+                item = job.item
+                self._receipts.append((type(item), getattr(item, "name", None), "delivered", job.attempts, response))
+            self._queue.outside = len(self._unsettled) + len(self._fetched) + len(self._queue.parked)
+            ready = self._passed() if self._callbacks else ()
+        if self.watcher is not None:
+            for job in counted:
+                if job.index is not None:
+                    self.watcher.settled(job.index, "delivered", response)
+        for callback in ready:
+            callback()
 
-    def _release(self, taken: Taken) -> None:
-        if taken.extra:
-            self._source.release(taken.extra)
+    def _note(self, job: Job, outcome: str, reason: str, into: Job | None) -> None:
+        if outcome == "published":
+            self.last_success = self._clock()
+        elif outcome == "given_up":
+            self._last_loss = self._clock(), reason
+            why = reason.partition(":")[0][:MAX_REASON]
+            known = why in self._given_up_for or len(self._given_up_for) < MAX_REASONS
+            self._given_up_for[why if known else "others"] += 1
+        elif into is job:
+            self._unchanged += 1
+        elif into is not None and into.number in self._unsettled and into.extra < MAX_KEPT:
+            into.extra += job.extra
+            job.extra = 0
+
+    def _release(self, job: Job) -> None:
+        self._queue.release(job.extra)
+        job.extra = 0
 
     def end(self, reason: str) -> int:
-        """Count all that is neither settled nor on disk as dropped for *reason*, and whatever still comes.
+        """Count all that is neither settled nor stored as dropped for *reason*, and whatever still comes.
 
-        Answers how many.
+        Returns how many.
         """
-        with self._settling:
+        with self._lock:
             self._ended = reason
             count = self._sweep()
-            ready = self._settled_some()
-        for tell in ready:
-            tell()
+            ready = self._passed()
+        for callback in ready:
+            callback()
         return count
 
     def _sweep(self) -> int:
-        count = 0
-        if self._ended is not None:
-            while self._take() is not None:
-                pass
-            count = len(self._unsettled)
-            while self._source.take_parked():
-                self._taken += 1
-                count += 1
-            for taken in self._unsettled.values():
-                self._release(taken)
-            self._unsettled.clear()
-            self._recount()
-            if count:
-                self._dropped[self._ended] += count
+        if self._ended is None:
+            return 0
+        while self._take(100):
+            pass
+        count = len(self._unsettled)
+        for job in self._unsettled.values():
+            self._release(job)
+        self._unsettled.clear()
+        while self._queue.take_parked():
+            self._taken += 1
+            count += 1
+        self._recount()
+        if count:
+            self._dropped[self._ended] += count
         return count
 
     # ── Waiting ──
 
-    def mark(self) -> Mark:
-        """Asks whether all that was captured so far is settled, or safe on disk. For the two methods below."""
-        with self._settling:
-            last = self._taken + len(self._source)
-        return lambda: self._is_settled(last)
+    def checkpoint(self) -> Checkpoint:
+        """All that was captured so far: for the methods below."""
+        with self._lock:
+            return Checkpoint(self._taken + len(self._queue))
 
-    def wait_settled(self, mark: Mark, timeout: float) -> bool:
-        """Wait for *mark*; false when *timeout* seconds were not enough."""
-        # A lock that is let go, and no condition: that would wake the app's thread for each item that is settled.
-        told = threading.Lock()
-        told.acquire()
-        tell = told.release
-        self.when_settled(mark, tell)
-        try:
-            if told.acquire(timeout=max(0.0, timeout)):
-                return True
-        finally:
-            self.forget(tell)
-        with self._settling:
-            return mark()
+    def is_past(self, checkpoint: Checkpoint) -> bool:
+        """Whether all of it is settled, or safe in a store and not asked for."""
+        with self._lock:
+            return self._is_past(checkpoint)
 
-    def when_settled(self, mark: Mark, tell: Callable[[], None]) -> None:
-        """Call *tell*, from whichever thread settles the last of it, once *mark* says so."""
-        with self._settling:
-            settled = mark()
-            if not settled:
-                self._waiting.append((mark, tell))
-        if settled:
-            tell()
-
-    def forget(self, tell: Callable[[], None]) -> None:
-        """Nobody waits for that call any more."""
-        with self._settling:
-            self._waiting = [(mark, other) for mark, other in self._waiting if other is not tell]
-
-    def _ready(self) -> list[Callable[[], None]]:
-        if not self._waiting:
-            return []
-        settled = [(mark, tell) for mark, tell in self._waiting if mark()]
-        self._waiting = [waiting for waiting in self._waiting if waiting not in settled]
-        return [tell for _, tell in settled]
-
-    def _is_settled(self, last: int) -> bool:
+    def _is_past(self, checkpoint: Checkpoint) -> bool:
+        last, stored = checkpoint
         if self._taken < last and self._ended is None:
             return False
         oldest = next(iter(self._unsettled.values()), None)
-        return oldest is None or oldest.index is None or oldest.index > last
+        return (oldest is None or (oldest.index or 0) > last) and (stored is None or stored())
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for what was captured."""
+        return bool(self._callbacks)
+
+    @property
+    def is_pressed(self) -> bool:
+        """Whether there may soon be no room for what is captured."""
+        return self._queue.is_half_full
+
+    def wait(self, checkpoint: Checkpoint, timeout: float, wake: Callable[[], object] = lambda: None) -> bool:
+        """Wait for *checkpoint*; false when *timeout* seconds were not enough.
+
+        *wake* is called once it is known that somebody waits.
+        """
+        # A lock that is released, not a condition: that would wake the app's thread for each item that is settled.
+        passed = threading.Lock()
+        passed.acquire()
+        callback = passed.release
+        self.add_done_callback(checkpoint, callback)
+        try:
+            wake()
+            if passed.acquire(timeout=max(0.0, timeout)):
+                return True
+        finally:
+            self.remove_done_callback(callback)
+        return self.is_past(checkpoint)
+
+    def add_done_callback(self, checkpoint: Checkpoint, callback: Callable[[], None]) -> None:
+        """Call *callback*, from whichever thread settles the last of it, once *checkpoint* is past."""
+        with self._lock:
+            past = self._is_past(checkpoint)
+            if not past:
+                self._callbacks.append((checkpoint, callback))
+        if past:
+            callback()
+
+    def remove_done_callback(self, callback: Callable[[], None]) -> None:
+        """Nobody waits for that call any more."""
+        with self._lock:
+            self._callbacks = [(checkpoint, other) for checkpoint, other in self._callbacks if other is not callback]
+
+    def _passed(self) -> list[Callable[[], None]]:
+        passed = [waiting for waiting in self._callbacks if self._is_past(waiting[0])]
+        for waiting in passed:
+            self._callbacks.remove(waiting)
+        return [callback for _, callback in passed]
 
     # ── Numbers ──
 
-    def stats(self) -> Stats:
-        """All counts at one moment."""
-        with self._settling:
+    def stats(self, *, delays: bool = True) -> Stats:
+        """All counts at one moment. Without *delays*, which have to be sorted, at a tenth of the cost."""
+        with self._lock:
             self._sweep()
-            refused = {reason: count for reason, count in self._source.refused().items() if count}
-            dropped = Counter(refused) + self._dropped
-            waiting = len(self._source) + len(self._source.parked)
-            flying = [taken.index for taken in self._in_flight.values() if self._is_unsettled(taken)]
-            read_and_flying = flying.count(None)
+            refused = {reason: count for reason, count in self._queue.refused().items() if count}
+            waiting = len(self._queue) + len(self._queue.parked)
+            flying = self._in_flight.keys()
+            unsettled, fetched = len(flying & self._unsettled.keys()), len(flying & self._fetched.keys())
+            since = self._clock() - RECENT
+            ordered = sorted(delay for at, delay in self._delays if at >= since) if delays else []
+            counts = self._outcomes
             return Stats(
                 captured=self._taken + waiting + sum(refused.values()),
                 adopted=self._adopted,
-                delivered=self._delivered,
-                published=self._published,
-                coalesced=self._coalesced,
-                throttled=self._throttled,
-                given_up=self._given_up,
-                dropped=FrozenDict(dropped),
-                queued=waiting + len(self._unsettled) - (len(flying) - read_and_flying),
-                spooled=self._on_disk - read_and_flying,
-                in_flight=len(flying),
+                delivered=counts["delivered"],
+                published=counts["published"],
+                coalesced=counts["coalesced"],
+                throttled=counts["throttled"],
+                given_up=counts["given_up"],
+                dropped=FrozenDict(Counter(refused) + self._dropped),
+                queued=waiting + len(self._unsettled) - unsettled,
+                spooled=self._stored - fetched,
+                in_flight=unsettled + fetched,
                 retried=self._retried,
-                calls_remaining=self._budget[0],
-                calls_limit=self._budget[1],
+                calls_remaining=self._calls[0],
+                calls_limit=self._calls[1],
+                responses=dict(self._responses),
+                delay_p50=_quantile(ordered, 0.5),
+                delay_p99=_quantile(ordered, 0.99),
+                unchanged=self._unchanged,
+                given_up_for=FrozenDict(self._given_up_for),
             )
 
-    def _is_unsettled(self, taken: Taken) -> bool:
-        return taken.number in (self._read if taken.index is None else self._unsettled)
+    def resumed(self) -> None:
+        """The process was suspended: what waits did not wait for us, so a stall begins to count now."""
+        with self._lock:
+            self._began = self._clock()
 
-    def waiting(self) -> tuple[float | None, float | None]:
+    def _oldest(self) -> float | None:
+        """When the oldest of what waits here was captured."""
+        return min(
+            (next(iter(some.values())).taken_at for some in (self._unsettled, self._fetched) if some), default=None
+        )
+
+    def ages(self) -> tuple[float | None, float | None]:
         """Seconds since the oldest waiting item was captured, and since the last success; `None` without one."""
-        with self._settling:
-            now = self._clock()
-            oldest = [next(iter(some.values())).taken_at for some in (self._unsettled, self._read) if some]
-            age = now - min(oldest) if oldest else None
-            return age, None if self._last_success is None else now - self._last_success
+        with self._lock:
+            now, oldest, success = self._clock(), self._oldest(), self.last_success
+            return None if oldest is None else now - oldest, None if success is None else now - success
 
     def stalled(self, seconds: float) -> float | None:
         """Seconds since anything was delivered, while items wait, if they are more than *seconds*; else `None`."""
-        with self._settling:
-            now = self._clock()
-            oldest = [next(iter(some.values())).taken_at for some in (self._unsettled, self._read) if some]
-            if not oldest:
+        # What the spool keeps may be days old: that alone is not a stall.
+        return self._waited(seconds, self.last_success)
+
+    def delayed(self, seconds: float) -> float | None:
+        """Seconds for which the oldest item waits here, if they are more than *seconds*; else `None`."""
+        return self._waited(seconds, None)
+
+    def _waited(self, seconds: float, since: float | None) -> float | None:
+        with self._lock:
+            oldest = self._oldest()
+            if oldest is None:
                 return None
-            # What the spool holds may be days old: that alone is no stall.
-            since = max(min(oldest), self._began, self._last_success or self._began)
-            return now - since if now - since > seconds else None
+            waited = self._clock() - max(
+                oldest, self._began, since or self._began
+            )  # before, no process could send it
+            return waited if waited > seconds else None
 
     def losing(self, seconds: float) -> str | None:
-        """Why something was last given up, if that was within so many *seconds* and nothing was delivered in them."""
-        with self._settling:
-            since = self._clock() - seconds
-            if self._last_loss is None or self._last_loss[0] < since:
+        """Why something was last given up, if that was within *seconds*."""
+        with self._lock:
+            if self._last_loss is None or self._last_loss[0] < self._clock() - seconds:
                 return None
-            return None if self._last_success is not None and self._last_success >= since else self._last_loss[1]
+            return self._last_loss[1]
 
     def recent(self) -> list[Receipt]:
         """The last settled items, oldest first."""
-        with self._settling:
-            return list(self._receipts)
+        with self._lock:
+            receipts = list(self._receipts)
+        return [_receipt(*receipt) for receipt in receipts]
 
 
-def _receipt(taken: Taken, outcome: str, answer: Answer | None) -> Receipt:
-    label = taken.item.label() if taken.item is not None else "an item that was not made"
-    if answer is None:
-        return Receipt(label, outcome, taken.attempts)
-    return Receipt(label, outcome, taken.attempts, answer.status, answer.request_id, answer.rejected)
+def _quantile(ordered: list[float], part: float) -> float | None:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else None
+
+
+def _receipt(kind: Any, name: str | None, outcome: str, attempts: int, response: Response | None) -> Receipt:
+    """Made on request: most receipts are never looked at."""
+    label = "an item that was not made" if kind is type(None) else label_of(kind, name)
+    if response is None:
+        return Receipt(label, outcome, attempts)
+    return Receipt(label, outcome, attempts, response.status, response.request_id, response.rejected)

@@ -6,10 +6,10 @@ import json
 from collections.abc import Hashable
 from dataclasses import replace
 
-from journy_track._delivery.preparing import MOST_BYTES
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.items import (
-    MOST_USERS,
+    MAX_BODY,
+    MAX_USERS,
     AddUsersToAccount,
     Item,
     RemoveUsersFromAccount,
@@ -19,7 +19,7 @@ from journy_track._model.items import (
 
 
 def merge_key(item: Item) -> Hashable | None:
-    """Items with equal keys may be merged; `None`: with nothing. Only identical identifications are one."""
+    """Items with equal keys may be merged; `None`: never. Only equal identifications count as the same."""
     if isinstance(item, UpsertUser):
         return UpsertUser, item.user
     if isinstance(item, UpsertAccount):
@@ -38,10 +38,10 @@ def merged(first: Item, second: Item) -> Item | None:
         return _if_small(replace(first, properties=FrozenDict({**first.properties, **second.properties})))
     if isinstance(first, (AddUsersToAccount, RemoveUsersFromAccount)) and type(first) is type(second):
         users = tuple(dict.fromkeys(first.users + second.users))
-        return _if_small(replace(first, users=users)) if len(users) <= MOST_USERS else None
+        return _if_small(replace(first, users=users)) if len(users) <= MAX_USERS else None
     return None
 
 
 def _if_small(item: Item) -> Item | None:
     body = json.dumps(item.body(), ensure_ascii=False, separators=(",", ":"))
-    return item if len(body.encode()) <= MOST_BYTES else None
+    return item if len(body.encode()) <= MAX_BODY else None

@@ -1,169 +1,226 @@
-"""The outbox in memory: what still has to go, in order per lane, merged where two calls can be one."""
+"""The outbox: what has to be sent, in order, merged where two calls can be one."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Hashable
+import math
+from collections.abc import Hashable, Sequence
 
-from journy_track._delivery.lanes import Lanes, claims_of
 from journy_track._delivery.merging import merge_key, merged
-from journy_track._delivery.purging import Delete, left_of, names_of
-from journy_track._delivery.taken import Taken
+from journy_track._delivery.ordering import Batch, OrderingLocks, claims_of, names_of
 from journy_track._model.items import DeleteAccount, DeleteUser
+from journy_track._model.purging import Delete, left_of
+from journy_track._stores.store import Job
 
-#: Deferrals after which an item lets its lane go on without it.
+#: Deferrals after which an item lets others of its user go on without it.
 PATIENCE = 10
+#: What all jobs claim if they go in the order of capture.
+_IN_TURN = {"turn": True}
 
 
-class MemoryOutbox:
-    """Items from the moment they are made until they are settled. Not thread-safe: its owner holds a lock."""
+class Outbox:
+    """Jobs from the moment they are put here until they are settled. Not thread-safe: its owner holds a lock.
 
-    def __init__(self) -> None:
-        self._lanes: Lanes[Taken] = Lanes()
-        #: Numbers of the items that are neither in flight nor settled.
-        self._waiting: dict[int, Taken] = {}
-        self._ready: list[tuple[int, Taken]] = []
-        self._later: list[tuple[float, int, Taken]] = []
-        self._joinable: dict[Hashable, Taken] = {}
-        #: Numbers of the items that let their lane go, and the deletes that may overtake them.
+    Each takes one of several ways, whose jobs are ready by themselves, while one order holds for all. *merges*: for
+    each way, whether two of its jobs may become one. *in_turn*: all go in the order in which they came.
+    """
+
+    def __init__(self, *, merges: Sequence[bool] = (True,), in_turn: bool = False) -> None:
+        self._merges = merges
+        self._in_turn = in_turn
+        self._locks: OrderingLocks = OrderingLocks()
+        #: By number, the jobs that are neither in flight nor settled.
+        self._waiting: dict[int, Job] = {}
+        #: How many of them take each way, and those of them that may go.
+        self._counts = [0] * len(merges)
+        self._ready: list[list[tuple[int, Job]]] = [[] for _ in merges]
+        self._later: list[tuple[float, int, Job]] = []
+        self._joinable: dict[Hashable, Job] = {}
+        #: Numbers of the jobs that let others go on without them, and the deletes that may overtake them.
         self._loose: set[int] = set()
-        self._deletes: dict[int, Taken] = {}
+        self._deletes: dict[int, Job] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, taken: Taken) -> Taken | None:
-        """Append an item. Answers the waiting one that it was merged into, `None` when it goes by itself."""
-        key = merge_key(taken.item)
-        target = None if key is None else self._joinable.get(key)
-        if target is not None and self._joined(target, taken):
-            return target
-        self._lanes.enter(taken, claims_of(taken.item))
-        self._waiting[taken.number] = taken
+    def count(self, way: int) -> int:
+        """How many wait for that way."""
+        return self._counts[way]
+
+    def put(self, job: Job) -> Job | None:
+        """Append *job*. Returns the waiting one that it was merged into, `None` when it goes by itself."""
+        item = job.item
+        key = merge_key(item) if item.mergeable and self._merges[job.way] else None
         if key is not None:
-            self._joinable[key] = taken
-        if isinstance(taken.item, (DeleteUser, DeleteAccount)):
-            self._deletes[taken.number] = taken
-        if taken.ready:
-            self._call(taken)
+            target = self._joinable.get(key)
+            if target is not None and target.way == job.way and self._joined(target, job):
+                return target
+            self._joinable[key] = job
+        self._locks.enter(job, _IN_TURN if self._in_turn else claims_of(item))
+        self._waiting[job.number] = job
+        self._counts[job.way] += 1
+        if isinstance(item, (DeleteUser, DeleteAccount)):
+            self._deletes[job.number] = job
+        if not job.blocked:
+            heapq.heappush(self._ready[job.way], (job.number, job))
         return None
 
-    def _joined(self, target: Taken, taken: Taken) -> bool:
-        if target.number not in self._waiting or not self._lanes.is_last(target):
+    def _joined(self, target: Job, job: Job) -> bool:
+        if target.number not in self._waiting or not self._locks.is_last(target):
             return False  # something waits behind it, which came before this one
-        item = merged(target.item, taken.item)
+        item = merged(target.item, job.item)
         if item is None:
             return False
-        was_ready = target.ready
+        was_ready = not target.blocked
         target.item = item
-        # Theirs too: while the call that says both is not settled, both stay on disk.
-        target.rows += taken.rows
-        taken.rows = ()
-        target.renewed_at = taken.taken_at
-        self._lanes.enter(target, claims_of(item))
-        if was_ready and not target.ready:  # a member was added who still has something to wait for
-            self._uncall(target)
+        # Theirs too: while the call that is both is not settled, a store keeps both.
+        target.receipts += job.receipts
+        job.receipts = ()
+        target.renewed_at = job.taken_at
+        self._locks.enter(target, claims_of(item))
+        if was_ready and target.blocked:  # a member was added who still has something to wait for
+            ready = self._ready[target.way]
+            ready[:] = [entry for entry in ready if entry[1] is not target]
+            heapq.heapify(ready)
         return True
 
-    def first(self, now: float) -> Taken | None:
-        """The oldest item that may go now; `None` when none may."""
+    def first(self, now: float, way: int = 0) -> Job | None:
+        """The oldest job that may go that way now; `None` when none may."""
         while self._later and self._later[0][0] <= now:
-            _, _, taken = heapq.heappop(self._later)
-            if taken.number in self._waiting:
-                heapq.heappush(self._ready, (taken.number, taken))
-        while self._ready:
-            taken = self._ready[0][1]
-            if taken.number in self._waiting:
-                return taken
-            heapq.heappop(self._ready)
+            _, number, job = heapq.heappop(self._later)
+            if number in self._waiting and not job.blocked:
+                heapq.heappush(self._ready[job.way], (number, job))
+        ready = self._ready[way]
+        while ready:
+            number, job = ready[0]
+            if number in self._waiting:
+                return job
+            heapq.heappop(ready)
         return None
 
-    def take_first(self) -> Taken:
-        """What `first` answered, now in flight."""
-        _, taken = heapq.heappop(self._ready)
-        del self._waiting[taken.number]
-        self._close(taken)
-        return taken
+    def take(self, now: float, limit: int = 1, *, way: int = 0, since: float = -math.inf) -> list[Job]:
+        """What `first` returned, in flight from now on; and, up to *limit*, what may go in the same request.
+
+        One that came before *since* is too old to go with others.
+        """
+        job = heapq.heappop(self._ready[way])[1]
+        self._take_off(job)
+        if limit == 1:
+            return [job]
+        batch = Batch(self._locks)
+        batch.add(job)
+        limit = job.together or limit
+        while len(batch.jobs) < limit:
+            ready = self.first(now, way)
+            following = batch.follower(None if ready is None else ready.number)
+            if following is None:
+                if ready is None:
+                    break
+                following = ready
+            elif following.number not in self._waiting or following.way != way:
+                continue
+            if following.together:
+                limit = min(limit, following.together)
+                if len(batch.jobs) >= limit:
+                    break
+            if following.renewed_at < since:
+                break
+            if following is ready:
+                heapq.heappop(self._ready[way])
+            self._take_off(following)
+            batch.add(following)
+        return batch.jobs
+
+    def _take_off(self, job: Job) -> None:
+        del self._waiting[job.number]
+        self._counts[job.way] -= 1
+        if job.item.mergeable:
+            self._close(job)
+
+    def put_back(self, job: Job) -> None:
+        """It was taken, but not sent, or is to be sent in another request: it waits as before."""
+        self._waiting[job.number] = job
+        self._counts[job.way] += 1
+        if not job.blocked:
+            heapq.heappush(self._ready[job.way], (job.number, job))
 
     def next_due(self) -> float | None:
-        """When the next deferred item may be tried again; `None` when none is deferred."""
+        """When the next deferred job may be retried; `None` when none is deferred."""
         return self._later[0][0] if self._later else None
 
-    def defer(self, taken: Taken, until: float, *, counts: bool = True) -> bool:
-        """Back from flight: try it again at *until*. It holds its lane, but not for more than ten deferrals.
+    def defer(self, job: Job, until: float, *, counts: bool = True) -> bool:
+        """Its request failed: retry it at *until*. It keeps its place, but not for more than ten deferrals.
 
         False when it is gone instead: after a delete that overtakes it, it would bring back what was deleted.
         """
-        taken.deferrals += counts
-        if taken.deferrals >= PATIENCE:
-            self._leave(taken)
-            self._loose.add(taken.number)
-            later = [delete for number, delete in self._deletes.items() if number > taken.number]
-            if not all(self._survives(taken, delete.item) for delete in later):
-                self.settle(taken)
+        job.deferrals += counts
+        if job.deferrals >= PATIENCE:
+            self._leave(job)
+            self._loose.add(job.number)
+            later = [delete for number, delete in self._deletes.items() if number > job.number]
+            if not all(self._survives(job, delete.item) for delete in later):
+                self.settle(job)
                 return False
-        self._waiting[taken.number] = taken
-        heapq.heappush(self._later, (until, taken.number, taken))
+        self._waiting[job.number] = job
+        self._counts[job.way] += 1
+        heapq.heappush(self._later, (until, job.number, job))
         return True
 
-    def settle(self, taken: Taken) -> None:
-        """It is delivered or given up: whoever waited for it may go."""
-        self._waiting.pop(taken.number, None)
-        self._close(taken)
-        self._leave(taken)
+    def settle(self, job: Job) -> None:
+        """It is delivered or given up: whatever waited for it may go."""
+        if self._waiting.pop(job.number, None) is not None:
+            self._counts[job.way] -= 1
+        if job.item.mergeable:
+            self._close(job)
+        self._leave(job)
         if not self._loose:
-            self._deletes.pop(taken.number, None)
-        elif taken.number in self._loose:
-            self._loose.remove(taken.number)
-            if not self._loose:  # nobody is left whom the settled ones may have overtaken
-                self._deletes = {number: delete for number, delete in self._deletes.items() if delete.stands}
+            if self._deletes:
+                self._deletes.pop(job.number, None)
+        elif job.number in self._loose:
+            self._loose.remove(job.number)
+            if not self._loose:  # nothing is left that the settled ones may have overtaken
+                self._deletes = {number: delete for number, delete in self._deletes.items() if delete.names}
 
-    def withdraw(self, taken: Taken) -> bool:
-        """Settle an item that waits; false when it does not, because it is in flight or settled already."""
-        if taken.number not in self._waiting:
+    def withdraw(self, job: Job) -> bool:
+        """Settle a job that waits; false when it does not, because it is in flight or settled already."""
+        if job.number not in self._waiting:
             return False
-        self.settle(taken)
+        self.settle(job)
         self._tidy()
         return True
 
-    def purge(self, delete: Delete) -> list[Taken]:
-        """Remove what waits and names the user or account of *delete*. Answers the items that are gone."""
-        if not self._loose and not any(name in self._lanes for name in names_of(delete)):
+    def purge(self, delete: Delete) -> list[Job]:
+        """Remove what waits and names the user or account of *delete*. Returns the jobs that are gone."""
+        if not (self._in_turn or self._loose or any(name in self._locks for name in names_of(delete))):
             return []
-        gone = [taken for taken in self._waiting.values() if not self._survives(taken, delete)]
-        for taken in gone:
-            self.settle(taken)
+        gone = [job for job in self._waiting.values() if not self._survives(job, delete)]
+        for job in gone:
+            self.settle(job)
         self._tidy()
         return gone
 
-    def _survives(self, taken: Taken, delete: Delete) -> bool:
-        left = left_of(taken.item, delete)
+    def _survives(self, job: Job, delete: Delete) -> bool:
+        left = left_of(job.item, delete)
         if left is not None:
-            taken.item = left
+            job.item = left
         return left is not None
 
-    def _close(self, taken: Taken) -> None:
+    def _close(self, job: Job) -> None:
         """Nothing can join it any more."""
-        key = merge_key(taken.item)
-        if key is not None and self._joinable.get(key) is taken:
+        key = merge_key(job.item)
+        if self._joinable.get(key) is job:
             del self._joinable[key]
 
-    def _leave(self, taken: Taken) -> None:
-        for called in self._lanes.leave(taken):
-            self._call(called)
-
-    def _call(self, taken: Taken) -> None:
-        if taken.number in self._waiting:
-            heapq.heappush(self._ready, (taken.number, taken))
+    def _leave(self, job: Job) -> None:
+        for ready in self._locks.leave(job):
+            if ready.number in self._waiting:
+                heapq.heappush(self._ready[ready.way], (ready.number, ready))
 
     def _tidy(self) -> None:
-        """Forget those that are gone. Where nothing may go, nobody comes upon them."""
-        if len(self._ready) + len(self._later) > 2 * len(self._waiting):
-            self._ready = [entry for entry in self._ready if entry[0] in self._waiting]
+        """Forget those that are gone: while nothing may be sent, nothing else would remove them."""
+        if sum(map(len, self._ready)) + len(self._later) > 2 * len(self._waiting):
+            for ready in self._ready:
+                ready[:] = [entry for entry in ready if entry[0] in self._waiting]
+                heapq.heapify(ready)
             self._later = [entry for entry in self._later if entry[1] in self._waiting]
-            heapq.heapify(self._ready)
             heapq.heapify(self._later)
-
-    def _uncall(self, taken: Taken) -> None:
-        self._ready = [entry for entry in self._ready if entry[1] is not taken]
-        heapq.heapify(self._ready)

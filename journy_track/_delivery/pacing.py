@@ -1,16 +1,9 @@
 """When this process may send its next request: its share of the key's budget, found without asking the others.
 
-The rate headers tell one number, what all users of the key have left, and from it follow two laws.
-
-On a busy key, a process repeats its share: what it sent within the last minute, of what all sent. The shares of all
-processes add up to one, though none knows how many there are, so together they send what the limit allows; they
-brake together when little is left. Any force towards equal shares would push the sum above one.
-
-While plenty is left, a process bursts: it takes, of what is left above a reserve, its part of the flow of the last
-two seconds. Alone, that is all of it. When many burst at once, each sees the budget fall faster than it sends.
-
-Three situations need care: the first minute, the minute after a burst, and a server that counts from zero every
-minute. What was sent together expires together, so all three spread what is left until there will be more.
+`docs/pacing.md` explains the law on one page. In short: responses report how much of the limit is left, and this
+process knows its own requests, so it knows the flow of all users of the key, and what will expire in the next
+seconds. The flow that all may send together is the one that leaves a small margin; this process sends its measured
+part of it. The parts of all processes add up to one, though none knows how many there are.
 """
 
 from __future__ import annotations
@@ -18,71 +11,82 @@ from __future__ import annotations
 import math
 import random
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 
-#: Seconds over which the limit counts. No header tells.
+#: Seconds over which the limit counts. No header names it.
 WINDOW = 60.0
 
-#: A key is busy when less than this part of its limit was left at any time within the last window. Lower ends bursts
-#: later, and with 128 processes too late.
-RESERVE = 0.2
-#: A burst takes what is left above the reserve in so many seconds; a reading is at most some tenths old meanwhile.
-SPREAD = 6.0
-#: In the first window of a process, bursts (all processes' together) take at most this part of the limit.
-FIRST_BURSTS = 0.25
-#: Until the flow is measured, a process counts as one of so many that burst: enough for those who seldom send.
-LEAST = 1 / 200
-#: A key of which more than this part was left when a process came has nothing to expire in its first window.
-UNUSED = 0.9
-#: Seconds over which everybody's flow is measured.
-RECENT = 2.0
-#: Requests a second of a process that has yet to measure it, while plenty is left: its second reading must be recent,
-#: too. Fewer, where that would be over a four hundredth of what is left.
-MEASURING, LITTLE = 1.0, 1 / 400
+#: The margin: calls that stay unused. As a multiple of the limit's square root, the noise of that many calls, ...
+MARGIN = 0.4
+#: ... plus this fraction of the requests that all send between two responses to us: of those we hear too late.
+UNHEARD = 0.25
+#: The reserve: where more than it is left, all burst. A multiple of the limit's square root, and at most this part of
+#: the limit.
+RESERVE, MAX_RESERVE = 8.0, 0.75
+#: What is above the reserve is taken within so many seconds; what is missing from the margin is saved in as many.
+SOON = 2.0
+#: Below the reserve all send the largest flow that keeps the margin until each of these seconds from now.
+HORIZONS = (0.5, 2.0, 5.0, 15.0)
+#: Seconds after which what was left at a reading counts for 37 %: the others have sent in the meantime.
+FADES = 10.0
+#: While more than the margin is left, all together send so much of the limit a minute more, so that what a neighbour
+#: leaves is used.
+GROWTH = 0.08
 
-#: On a busy key all brake where less than 1/GAIN of the limit is left, and settle where 1/(GAIN + 1) is: 22 is the
-#: least that uses 95 % of it.
-GAIN = 22.0
-#: ... but not below this part of their rate: what is not sent now is missing among the expiries a minute later, so
-#: a hard brake returns as a wave.
-BRAKED = 0.7
-#: After a burst nothing expires for a while, and repeating the share would use up what is left too soon. That is so
-#: when our own requests expire later than in so many seconds, and some more where they are few and so less even.
-SOON, UNEVEN = 10.0, 15.0
-#: A process that sent nothing counts as if it had sent half a request: from nothing, no share could grow.
-NEWCOMER = 0.5
+#: Our part is measured over about so many own responses, and over at least so many seconds.
+FLOW_RESPONSES, FLOW_SECONDS = 8, 2.0
+#: A process that does not know its part yet assumes that there are so many; fewer where the limit is low, so that
+#: each may send so many requests a minute.
+MAX_PROCESSES, CALLS_EACH = 310, 1.5
+#: Where little was left at its first reading, that assumption weighs as much as so many requests of its own.
+ASSUMED = 0.5
+#: While requests wait and what is left stays between margin and reserve, nobody takes it: what a process may send
+#: whatever its part grows by a factor of e in so many seconds, up to the limit's flow. At the margin it starts again.
+TRIAL_SECONDS = 20.0
 
-#: The first window is spread over a little more than a window, so that it never ends in refusals.
-FIRST_SPREAD = 1.25 * WINDOW
-#: The part of the limit that spreading leaves: answers are old when they arrive.
-MARGIN = 0.04
-#: Seconds for which a reset of the server's window makes us expect the next.
-FIXED = 1.4 * WINDOW
+#: A key is contested while so large a fraction of about the last so many responses found less than the margin:
+#: somebody does not slow down, and only refusals show it. Then each process tries this part of the limit, and
+#: at most the other, ...
+CONTESTED, SCARCE_RESPONSES = 0.7, 4
+TRY, MAX_TRY = 1 / 60, 1 / 4
+#: ... which is multiplied by one of these after an accepted request, once some were refused, and after a refusal.
+TRY_FASTER, TRY_SLOWER = 1.06, 0.7
 
-#: So many requests may go at once after a pause; fewer, where that would be over a hundredth of the limit.
-BUCKET, SMALLEST_BUCKET = 5.0, 1.5
-#: Intervals vary by this part, so that processes that started together drift apart.
+#: Factors of the rate: after a refusal, after an accepted request, and the smallest that they come to. Whatever the
+#: headers report, refusals stay few.
+SLOWER, FASTER, SLOWEST = 0.5, 1.01, 1 / 64
+#: Seconds of the first pause after a refusal, at least; of the longest; and of the longest Retry-After obeyed.
+PAUSE, MAX_PAUSE, MAX_RETRY_AFTER = 2.0, 300.0, 3600.0
+
+#: Without rate headers: requests a second at first and at most, and the factor for each accepted one until a refusal.
+BLIND, MAX_BLIND, BLIND_GROWTH = 2.0, 30.0, 1.1
+
+#: Requests that may go at once after a rest.
+BUCKET = 5.0
+#: Intervals vary by this fraction, so that processes that started together drift apart.
 JITTER = 0.3
-#: Seconds after which a process with work asks again; later, when less than 1/15 of the limit is left.
-LONGEST, ASKING = 30.0, 0.5
-#: Requests a second of a process that knows no limit, one at a time.
-BLIND = 1.0
-
-#: Seconds of the longest pause after refusals in a row, and of the longest Retry-After that is believed.
-LONGEST_PAUSE = 300.0
-LONGEST_RETRY_AFTER = 3600.0
-#: A refusal halves the rate, an accepted request gives a hundredth back: whatever the headers say, refusals stay few.
-SLOWER, AGAIN, FASTER, SLOWEST = 0.5, 0.7, 1.01, 1 / 64
+#: Seconds after which a process with work looks again at what it may send.
+LOOK = 0.5
+#: Seconds after the server's window began from zero in which nothing is expected to expire but with the next reset.
+FIXED = 1.4 * WINDOW
+#: `priority="bulk"` leaves this fraction of the limit to live events.
+BULK_MARGIN = 0.25
+#: A limit above this counts as none.
+PLENTY = 10_000_000
+#: Readings that are kept in full; older ones are thinned to five a second.
+MAX_READINGS = 1000
 
 
 class Pacer:
-    """Says when the next request may go, from the answers to the ones before.
+    """Computes when the next request may go, from the responses to earlier ones.
 
     Call `ready_at`, `sent` and `answered` under one lock: a pacer has none of its own, and never sleeps.
 
     *share* is this process's fixed part of the limit, above 0 to 1: no window of a minute will hold more of its
-    requests, whatever the others do. `None`: found from the rate headers.
+    requests, whatever the others do. `None`: found from the rate headers. *bulk*: take only what live events leave,
+    and of that no more than *share*.
     """
 
     def __init__(
@@ -91,47 +95,73 @@ class Pacer:
         uniform: Callable[[float, float], float] = random.uniform,
         *,
         share: float | None = None,
+        bulk: bool = False,
     ) -> None:
         if share is not None and not 0 < share <= 1:
             raise ValueError("share is above 0 and at most 1")
         self._clock = clock
         self._uniform = uniform
-        self._share = share
+        # With *bulk* the share is a ceiling: what live events leave is still found from the headers.
+        self._share = None if bulk else share
+        self._ceiling = share if bulk else None
+        self._bulk = bulk
         self._limit: int | None = None
         self._remaining: int | None = None
 
-        # What this process knows: its own requests by the time of their answers (they reached the server before),
-        # the budget as read, with the lowest readings of the window and the recent ones beside our own count.
+        # What is known: our own requests by the time of their responses, the budget as read last, and at each
+        # reading everybody's requests so far beside our own count.
         self._own: deque[float] = deque()
-        self._count = self._answers = 0
-        self._budget, self._left = 0, 0
-        self._read_at = self._known_since = self._reset_at = -math.inf
-        self._found = 0
+        self._responses = 0
+        self._budget = self._left = 0
+        self._found_flow = 0.0
+        self._readings: list[tuple[float, float, int]] = []
+        self._thin_at = MAX_READINGS
+        self._read_at = self._accepted_at = self._reset_at = -math.inf
         self._late = 0.0
-        self._lows: deque[tuple[float, int]] = deque()
-        self._readings: deque[tuple[float, int, int, int]] = deque()
 
-        # What it grants: tokens, of which a request costs about one, and no request before a pause is over.
+        # What is measured: our part of everybody's flow, and how often less than the margin is left.
+        self._own_flow = self._flow = 0.0
+        self._part = 1 / MAX_PROCESSES
+        self._scarce = 0.0
+        self._trial = 1.0
+        self._held = False
+
+        # What is granted: tokens, of which a request costs about one, and no request before a pause is over.
         self._tokens = self._cost = 1.0
+        self._rate = BLIND
         self._tokens_at = self._pause_until = clock()
         self._refusals = 0
+        self._was_refused = False
         self._caution = 1.0
+        self._try = TRY
+        self._blind, self._blind_growth = BLIND, BLIND_GROWTH
 
     @property
     def limit(self) -> int | None:
-        """Requests a minute for all users of the key, as the API said last; `None` before it said anything."""
+        """Requests a minute for all users of the key, from the last rate headers; `None` before the first."""
         return self._limit
 
     @property
     def remaining(self) -> int | None:
-        """How many of them are left, as the API said last; `None` before it said anything."""
+        """How many of them are left, from the last rate headers; `None` before the first."""
         return self._remaining
 
-    def ready_at(self, in_flight: int) -> float:
-        """The clock's time at which the next request may go: now or earlier at once, infinity only after an answer.
+    @property
+    def rate(self) -> float:
+        """Requests a second that this process may send, as computed last."""
+        return self._rate
 
-        *in_flight* is the number of requests whose answer is awaited. Ask again after every answer: it may then be
-        sooner, or later.
+    @property
+    def own(self) -> int:
+        """Requests of this process within the last minute."""
+        self._forget(self._clock())
+        return len(self._own)
+
+    def ready_at(self, in_flight: int) -> float:
+        """The clock's time at which the next request may go: now or earlier at once, infinity only after a response.
+
+        *in_flight* is the number of requests whose response is awaited. Ask again after every response, or at the
+        time that was returned: it may then be later.
         """
         now = self._clock()
         self._forget(now)
@@ -139,40 +169,45 @@ class Pacer:
             return self._pause_until
         if self._share is not None and self._budget and len(self._own) + in_flight >= self._budget:
             return self._own[0] + WINDOW if self._own else math.inf
-        if self._is_blind(now) or len(self._readings) < 2:
-            if in_flight:
-                return math.inf
-            if self._is_blind(now):
-                return now
-        rate = self._rate(now, in_flight)
-        bucket = min(BUCKET, max(SMALLEST_BUCKET, self._budget / 100))
-        self._tokens = min(bucket, self._tokens + (now - self._tokens_at) * rate)
+        if self._ceiling is not None and self._limit is not None:
+            ceiling = max(1, int(self._ceiling * self._limit))
+            if len(self._own) + in_flight >= ceiling:
+                return self._own[0] + WINDOW if self._own else math.inf
+        if in_flight and self._refusals:  # one request tries, and the others wait for its response
+            return math.inf
+        if self._knows_nothing(now):
+            return math.inf if in_flight else now
+        # On a contested key, refusals are what we measure: several at once would measure the same moment.
+        most = self._cost if self._is_contested() else BUCKET
+        self._tokens = min(most, self._tokens + (now - self._tokens_at) * self._rate)
         self._tokens_at = now
+        self._rate = self._grant(now, in_flight)
         if self._tokens >= self._cost - 1e-9:
             return now
-        at = now + (self._cost - self._tokens) / rate
-        return min(at, *(news for news in (self._read_at + WINDOW, self._next_reset()) if news > now))
+        self._held = True
+        return now + (min(LOOK, (self._cost - self._tokens) / self._rate) if self._rate > 0 else LOOK)
 
     def sent(self) -> None:
         """A request goes now."""
-        self._count += 1
         self._tokens = max(0.0, self._tokens - self._cost)
         self._cost = self._uniform(1 - JITTER, 1 + JITTER)
 
     def answered(
         self, *, limit: int | None, remaining: int | None, refused: bool = False, retry_after: float | None = None
     ) -> None:
-        """The answer came, or will not come.
+        """The response came, or will not come.
 
         *limit* and *remaining* are the rate headers, `None` where one is missing. *refused*: it was a 429, with
-        *retry_after* seconds if it said so. Everything in the process slows down then.
+        *retry_after* seconds if it had the header. Everything in the process slows down then.
         """
         now = self._clock()
         self._forget(now)
+        self._responses += 1
         self._own.append(now)
-        self._answers += 1
-        if limit is not None and limit > 0 and remaining is not None:
-            self._limit, self._remaining = limit, min(max(0, remaining), limit)
+        has_headers = limit is not None and limit > 0 and remaining is not None
+        if limit is not None and has_headers and remaining is not None:
+            self._limit = min(limit, PLENTY)
+            self._remaining = min(max(0, remaining), self._limit)
         elif self._remaining is not None:
             # No news: but this request was counted, and after a while what we know is too old to go by.
             self._remaining = max(0, self._remaining - 1)
@@ -182,39 +217,46 @@ class Pacer:
                 self._remaining = 0
         else:
             self._refusals = 0
+            self._accepted_at = now
             self._caution = min(1.0, self._caution * FASTER)
-        if self._limit is not None and (refused or (limit is not None and remaining is not None)):
+            self._blind = min(MAX_BLIND, self._blind * self._blind_growth)
+            # Without a refusal lately, the others may only be close to the limit: more would have theirs refused.
+            rises = self._is_contested() and self._caution < 1.0
+            self._try = min(MAX_TRY, self._try * TRY_FASTER) if rises else TRY
+        if self._limit is not None and (refused or has_headers):
             self._read(now)
-        elif self._is_blind(now):
-            pause = self._uniform(1 - JITTER, 1 + JITTER) / BLIND / self._caution
-            self._pause_until = max(self._pause_until, now + pause)
 
     # ── What is known ──
 
     def _forget(self, now: float) -> None:
-        own, lows = self._own, self._lows
-        while own and own[0] + WINDOW <= now:
-            own.popleft()
-        while len(lows) > 1 and lows[0][0] + WINDOW <= now:
-            lows.popleft()
+        while self._own and self._own[0] + WINDOW <= now:
+            self._own.popleft()
 
-    def _is_blind(self, now: float) -> bool:
-        """Whether only the next answer tells something: then one request at a time."""
-        return self._refusals > 0 or self._read_at + WINDOW <= now or self._read_at < self._next_reset() <= now
-
-    def _next_reset(self) -> float:
-        # Late by a random time: not all processes ask at once.
-        return self._reset_at + WINDOW + self._late
+    def _knows_nothing(self, now: float) -> bool:
+        """Whether only the next response can change anything: then one request at a time."""
+        if not self._responses:
+            return True
+        if self._refusals and (self._limit is None or self._accepted_at + WINDOW <= now):
+            return True
+        reset_at = self._reset_at + WINDOW + self._late
+        return self._limit is not None and (self._read_at + WINDOW <= now or self._read_at < reset_at <= now)
 
     def _refuse(self, now: float, retry_after: float) -> None:
         if now >= self._pause_until:  # else it was on its way when the first refusal came
-            # Of refusals in a row, the growing pauses take care.
-            self._caution = max(SLOWEST, self._caution * (AGAIN if self._refusals else SLOWER))
+            if not self._refusals:
+                self._caution = max(SLOWEST, self._caution * SLOWER)
+                self._blind = max(BLIND * SLOWEST, self._blind * SLOWER)
+                self._blind_growth = FASTER
+                self._try = max(TRY / 2, self._try * TRY_SLOWER)
             self._refusals += 1
-            pause = self._uniform(0.5, 1.5) * min(LONGEST_PAUSE, 2.0 ** min(self._refusals, 10))
-            self._pause_until = now + pause
+            pause = PAUSE
+            if self._budget and self._accepted_at > -math.inf:  # no sooner than our part of the limit allows
+                part = max(self._part, self._try) if self._is_contested() else self._part
+                pause = max(PAUSE, WINDOW / (part * self._budget))
+            pause = min(MAX_PAUSE, pause * 2.0 ** min(self._refusals - 1, 10))
+            self._pause_until = now + self._uniform(0.5, 1.5) * pause
         if retry_after > 0:
-            pause = min(retry_after, LONGEST_RETRY_AFTER) * self._uniform(1.0, 1.25)
+            pause = min(retry_after, MAX_RETRY_AFTER) * self._uniform(1.0, 1.25)
             self._pause_until = max(self._pause_until, now + pause)
 
     def _read(self, now: float) -> None:
@@ -225,87 +267,121 @@ class Pacer:
             budget = max(1, int(self._share * budget))
             left = max(0, budget - len(self._own))
         if self._read_at + WINDOW <= now or budget != self._budget:
-            self._known_since, self._found, self._reset_at = now, left, -math.inf
-            self._lows.clear()
-            self._readings.clear()
-        elif self._share is None:
-            self._notice_reset(now, budget, left)
-        if self._read_at + RECENT < now:
-            self._readings.clear()
-        while len(self._readings) > 2 and self._readings[1][0] + RECENT < now:
-            self._readings.popleft()
-        self._readings.append((now, left, self._count, self._answers))
-        while self._lows and self._lows[-1][1] >= left:
-            self._lows.pop()
-        self._lows.append((now, left))
-        self._budget, self._left, self._read_at = budget, left, now
-
-    def _notice_reset(self, now: float, budget: int, left: int) -> None:
-        more = left - self._left
-        if more <= budget / 4:
-            return
-        expired = more / (budget - self._left)
-        if self._read_at < self._reset_at + WINDOW <= now:
-            self._reset_at += WINDOW
-        elif expired > 0.5 + (now - self._read_at) / (2 * WINDOW):  # more at once than a sliding window lets go
-            self._reset_at = now
+            self._begin(now, budget, left)
         else:
-            return
-        self._late = self._uniform(0.0, WINDOW / (len(self._own) + 1))
+            before, total, responses = self._readings[-1]
+            own, expired = self._responses - responses, self._expiring(before, now, self._found_flow)
+            came = self._left - left + expired
+            if came < -budget / 4 - expired / 2:  # more at once than a sliding window lets go: it began from zero
+                came = own
+                self._reset_at = now
+                self._late = self._uniform(0.0, WINDOW / (len(self._own) + 1))  # not all processes ask at once
+            self._readings.append((now, total + came, self._responses))
+            if not self._was_refused:  # a pause does not measure our part
+                self._measure(came, own, now - before)
+            if len(self._readings) > self._thin_at:
+                self._thin(now)
+        self._scarce += ((left < MARGIN * math.sqrt(budget)) - self._scarce) / SCARCE_RESPONSES
+        self._was_refused = self._refusals > 0
+        silence = now - self._read_at
+        self._budget, self._left, self._read_at = budget, left, now
+        grown = self._trial * math.exp(min(0.5, silence / TRIAL_SECONDS))  # no leap after a long silence
+        is_free = self._margin() < left < self._reserve(budget)
+        self._trial = min(MAX_PROCESSES / 2, grown) if self._held and is_free else 1.0
+        self._held = False
+
+    def _begin(self, now: float, budget: int, left: int) -> None:
+        """The first reading, or the first after a minute without any."""
+        self._found_flow = (budget - left) / WINDOW
+        self._readings = [(now, 0.0, self._responses)]
+        if not self._was_refused or not self._flow:
+            self._part = min(1.0, max(1 / MAX_PROCESSES, CALLS_EACH / budget))
+            self._own_flow = 0.0 if left > self._reserve(budget) else ASSUMED
+            self._flow = self._own_flow / self._part
+        self._tokens = max(0.0, left - MARGIN * math.sqrt(budget)) * self._part
+        self._tokens_at, self._rate = now, 0.0
+
+    def _thin(self, now: float) -> None:
+        kept = [reading for reading in self._readings if reading[0] > now - 1.1 * WINDOW]
+        thinned = kept[:1]
+        for reading in kept[1:]:
+            if reading[0] > now - FLOW_SECONDS or reading[0] - thinned[-1][0] >= 0.2:
+                thinned.append(reading)
+        self._readings = thinned
+        self._thin_at = max(MAX_READINGS, 2 * len(thinned))  # where responses come faster than that, too
+
+    def _total(self, at: float, found_flow: float) -> float:
+        """Everybody's requests up to that time; before the first reading they came at *found_flow* a second."""
+        readings = self._readings
+        began, total, _ = readings[0]
+        if at <= began:
+            return total + (at - began) * found_flow
+        index = bisect_left(readings, (at,))
+        if index == len(readings):
+            return readings[-1][1]
+        (begin, low, _), (end, high, _) = readings[index - 1], readings[index]
+        return low + (high - low) * (at - begin) / (end - begin)
+
+    def _expiring(self, begin: float, end: float, found_flow: float = 0.0) -> float:
+        """How many requests leave the window between two times: those that came a minute before."""
+        if end < self._reset_at + FIXED:
+            return 0.0
+        return max(0.0, self._total(end - WINDOW, found_flow) - self._total(begin - WINDOW, found_flow))
+
+    def _measure(self, came: float, own: int, seconds: float) -> None:
+        kept = math.exp(-max(min(own / FLOW_RESPONSES, seconds / FLOW_SECONDS), seconds / WINDOW))
+        self._own_flow = kept * self._own_flow + own
+        self._flow = kept * self._flow + max(came, -kept * self._flow / 2)
+        self._part = min(1.0, self._own_flow / max(1.0, self._flow, self._own_flow))
+
+    def _is_contested(self) -> bool:
+        return self._scarce > CONTESTED and not self._bulk and self._share is None
 
     # ── What is granted ──
 
-    def _rate(self, now: float, in_flight: int) -> float:
+    def _reserve(self, budget: int) -> float:
+        return min(MAX_RESERVE * budget, RESERVE * math.sqrt(budget))
+
+    def _margin(self) -> float:
+        if self._share is not None:
+            return 0.0
+        margin = MARGIN * math.sqrt(self._budget) + UNHEARD * min(1 / self._part, MAX_PROCESSES / 2)
+        return margin + (BULK_MARGIN * self._budget if self._bulk else 0.0)
+
+    def _grant(self, now: float, in_flight: int) -> float:
         """Requests a second of this process."""
-        budget, low = self._budget, self._lows[0][1]
-        own = len(self._own) + in_flight
-        left = max(0.5, self._left - in_flight)
-        age = now - self._known_since
-        ample = low > RESERVE * budget
-        if now - self._reset_at < FIXED:
-            ample = False
-            end = self._reset_at + WINDOW
-            rate = _part(own, budget - low) * self._spread(left, (end if now < end else end + WINDOW) - now)
-        else:
-            left = max(0.5, min(left, budget - own))  # should the headers be stale, we still count ourselves
-            rate = _part(own, budget - self._left)
-            if self._share is not None:
-                rate = budget / WINDOW
-            elif age < WINDOW and self._found > budget / 2:
-                rate *= self._spread(left, FIRST_SPREAD - age)
-            elif (seconds := self._until_expiries(now)) > SOON + UNEVEN / math.sqrt(max(1, own)):
-                rate *= min(budget / WINDOW, self._spread(left, seconds))
-            else:
-                rate *= budget / WINDOW * max(BRAKED, min(GAIN * left / budget, 1.0))
-        if ample:
-            keep = RESERVE * budget
-            if age < WINDOW and self._share is None:
-                keep = max(keep, self._found - FIRST_BURSTS * budget)
-            rate = max(rate, self._part_of_flow() * (left - keep) / SPREAD)
-            if len(self._readings) < 2:
-                rate = max(rate, min(MEASURING, LITTLE * left))
-        return max(rate * self._caution, min(1 / LONGEST, ASKING * left / budget))
+        if self._limit is None:
+            return self._blind
+        part = 1.0 if self._share is not None else self._part
+        left = float(self._left)
+        if now >= self._reset_at + FIXED:
+            left = min(left, self._budget - len(self._own))  # should the headers be stale, we still count ourselves
+        rate = max(part * self._everybodys_flow(now, left - in_flight / part), self._found_free(now, left))
+        rate *= self._caution
+        return max(rate, self._try * self._budget / WINDOW) if self._is_contested() else rate
 
-    def _until_expiries(self, now: float) -> float:
-        """Seconds until about as many of our own requests expired as of an even flow would within the next ten."""
-        own = self._own
-        return own[int(len(own) * SOON / WINDOW / 2)] + WINDOW - now if own else 0.0
+    def _found_free(self, now: float, left: float) -> float:
+        """Requests a second that this process may send whatever its part: at first, 155 together send the limit."""
+        if self._share is not None:
+            return 0.0
+        spare = max(0.0, left - self._margin()) * math.exp(-(now - self._read_at) / FADES)
+        free = min(1.0, spare / self._reserve(self._budget))
+        return self._trial * free * self._budget / WINDOW * 2 / MAX_PROCESSES
 
-    def _spread(self, left: float, seconds: float) -> float:
-        return max(left - MARGIN * self._budget, 1.0) / max(2.0, seconds)
-
-    def _part_of_flow(self) -> float:
-        """What this process sent of all that was sent between the recent readings."""
-        if len(self._readings) < 2:
-            return LEAST
-        (began, left, count, answers), (ended, _, _, answers_now) = self._readings[0], self._readings[-1]
-        own = self._count - count
-        all_requests = left - self._left + (ended - began) * (self._budget - self._left) / WINDOW
-        fresh = ended - self._known_since < WINDOW and self._found > UNUSED * self._budget
-        if fresh and all_requests < answers_now - answers - 1:
-            return LEAST  # our own requests do not show: the headers are stale, and we may not be alone
-        return max(LEAST, (own + 1) / (max(own, all_requests) + 1))
-
-
-def _part(own: int, all_requests: int) -> float:
-    return min(1.0, (own + NEWCOMER) / max(1, all_requests))
+    def _everybodys_flow(self, now: float, left: float) -> float:
+        """Requests a second that all may send together, with so many left: below zero where all have to wait."""
+        budget, age = self._budget, now - self._read_at
+        reserve = self._reserve(budget)
+        free = min(left, reserve) - self._margin()
+        spare = max(0.0, free) * math.exp(-age / FADES)
+        flow, before = math.inf, None
+        for seconds in HORIZONS:  # as `_expiring` has it, for all of them at once
+            expiring = 0.0
+            if now + seconds >= self._reset_at + FIXED:
+                before = self._total(now - WINDOW, 0.0) if before is None else before
+                expiring = max(0.0, self._total(now + seconds - WINDOW, 0.0) - before)
+            flow = min(flow, (spare + expiring) / seconds)
+        flow += min(0.0, free) / SOON
+        if self._share is None:
+            flow += GROWTH * budget / WINDOW * min(1.0, spare / (MARGIN * math.sqrt(budget)))
+        return flow + max(0.0, left - reserve) / SOON * math.exp(-age / SOON)

@@ -1,22 +1,25 @@
-"""From what was captured to what is sent: values converted, identities checked, `before_send` asked."""
+"""From what was captured to what is sent: values converted, identities checked, `before_send` called."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from journy_track._delivery.notices import Notices
+from journy_track._delivery.consent import Consent
 from journy_track._delivery.throttle import AtMostEvery
 from journy_track._model.captured import Captured
 from journy_track._model.config import BeforeSend, Config
-from journy_track._model.errors import InvalidArgument
+from journy_track._model.errors import InvalidArgument, shortened
+from journy_track._model.forks import importing
 from journy_track._model.frozendict import FrozenDict
-from journy_track._model.identity import AccountIdentified, UserIdentified
+from journy_track._model.identity import AccountIdentified, UserIdentified, with_domain, with_email
 from journy_track._model.items import (
     ITEM_KINDS,
+    MAX_BODY,
     AddUsersToAccount,
     DeleteAccount,
     DeleteUser,
@@ -27,10 +30,10 @@ from journy_track._model.items import (
     UpsertAccount,
     UpsertUser,
 )
+from journy_track._model.notices import Notices
+from journy_track._model.once import warn_once
 from journy_track._model.values import plain_metadata, plain_properties
 
-#: Bytes of a JSON body; above, an item is refused.
-MOST_BYTES = 64 * 1024
 #: Units up to which an item cannot be larger: below 4 KiB of text, each byte at most 6 in JSON (`\\u0000`).
 SURELY_SMALL = 1
 _write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -38,11 +41,11 @@ _write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 def _is_too_large(item: Item) -> bool:
     body = _write(item.body())
-    return len(body) > MOST_BYTES // 4 and len(body.encode()) > MOST_BYTES  # a character is 4 bytes at most
+    return len(body) > MAX_BODY // 4 and len(body.encode()) > MAX_BODY  # a character is 4 bytes at most
 
 
 class Dropped(Exception):
-    """The item goes nowhere. *reason* is what it is counted as."""
+    """The item is not sent. *reason* is what it is counted as."""
 
     def __init__(self, reason: str, why: str) -> None:
         super().__init__(why)
@@ -54,24 +57,31 @@ class Throttled(Exception):
 
 
 class Preparer:
-    """Makes items. For the worker's thread, but `check`, which is pure."""
+    """Makes items. For the worker's thread, except `check`, which is pure."""
 
     def __init__(self, config: Config, notices: Notices) -> None:
         self._configured = config.metadata
         self._before_send: BeforeSend | None = config.before_send
+        self._looked_at = False
         self._notices = notices
+        self._consent = None if config.allow is None else Consent(config.allow)
         self._at_most_every = AtMostEvery()
-        #: Whether something is added to items that they were not charged for.
-        self._adds_much = config.before_send is not None or len(str(dict(config.metadata))) > MOST_BYTES // 8
+        #: Whether anything is added to items that the queue did not count.
+        self._adds_much = config.before_send is not None or len(str(dict(config.metadata))) > MAX_BODY // 8
 
     def prepare(self, captured: Captured) -> Item:
         """The item to send. Raises `Dropped` and `Throttled`."""
+        if captured.request is None:  # of a request that is skipped, as was found after it was captured
+            raise Dropped("suppressed", "")
         item, problems = self._made(captured)
-        self._report(item, problems)
+        if problems:
+            self._report(item, problems)
         if self._before_send is not None:
             item = self._asked(self._before_send, item)
+        if self._consent is not None:
+            item = _consented(self._consent, item)
         if (captured.extra > SURELY_SMALL or self._adds_much) and _is_too_large(item):
-            raise Dropped("too_large", f"{item.label()} is larger than {MOST_BYTES} bytes")
+            raise Dropped("too_large", f"{item.label()} is larger than {MAX_BODY} bytes")
         every = captured.at_most_every
         if every and isinstance(item, Event) and not self._at_most_every.lets_through(item, every, captured.at):
             raise Throttled
@@ -84,8 +94,8 @@ class Preparer:
         except Dropped as dropped:
             raise InvalidArgument(str(dropped)) from None
         if problems:
-            told = "; ".join(f"{key}: {reason}" for key, reason in problems)
-            raise InvalidArgument(f"{item.label()}: {told}")
+            reasons = "; ".join(f"{key}: {reason}" for key, reason in problems)
+            raise InvalidArgument(f"{item.label()}: {reasons}")
 
     def _made(self, captured: Captured) -> tuple[Item, list[tuple[str, str]]]:
         try:
@@ -93,13 +103,14 @@ class Preparer:
                 return self._event(captured)
             return _other(captured)
         except InvalidArgument as error:
-            raise Dropped("invalid", f"{captured.kind.operation} {captured.subject or ''}: {error}") from None
+            name = f" {shortened(str(captured.subject))!r}" if captured.kind is Event else ""
+            raise Dropped("invalid", f"{captured.kind.operation}{name}: {error}") from None
 
     def _event(self, captured: Captured) -> tuple[Event, list[tuple[str, str]]]:
         if captured.user is None and captured.account is None:
             raise Dropped(
                 "no_identity",
-                f"the event {captured.subject!r} has neither user nor account: set one with "
+                f"the event {shortened(captured.subject)!r} has neither user nor account: set one with "
                 "journy_track.user(...), set_user(...) or user=",
             )
         metadata, problems = plain_metadata(self._merged(captured))
@@ -123,17 +134,20 @@ class Preparer:
 
     def _asked(self, before_send: BeforeSend, item: Item) -> Item:
         try:
-            answer = before_send(item)
+            response = before_send(item)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a scrubber fails closed, whatever it raises
             raise Dropped("before_send_failed", f"before_send raised {type(error).__name__}") from None
-        if answer is None:
+        if response is None:
+            if not self._looked_at and never_returns_a_value(before_send):
+                warn_once("before_send", "before_send never returns an item: everything captured is dropped.")
+            self._looked_at = True
             raise Dropped("before_send", "")
-        if not isinstance(answer, ITEM_KINDS):
-            raise Dropped("before_send_failed", f"before_send returned a {type(answer).__name__}, not an item")
+        if not isinstance(response, ITEM_KINDS):
+            raise Dropped("before_send_failed", f"before_send returned a {type(response).__name__}, not an item")
         try:
-            checked, problems = answer.converted()
+            checked, problems = response.converted()
         except InvalidArgument as error:
             raise Dropped("before_send_failed", f"before_send returned an invalid item: {error}") from None
         self._report(checked, problems)
@@ -141,7 +155,7 @@ class Preparer:
 
     def _report(self, item: Item, problems: list[tuple[str, str]]) -> None:
         for key, reason in problems:
-            self._notices.say(
+            self._notices.log(
                 ("left out", item.label(), key),
                 "%s: the value of %r was left out: %s",
                 item.label(),
@@ -151,15 +165,29 @@ class Preparer:
             )
 
 
+def _consented(consent: Consent, item: Item) -> Item:
+    try:
+        allowed = consent.applied(item)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - without an answer nobody is tracked, whatever it raises
+        raise Dropped("allow_failed", f"allow raised {type(error).__name__}") from None
+    if allowed is None:
+        raise Dropped("suppressed", "")
+    return allowed
+
+
 def _other(captured: Captured) -> tuple[Item, list[tuple[str, str]]]:
-    """Any item that is no event."""
+    """Any item that is not an event."""
     kind = captured.kind
     if kind is UpsertUser:
         properties, problems = plain_properties(captured.values or {})
-        return UpsertUser(_user(captured), FrozenDict(properties)), problems
+        user = with_email(captured.user, captured.subject) or _user(captured)
+        return UpsertUser(user, FrozenDict(properties)), problems
     if kind is UpsertAccount:
         properties, problems = plain_properties(captured.values or {})
-        return UpsertAccount(_account(captured), FrozenDict(properties)), problems
+        account = with_domain(captured.account, captured.subject) or _account(captured)
+        return UpsertAccount(account, FrozenDict(properties)), problems
     if kind is Link:
         return Link(captured.subject, _user(captured)), []
     if kind is DeleteUser:
@@ -188,3 +216,27 @@ def _account(captured: Captured) -> AccountIdentified:
             "set_account(...) or account=",
         )
     return captured.account
+
+
+def never_returns_a_value(function: Any) -> bool:
+    """Whether *function* returns `None` only, as where a `return` was forgotten. False if that cannot be known."""
+    if not inspect.isroutine(function):
+        function = getattr(function, "__call__", None)  # noqa: B004
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is None:
+        return False
+    with importing:
+        import dis
+    steps = list(dis.get_instructions(code))
+    return all(map(_returns_none, [None, *steps], steps))
+
+
+def _returns_none(before: Any, step: Any) -> bool:
+    """Whether that instruction returns no value, or is not a return."""
+    if step.opname == "RETURN_CONST":
+        return step.argval is None
+    if step.opname == "RETURN_VALUE":
+        # One that is jumped to may return what was there at the jump.
+        only = before is not None and not step.is_jump_target
+        return only and before.opname == "LOAD_CONST" and before.argval is None
+    return True

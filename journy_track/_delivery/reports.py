@@ -1,98 +1,222 @@
-"""What is said of delivery: in the log, each cause at most once a minute, and to `on_error`."""
+"""What delivery logs, each cause at most once a minute, and what `on_error` is called with."""
 
 from __future__ import annotations
 
 import json
 import logging
+import threading
+from collections.abc import Callable
+from itertools import islice
 
-from journy_track._delivery.notices import Notices
-from journy_track._delivery.taken import Taken
+from journy_track._delivery.inspecting import Inspecting
 from journy_track._model.config import Config
 from journy_track._model.frozendict import FrozenDict
-from journy_track._model.logs import say, show
-from journy_track._model.outcomes import Answer, Outcome, Undelivered
+from journy_track._model.logs import log, log_or_print
+from journy_track._model.notices import Notices
+from journy_track._model.outcomes import JobOutcome, Response, Undelivered
+from journy_track._model.secret import KeyName
+from journy_track._stores.store import Job
 
+#: Fields of a response that a line names, at most.
+MAX_FIELDS = 10
 WHERE = "at journy.io: Settings, Connections"
 
 
 class Reports:
-    """Says what the app's people need to know. Does not raise, but Ctrl-C within `on_error`."""
+    """Logs what the operators of the app need to know. Raises nothing but a `KeyboardInterrupt` within `on_error`."""
 
-    def __init__(self, config: Config, notices: Notices) -> None:
+    def __init__(self, config: Config, notices: Notices, inspecting: Inspecting | None = None) -> None:
         self._config = config
         self._notices = notices
+        self._inspecting = inspecting
+        #: Whether every outcome is printed.
+        self.debug = config.debug
 
-    def outcome(self, taken: Taken, outcome: Outcome) -> None:
-        """In debug mode: every item and its answer."""
-        if self._config.debug:
-            show(f"{taken.item.label()} {json.dumps(taken.item.body(), ensure_ascii=False)}: {outcome}")
+    def outcome(self, job: Job, outcome: JobOutcome) -> None:
+        """In debug mode: every item and what became of it."""
+        log_or_print(f"{job.item.label()} {json.dumps(job.item.body(), ensure_ascii=False)}: {outcome}")
 
-    def rejected_properties(self, taken: Taken, answer: Answer) -> None:
+    def rejected_properties(self, job: Job, response: Response) -> None:
         """An upsert was taken, but not all of its properties."""
-        for name, why in answer.rejected.items():
-            self._notices.say(
-                ("rejected", name),
-                "%s was delivered, but journy.io did not take the property %r: %s (request ID %s)",
-                taken.item.label(),
+        for name, why in response.rejected.items():
+            self._notices.log(
+                ("rejected", job.item.label(), name),
+                "%s was delivered, but journy.io did not take the property %r: %s%s",
+                job.item.label(),
                 name,
                 why,
-                answer.request_id,
+                _in_brackets(_request_id(response)),
             )
 
     def deferred(self, reason: str) -> None:
         """Items wait for another try."""
-        self._notices.say(
-            ("deferred", reason), "delivery to journy.io is delayed: %s; items wait and are tried again.", reason
+        self._notices.log(
+            ("deferred", reason), "delivery to journy.io is delayed: %s; items wait and are retried.", reason
         )
 
-    def given_up(self, taken: Taken, reason: str, answer: Answer | None) -> None:
-        """It is not tried again. Tells `on_error`."""
-        status, request_id, fields = None, None, FrozenDict()
-        if answer is not None:
-            status, request_id, fields = answer.status, answer.request_id, FrozenDict(answer.fields)
-        self._notices.say(
-            ("given up", reason, tuple(fields)),
-            "%s was given up: %s (request ID %s%s)",
-            taken.item.label(),
+    def not_published(self, reason: str) -> None:
+        """The broker did not take items: they wait for another try."""
+        self._notices.log(
+            ("broker", reason),
+            "the broker does not take items: %s. They wait here and are retried.",
             reason,
-            request_id,
-            "".join(f"; {name}: {what}" for name, what in fields.items()),
+            level=logging.ERROR,
+        )
+
+    def unsendable(self, job: Job, reason: str, why: str) -> None:
+        """It cannot be written as a request or a message."""
+        if self._inspecting is None:
+            self._log_unsendable(job, reason, why)
+        else:
+            self._inspecting.item_dropped(job.item, reason, why)
+            with self._inspecting.logging_a_drop():
+                self._log_unsendable(job, reason, why)
+
+    def _log_unsendable(self, job: Job, reason: str, why: str) -> None:
+        self._notices.log(("dropped", job.item.label()), "dropped and counted as %s: %s", reason, why)
+
+    def outage(self, reason: str) -> None:
+        """Requests fail one after the other: all wait."""
+        self._notices.log(
+            "outage",
+            "journy.io cannot be reached: %s. Items wait, and one request at a time is retried with growing pauses, "
+            "up to 10 s.",
+            reason,
+        )
+
+    def held_back(self, seconds: float, own: int, used: int | None) -> None:
+        """Items wait because the key's requests of this minute are used."""
+        others = "unknown" if used is None else str(max(0, used - own))
+        self._notices.log(
+            "held back",
+            "items have been waiting for %.0f s, held back by the key's rate limit: requests of the last minute: %d "
+            "of this process, %s of others.",
+            seconds,
+            own,
+            others,
+            counts=False,
+        )
+
+    def slow(self, seconds: float, busy: int, latency: float) -> None:
+        """Items wait for the responses to the requests before them."""
+        self._notices.log(
+            "slow",
+            "items have been waiting for %.0f s: the server is slow. A response takes %.1f s or more, and %d %s.",
+            seconds,
+            latency,
+            busy,
+            "request waits for one" if busy == 1 else "requests wait for one each",
+            counts=False,
+        )
+
+    def recovered(self, count: int, seconds: float) -> None:
+        """An outage is over, and what waited is delivered."""
+        log(
+            logging.INFO,
+            "delivery has recovered: %d %s in %.0f s",
+            count,
+            "item" if count == 1 else "items",
+            seconds,
+        )
+        self._notices.log_left_out("outage", "deferred")
+
+    def given_up(self, job: Job, reason: str, response: Response | None) -> None:
+        """It is not tried again. Calls `on_error`."""
+        status, request_id, fields = None, None, FrozenDict()
+        if response is not None:
+            status, request_id, fields = response.status, response.request_id, FrozenDict(response.fields)
+        self._notices.log(
+            ("given up", reason, tuple(fields)),
+            "%s was given up: %s%s",
+            job.item.label(),
+            reason,
+            _in_brackets(
+                _request_id(response), *(f"{name}: {what}" for name, what in islice(fields.items(), MAX_FIELDS))
+            ),
         )
         try:
             if self._config.on_error is not None:
-                self._config.on_error(Undelivered(taken.item, reason, status, request_id, fields, taken.attempts))
+                self._config.on_error(Undelivered(job.item, reason, status, request_id, fields, job.attempts))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - the item is counted all the same
-            self._notices.say("on_error", "on_error raised %s", type(error).__name__)
+            self._notices.log("on_error", "on_error raised %s", type(error).__name__)
 
-    def missing_permission(self, operation: str, answer: Answer) -> None:
+    def missing_permission(self, operation: str, response: Response) -> None:
         """The key is good, but not for this."""
-        self._notices.say(
+        self._notices.log(
             ("permission", operation),
-            f"the API key lacks the permission for %s (status %d, request ID %s): its items are given up. "
-            f"Add the permission {WHERE}.",
+            f"the API key lacks the permission for %s%s: its items are given up. Add the permission {WHERE}.",
             operation,
-            answer.status,
-            answer.request_id,
+            _in_brackets(f"status {response.status}", _request_id(response), separator=", "),
             level=logging.ERROR,
         )
 
-    def key_refused(self, answer: Answer) -> None:
-        """The key is no good for anything."""
-        self._notices.say(
-            "key",
-            "journy.io refuses the API key (status %d, request ID %s): nothing is delivered, items wait, and the key "
-            f"is tried again with growing pauses. Check JOURNY_API_KEY, and the key {WHERE}.",
-            answer.status,
-            answer.request_id,
+    def key_refused(self, key: KeyName, response: Response) -> None:
+        """The key is refused for every operation."""
+        self._notices.log(
+            ("key", key.name),
+            "journy.io refuses the %s%s: nothing is delivered by it, items wait, and the key is retried with growing "
+            f"pauses. Check %s, and the key {WHERE}.",
+            key.name,
+            _in_brackets(f"status {response.status}", _request_id(response), separator=", "),
+            key.variable,
             level=logging.ERROR,
         )
 
-    def key_accepted(self) -> None:
+    def key_accepted(self, key: KeyName) -> None:
         """The key is good again."""
-        say(logging.WARNING, "journy.io accepts the API key again: what waited is delivered now.")
+        log(logging.INFO, "journy.io accepts the %s again: what waited is delivered now.", key.name)
 
     def our_mistake(self, error: Exception) -> None:
         """Something in here went wrong; one item was counted for it."""
-        self._notices.say("internal", "deciding on an outcome raised %s", type(error).__name__)
+        self._notices.log("internal", "deciding on an outcome raised %s", type(error).__name__)
+
+
+def _request_id(response: Response | None) -> str:
+    return f"request ID {response.request_id}" if response is not None and response.request_id else ""
+
+
+def _in_brackets(*parts: str, separator: str = "; ") -> str:
+    """What is known about a response, to put behind a sentence."""
+    known = separator.join(part for part in parts if part)
+    return f" ({known})" if known else ""
+
+
+class OutageLog:
+    """Logs when an outage begins and, once what waited has been delivered, that it is over.
+
+    *delivered* returns how many items were delivered so far.
+    """
+
+    def __init__(self, reports: Reports, delivered: Callable[[], int], clock: Callable[[], float]) -> None:
+        self._reports = reports
+        self._delivered = delivered
+        self._clock = clock
+        self._lock = threading.Lock()
+        #: Whether an outage is on; and, after one, since when it is over and how many had been delivered by then.
+        self.is_on = False
+        self._over: tuple[float, int] | None = None
+        #: Whether an outage is over and what waited meanwhile may still be on its way.
+        self.is_recovering = False
+
+    def note(self, reason: str | None) -> None:
+        """A request has ended. *reason*: why requests fail; `None`: they do not."""
+        with self._lock:
+            begins = reason is not None and not self.is_on
+            if reason is not None:
+                self.is_on, self._over = True, None
+                self.is_recovering = False
+            elif self.is_on:
+                self.is_on, self._over = False, (self._clock(), self._delivered())
+                self.is_recovering = True
+        if reason is not None and begins:
+            self._reports.outage(reason)
+
+    def note_recovery(self) -> None:
+        """Nothing waits any more."""
+        with self._lock:
+            over, self._over = self._over, None
+            self.is_recovering = False
+        if over is not None:
+            self._reports.recovered(self._delivered() - over[1], self._clock() - over[0])

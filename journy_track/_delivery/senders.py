@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from journy_track._model.apart import stay_apart
 from journy_track._model.clock import monotonic
 
 T = TypeVar("T")
@@ -17,45 +19,53 @@ IDLE = 10.0
 class _Sender(Generic[T]):
     """One thread and the work that it was handed."""
 
-    __slots__ = ("bell", "work")
+    __slots__ = ("wakeup", "work")
 
-    def __init__(self, work: T) -> None:
+    def __init__(self, work: T | None) -> None:
         self.work: T | None = work
-        self.bell = threading.Lock()
-        self.bell.acquire()
+        self.wakeup = threading.Lock()
+        self.wakeup.acquire()
 
 
 class Senders(Generic[T]):
-    """Up to *most* daemon threads, each running *perform* on what it is handed.
+    """Up to *max_threads* daemon threads, each running *perform* on what it is handed.
 
-    *perform* answers what to do next, or `None`. *inside* is called once in each thread.
+    *perform* returns what to do next, or `None`. *mark_internal* is called once in each thread.
     """
 
-    def __init__(self, most: int, perform: Callable[[T], T | None], inside: Callable[[], object]) -> None:
-        self._most = most
+    def __init__(
+        self, max_threads: int, perform: Callable[[T], T | None], mark_internal: Callable[[], object]
+    ) -> None:
+        self._max_threads = max_threads
         self._perform = perform
-        self._inside = inside
+        self._mark_internal = mark_internal
         self._lock = threading.RLock()
         self._idle: list[_Sender[T]] = []
         self._threads: set[threading.Thread] = set()
         self._stopping = False
 
     def hand(self, work: T) -> bool:
-        """Have *work* done by an idle or a new thread; false when none can be had."""
+        """Have *work* done by an idle or a new thread; false when none can be started."""
         with self._lock:
             if self._stopping:
                 return False
             if self._idle:
                 sender = self._idle.pop()
                 sender.work = work
-                sender.bell.release()
+                sender.wakeup.release()
                 return True
-            if len(self._threads) >= self._most:
+            if len(self._threads) >= self._max_threads:
                 return False
             thread = threading.Thread(
-                target=self._run, args=(_Sender(work),), name="journy_track sender", daemon=True
+                target=contextvars.Context().run,
+                args=(self._run, _Sender(work)),
+                name="journy_track sender",
+                daemon=True,
             )
             self._threads.add(thread)
+        return self._started(thread)
+
+    def _started(self, thread: threading.Thread) -> bool:
         try:
             thread.start()
         except RuntimeError:  # no new threads: the interpreter shuts down, or the system has no more
@@ -64,19 +74,33 @@ class Senders(Generic[T]):
             return False
         return True
 
+    def make_ready(self, count: int) -> None:
+        """Start idle threads, until there are *count*, or as many as are allowed."""
+        while True:
+            with self._lock:
+                if self._stopping or len(self._threads) >= min(count, self._max_threads):
+                    return
+                thread = threading.Thread(
+                    target=self._run, args=(_Sender[T](None),), name="journy_track sender", daemon=True
+                )
+                self._threads.add(thread)
+            if not self._started(thread):
+                return
+
     def stop(self) -> None:
         """End the idle threads now, the others after their request."""
         with self._lock:
             self._stopping = True
             idle, self._idle = self._idle, []
         for sender in idle:
-            sender.bell.release()
+            sender.wakeup.release()
 
     def join(self, timeout: float) -> None:
         """Wait for the threads to end, at most *timeout* seconds for all of them."""
         deadline = monotonic() + timeout
         for thread in list(self._threads):
-            if thread is not threading.current_thread():
+            # A thread that is just being started cannot be joined: it finds that it has to stop.
+            if thread is not threading.current_thread() and thread.is_alive():
                 thread.join(max(0.0, deadline - monotonic()))
 
     @property
@@ -86,7 +110,10 @@ class Senders(Generic[T]):
 
     def _run(self, sender: _Sender[T]) -> None:
         try:
-            self._inside()
+            self._mark_internal()
+            stay_apart()
+            if sender.work is None:
+                self._rest(sender)
             while (work := sender.work) is not None:
                 sender.work = None
                 again: T | None = work
@@ -103,9 +130,9 @@ class Senders(Generic[T]):
             if self._stopping:
                 return
             self._idle.append(sender)
-        if not sender.bell.acquire(timeout=IDLE):
+        if not sender.wakeup.acquire(timeout=IDLE):
             with self._lock:
                 if sender in self._idle:
                     self._idle.remove(sender)
                     return
-            sender.bell.acquire()  # it was handed work at the last moment
+            sender.wakeup.acquire()  # it was handed work at the last moment

@@ -8,13 +8,13 @@ from typing import Any
 
 from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.frozendict import FrozenDict
-from journy_track._model.identity import UserIdentified, exact_text, well_formed
+from journy_track._model.identity import UserIdentified, exact_text, is_mock, well_formed
 from journy_track._model.values import frozen, frozen_mapping, warn_of_naive_datetime
 
 
 def text(value: Any, argument: str) -> str:
     """*value* as text that is not empty. Raises `InvalidArgument` naming *argument*."""
-    if not isinstance(value, str):
+    if type(value) is not str and (is_mock(type(value)) or not isinstance(value, str)):
         raise InvalidArgument(f"{argument} must be a str, got {described(value)}")
     exact = well_formed(exact_text(value))
     if not exact or exact.isspace():
@@ -35,22 +35,34 @@ def moment(value: Any, argument: str) -> datetime:
         raise InvalidArgument(f"{argument} is out of range in UTC") from None
 
 
+def check_flag(value: Any, argument: str) -> bool:
+    """*value*, which is true or false. Raises `InvalidArgument` naming *argument*."""
+    if value is not True and value is not False:
+        raise InvalidArgument(f"{argument} must be True or False, got {described(value)}")
+    return bool(value)
+
+
+def several(users: Any) -> tuple[Any, ...]:
+    """*users* as they are, read once. Raises `InvalidArgument` for a single one, such as a plain str."""
+    one = is_mock(type(users)) or isinstance(users, (str, bytes, UserIdentified, Mapping))
+    if one or not isinstance(users, Iterable):
+        raise InvalidArgument(f"users must be a list of users or user IDs, got {described(users)}: pass [user]")
+    return tuple(users)
+
+
 def membership_users(users: Any) -> tuple[UserIdentified, ...]:
     """*users* as identities, IDs taken as they are. Raises `InvalidArgument` for a plain str or none at all."""
-    if isinstance(users, (str, bytes, UserIdentified, Mapping)) or not isinstance(users, Iterable):
-        raise InvalidArgument(f"users must be a list of users or user IDs, got {described(users)}: pass [user]")
-    if isinstance(users, tuple) and all(type(user) is UserIdentified for user in users):
-        taken = users
-    else:
-        taken = tuple(map(_member, users))
-    if not taken:
+    if type(users) is not tuple:
+        users = several(users)
+    if not users:
         raise InvalidArgument("users is required and must not be empty")
-    return taken
+    return users if all(type(user) is UserIdentified for user in users) else tuple(map(member, users))
 
 
-def _member(user: Any) -> UserIdentified:
+def member(user: Any) -> UserIdentified:
+    """One of them. Raises `InvalidArgument`."""
     try:
-        return user if isinstance(user, UserIdentified) else UserIdentified.by_user_id(user)
+        return user if issubclass(type(user), UserIdentified) else UserIdentified.by_user_id(user)
     except InvalidArgument as error:
         raise InvalidArgument(f"users holds {described(user)}: {error}") from None
 

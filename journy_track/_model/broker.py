@@ -7,14 +7,14 @@ from typing import NamedTuple, Protocol
 
 
 class Message(NamedTuple):
-    """One item on its way. *number* grows with each of this process: what comes twice is told by it."""
+    """One item on its way. *number* grows with each message of this process: duplicates are found by it."""
 
     number: int
     text: str
 
 
 class BrokerError(Exception):
-    """The broker did not take the messages, or did not say so in time. They may be offered again."""
+    """The broker did not take the messages, or did not confirm them in time. They may be offered again."""
 
 
 class BrokerRefused(BrokerError):
@@ -24,12 +24,12 @@ class BrokerRefused(BrokerError):
 class Broker(Protocol):
     """Takes messages. One thread at a time publishes; another may ask `is_empty` meanwhile.
 
-    What `publish` raises, whatever it is, is said and tried again with the same messages. A call should not last
+    Whatever `publish` raises is logged, and retried with the same messages. A call should not last
     longer than a second or so: nobody's call waits for it, but the end of the process may.
     """
 
     def publish(self, messages: Sequence[Message], /) -> int:
-        """Store *messages* and answer how many, from the first on, are safe; fewer when it is full.
+        """Store *messages* and return how many, from the first on, are safe; fewer when it is full.
 
         One that was stored before, under the same number, counts and is not stored again. May raise `BrokerError`.
         """

@@ -15,6 +15,10 @@ class Call:
     operation: ClassVar[str]
     #: Whether the call can be made twice without harm. An event cannot: it would be counted twice.
     repeatable: ClassVar[bool] = True
+    #: Whether two calls for the same subject can become one.
+    mergeable: ClassVar[bool] = False
+    #: Whether it takes data away: such a call goes out also where nothing may be tracked.
+    erases: ClassVar[bool] = False
 
     def body(self) -> dict[str, Any] | None:
         """The JSON body, ready to be written; `None` for a call without one."""

@@ -14,7 +14,8 @@ class Captured(NamedTuple):
     kind: type[Any]
     #: Seconds since the epoch, at capture.
     at: float
-    #: An event's name, a device ID, or the users of a membership.
+    #: An event's name, a device ID, the users of a membership, or the e-mail or domain of an upsert whose user or
+    #: account is the context's.
     subject: Any
     user: UserIdentified | None
     account: AccountIdentified | None
@@ -22,13 +23,13 @@ class Captured(NamedTuple):
     values: dict[Any, Any] | None
     #: Automatic metadata, which never overwrites what the user gave.
     automatic: dict[str, Any] | None
-    #: The metadata of the blocks and of the request that it was captured in.
+    #: The metadata of the blocks, and of the request, that it was captured in. Of a request that is skipped: `None`.
     context: Any
     request: Any
     #: The IDs of the active span, two numbers; `None` without one.
     trace_id: int | None
     span_id: int | None
-    #: When it happened, as the user says; `None`: at capture.
+    #: When it happened, as passed by the caller; `None`: at capture.
     happened_at: Any
     #: Seconds: at most one such event in each; 0: all.
     at_most_every: float

@@ -1,10 +1,11 @@
-"""One check per kind of setting: each takes what was given, and answers what is meant.
+"""One check per kind of setting: each takes what was given, and returns what is meant.
 
-They raise `ValueError` that says what is wanted; `Config` adds which setting it was.
+They raise `ValueError` with what is wanted; `Config` adds which setting it was.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -12,13 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from journy_track._model.broker_url import SCHEMES, SENTINEL, scheme_of
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.secret import Secret
 from journy_track._model.values import frozen_mapping, plain_metadata
 
-#: Seconds that a lock or a socket can be told to wait; with some more, they raise.
-LONGEST = 1e9
-BROKER_SCHEMES = ("redis", "rediss", "unix")
+#: Seconds that a lock or a socket can be made to wait; with some more, they raise.
+MAX_SECONDS = 1e9
 
 
 def flag(value: Any) -> bool:
@@ -52,7 +53,7 @@ def count_text(text: str) -> int:
 def seconds(value: Any) -> float:
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= LONGEST:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= MAX_SECONDS:
         return float(value)
     raise ValueError("seconds above 0, or a timedelta")
 
@@ -95,35 +96,58 @@ def one_of(*words: str) -> Callable[[Any], str]:
     return check
 
 
-def function(value: Any) -> Any:
-    if callable(value):
+def hook(value: Any) -> Any:
+    """A function that the worker can call with one argument, as far as that can be known."""
+    if not callable(value):
+        raise ValueError("a function")
+    called = value if inspect.isroutine(value) else getattr(value, "__call__", value)  # noqa: B004
+    if any(map(inspect.iscoroutinefunction, (value, called))):
+        raise ValueError("a plain function: nobody awaits it")
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):  # such as functions that are written in C
         return value
-    raise ValueError("a function")
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise ValueError("a function that takes one argument") from None
+    return value
 
 
 def folder(value: Any) -> Path:
+    return _path(value, "a folder")
+
+
+def file(value: Any) -> Path:
+    return _path(value, "a file")
+
+
+def _path(value: Any, what: str) -> Path:
     if isinstance(value, (str, os.PathLike)) and os.fspath(value):
         path = os.fspath(value)
         if isinstance(path, str) and "\0" not in path:
             return Path(path).expanduser().absolute()  # now: a working directory may change
-    raise ValueError("the path of a folder, as a str or a Path")
+    raise ValueError(f"the path of {what}, as a str or a Path")
 
 
 def broker(value: Any) -> Any:
-    if not isinstance(value, (str, Secret)):
+    if not isinstance(value, str):
         if not has(value, "publish", "is_empty", "close"):
             raise ValueError("a URL, or an object with publish(messages), is_empty() and close()")
         return value
-    text = value.reveal() if isinstance(value, Secret) else value
-    wanted = "a URL of " + ", ".join(f"{scheme}://" for scheme in BROKER_SCHEMES)
+    text = value.rstrip("\r\n")  # as files with secrets end
+    wanted = "a URL of " + ", ".join(f"{scheme}://" for scheme in SCHEMES)
     if any(not "!" <= character <= "~" for character in text):
         raise ValueError(f"{wanted}, without spaces")
-    try:
-        scheme, port = urlsplit(text).scheme, urlsplit(text).port
-    except ValueError:  # its text may quote a password
-        raise ValueError(f"{wanted}, with a valid host and port; a password is percent-encoded") from None
-    if scheme not in BROKER_SCHEMES or port == 0:
+    if (scheme := text.partition(":")[0].lower()) not in SCHEMES:
         raise ValueError(wanted)
+    try:
+        scheme_of(text)
+    except ValueError:  # its text may quote a password
+        form = ""
+        if scheme in SENTINEL:
+            form = f"; with Sentinel {scheme}://host:port,host:port/service/database"
+        raise ValueError(f"{wanted}, with a valid host and port{form}; a password is percent-encoded") from None
     return Secret(text)
 
 
@@ -139,24 +163,29 @@ def is_http_client(value: object) -> bool:
 
 
 def has(value: object, *methods: str) -> bool:
-    # Not isinstance: from Python 3.12 on it does not see what a wrapper's __getattr__ answers.
+    # Not isinstance: from Python 3.12 on it does not see what a wrapper's __getattr__ returns.
     return not isinstance(value, type) and all(callable(getattr(value, name, None)) for name in methods)
 
 
 def key(value: Any) -> Secret:
-    if isinstance(value, Secret):
-        return value
     if not isinstance(value, str):
         raise ValueError("a str")
+    value = value.rstrip("\r\n")  # as files with secrets end
     if not value:
         raise ValueError(
-            "a key that is not empty (leave the argument out to read JOURNY_API_KEY, or set enabled=False)"
+            "a key that is not empty (leave the argument out to read its variable, or set enabled=False)"
         )
     for position, character in enumerate(value):
         # A header can carry nothing else, and the HTTP library's own error would print the key.
         if not "!" <= character <= "~":
-            raise ValueError(f"printable ASCII without spaces: character {position + 1} cannot travel in a header")
+            raise ValueError(f"printable ASCII without spaces: character {position + 1} cannot be sent in a header")
     return Secret(value)
+
+
+def carrier_secret(value: Any) -> Secret:
+    if not isinstance(value, str) or len(value.rstrip("\r\n")) < 16:
+        raise ValueError("a secret text of at least 16 characters, as secrets.token_urlsafe() makes them")
+    return Secret(value.rstrip("\r\n"))
 
 
 def metadata(value: Any) -> FrozenDict:

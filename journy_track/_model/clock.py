@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from functools import partial
 
-
-# The original is kept as a default: freezegun replaces every module's time.monotonic, wherever it finds it, and a
-# wait for a clock that stands still never ends.
-def monotonic(now: Callable[[], float] = time.monotonic) -> float:
-    """Seconds since some moment: never set, never back."""
-    return now()
+#: Seconds since some moment: never set, never back. A partial, because freezegun replaces every module's
+#: time.monotonic, wherever it finds it, and a wait for a clock that stands still never ends.
+monotonic = partial(time.monotonic)

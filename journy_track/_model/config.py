@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,17 +15,22 @@ from journy_track._model import checks
 from journy_track._model.broker import Broker
 from journy_track._model.errors import ConfigurationError, described
 from journy_track._model.frozendict import FrozenDict
+from journy_track._model.hosts import hosts
 from journy_track._model.http import HttpClient
+from journy_track._model.identity import UserIdentified
 from journy_track._model.items import Item
 from journy_track._model.outcomes import Undelivered
-from journy_track._model.secret import Secret
+from journy_track._model.secret import Hidden, Secret, drop_frames, hidden, hidden_values, revealed
 
 DEFAULT_BASE_URL = "https://api.journy.io"
+DEFAULT_BATCH_URL = "https://analyze.journy.io/backend/v1/batch"
 #: Seconds after capture during which an item in a spool is still tried.
 SPOOL_MAX_AGE = 7 * 24 * 3600.0
 BeforeSend = Callable[[Item], Item | None]
+Allow = Callable[[UserIdentified], object]
 OnError = Callable[[Undelivered], object]
 OnAmbiguous = Literal["retry", "drop"]
+Priority = Literal["live", "bulk"]
 
 
 class Settings(TypedDict, total=False):
@@ -34,25 +39,38 @@ class Settings(TypedDict, total=False):
     required: bool
     base_url: str | None
     allow_http: bool | None
+    write_key: str | None
+    batch_url: str | None
+    batch_interval: float | timedelta | None
     enabled: bool | None
     queue_size: int | None
     queue_bytes: int | None
     max_connections: int | None
     share: float | None
+    priority: Priority | None
+    max_delay: float | timedelta | None
     timeout: float | timedelta | None
     shutdown_timeout: float | timedelta | None
+    shutdown_limit: float | timedelta | None
+    wrap_os_exit: bool | None
     max_age: float | timedelta | None
     on_ambiguous: OnAmbiguous | None
     skip_unchanged: float | timedelta | None
+    skip_unchanged_state: str | os.PathLike[str] | None
     spool: str | os.PathLike[str] | None
     spool_limit: int | None
+    spool_shared: bool | None
     broker: str | Broker | None
     metadata: Mapping[str, object] | None
     trace_ids: bool | None
     span_events: bool | None
     before_send: BeforeSend | None
+    allow: Allow | None
     on_error: OnError | None
     http_client: HttpClient | None
+    carrier_secret: str | None
+    propagate_to: Sequence[str] | None
+    strict: bool | None
     debug: bool | None
 
 
@@ -83,6 +101,12 @@ class Config:
     base_url: str = _setting(DEFAULT_BASE_URL, checks.url, "JOURNY_BASE_URL")
     #: Plain http:// also to hosts that are not loopback.
     allow_http: bool = _setting(False, checks.flag, "JOURNY_ALLOW_HTTP", checks.flag_text)
+    #: The key of journy.io's API/SDK connector: what it has a counterpart for goes in batches.
+    write_key: Secret | None = _setting(None, checks.key, "JOURNY_WRITE_KEY")
+    #: Where batches go. Where `base_url` is this machine, that is the default here, too.
+    batch_url: str = _setting(DEFAULT_BATCH_URL, checks.url, "JOURNY_BATCH_URL")
+    #: Seconds for which a batch waits to be filled.
+    batch_interval: float = _setting(0.5, checks.seconds_or_zero, "JOURNY_BATCH_INTERVAL", checks.number_text)
     #: False: every call is a no-op and nothing starts.
     enabled: bool = _setting(True, checks.flag, "JOURNY_ENABLED", checks.flag_text)
     #: Items in memory that are not settled: queue, outbox, retries, in flight.
@@ -93,20 +117,32 @@ class Config:
     max_connections: int = _setting(8, checks.count, "JOURNY_MAX_CONNECTIONS", checks.count_text)
     #: This process's fixed part of the key's budget, above 0 to 1; `None`: found from the rate headers.
     share: float | None = _setting(None, checks.share, "JOURNY_SHARE", checks.share_text)
+    #: `"bulk"` takes only what live events leave of the key's budget: for imports, syncs and nightly scripts.
+    priority: Priority = _setting("live", checks.one_of("live", "bulk"), "JOURNY_PRIORITY")
+    #: Seconds after which an item that still waits makes `health()` false.
+    max_delay: float = _setting(60.0, checks.seconds, "JOURNY_MAX_DELAY", checks.number_text)
     #: Seconds for one request, connecting and reading, but for looking up the host's name.
     timeout: float = _setting(10.0, checks.seconds, "JOURNY_TIMEOUT", checks.number_text)
-    #: Seconds that exit may wait for delivery.
+    #: Seconds that exit waits while nothing is delivered.
     shutdown_timeout: float = _setting(5.0, checks.seconds_or_zero, "JOURNY_SHUTDOWN_TIMEOUT", checks.number_text)
+    #: Seconds that exit waits in all, while deliveries succeed; `None`: 25, and longer where a script ends by itself.
+    shutdown_limit: float | None = _setting(None, checks.seconds_or_zero, "JOURNY_SHUTDOWN_LIMIT", checks.number_text)
+    #: In forked children, deliver before `os._exit`, which skips all exit handlers.
+    wrap_os_exit: bool = _setting(True, checks.flag, "JOURNY_WRAP_OS_EXIT", checks.flag_text)
     #: Seconds after capture during which an item is still tried. With a spool 7 days, unless set.
     max_age: float = _setting(3600.0, checks.seconds, "JOURNY_MAX_AGE", checks.number_text)
     #: What becomes of an event whose request may or may not have been processed.
     on_ambiguous: OnAmbiguous = _setting("retry", checks.one_of("retry", "drop"), "JOURNY_ON_AMBIGUOUS")
     #: Seconds: an upsert identical to one that was confirmed within them is not sent again; 0: off.
     skip_unchanged: float = _setting(0.0, checks.seconds_or_zero, "JOURNY_SKIP_UNCHANGED", checks.number_text)
+    #: SQLite file of digests of what was confirmed, so that `skip_unchanged` survives restarts; `None`: in memory.
+    skip_unchanged_state: Path | None = _setting(None, checks.file, "JOURNY_SKIP_UNCHANGED_STATE")
     #: Folder of the durable spool; `None`: what waits is in memory only.
     spool: Path | None = _setting(None, checks.folder, "JOURNY_SPOOL")
     #: Bytes of the folder above which the newest items are refused.
     spool_limit: int = _setting(1024**3, checks.count, "JOURNY_SPOOL_LIMIT", checks.count_text)
+    #: Use the folder also where it belongs to, or can be written by, other users.
+    spool_shared: bool = _setting(False, checks.flag, "JOURNY_SPOOL_SHARED", checks.flag_text)
     #: Where items go for a relay to deliver; `None`: to journy.io. A URL may hold a password, and shows as ``***``.
     broker: Secret | Broker | None = _setting(None, checks.broker, "JOURNY_BROKER_URL")
     #: Added to every event.
@@ -115,10 +151,18 @@ class Config:
     trace_ids: bool = _setting(True, checks.flag, "JOURNY_TRACE_IDS", checks.flag_text)
     #: Also record each event on that span.
     span_events: bool = _setting(False, checks.flag, "JOURNY_SPAN_EVENTS", checks.flag_text)
-    before_send: BeforeSend | None = _setting(None, checks.function)
-    on_error: OnError | None = _setting(None, checks.function)
+    before_send: BeforeSend | None = _setting(None, checks.hook)
+    #: Whether a user may be tracked, as by their consent. Asked on the worker, at most once a minute for each.
+    allow: Allow | None = _setting(None, checks.hook)
+    on_error: OnError | None = _setting(None, checks.hook)
     http_client: HttpClient | None = _setting(None, checks.http_client)
-    #: Log each item and its answer; validate also where it is captured, and raise there.
+    #: Signs what `inject()` writes, and what `extract()` takes has to be signed with; `None`: nothing is signed.
+    carrier_secret: Secret | None = _setting(None, checks.carrier_secret, "JOURNY_CARRIER_SECRET")
+    #: Hosts of one's own services: requests to them, and to no others, say who acts. Of the global tracker.
+    propagate_to: tuple[str, ...] = _setting((), hosts, "JOURNY_PROPAGATE_TO", lambda text: text.split(","))
+    #: Whether wrong values raise where they are passed; `None`: while tests run, and with *debug*.
+    strict: bool | None = _setting(None, checks.flag, "JOURNY_STRICT", checks.flag_text)
+    #: Log each item and its response; validate also where it is captured, and raise there.
     debug: bool = _setting(False, checks.flag, "JOURNY_DEBUG", checks.flag_text)
 
     @classmethod
@@ -126,11 +170,15 @@ class Config:
         cls,
         api_key: str | Secret | None = None,
         settings: Settings | None = None,
-        environ: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | Hidden | None = None,
     ) -> Config:
-        """The settings from arguments and environment. Raises `ConfigurationError` naming the argument."""
-        environ = os.environ if environ is None else environ
-        given: dict[str, Any] = {"api_key": api_key, **(settings or {})}
+        """The settings from arguments and environment. Raises `ConfigurationError` naming the argument.
+
+        In no frame that this passes is a key in clear, if the caller has hidden it.
+        """
+        given: dict[str, Any] = {"api_key": hidden(api_key), **hidden_values(settings or {})}
+        environ = Hidden(os.environ if environ is None else revealed(environ))
+        del api_key, settings
         fields = {f.name: f for f in dataclasses.fields(cls)}
         for name in given:
             if name not in fields:
@@ -140,10 +188,12 @@ class Config:
             env = option.metadata["env"]
             if given.get(name) is not None:
                 values[name] = _checked(name, option.metadata["check"], given[name])
-            elif env is not None and environ.get(env):  # an empty variable counts as not set
-                values[name] = _from_environment(name, env, environ[env], option)
+            elif env is not None and environ.reveal().get(env):  # an empty variable counts as not set
+                values[name] = _from_environment(name, env, Secret(environ.reveal()[env]), option)
         if values.get("spool") is not None:
             values.setdefault("max_age", SPOOL_MAX_AGE)
+        if is_loopback(base_url := values.get("base_url", DEFAULT_BASE_URL)):
+            values.setdefault("batch_url", base_url + urlsplit(DEFAULT_BATCH_URL).path)
         config = cls(**values)
         _check_together(config)
         return config
@@ -160,6 +210,17 @@ class Config:
             return Secret("development")
         return self.api_key
 
+    @property
+    def rest_key(self) -> Secret | None:
+        """The key for the REST API, as above; `None`: only batches are sent."""
+        # With a write key the inspector gets no made-up API key: what batches cannot say is dropped there, too.
+        return self.usable_key if self.loopback and self.write_key is None else self.api_key
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key to deliver with, of whichever kind."""
+        return self.write_key is not None or self.usable_key is not None
+
 
 def is_loopback(url: str) -> bool:
     """Whether *url* points at this machine."""
@@ -172,36 +233,50 @@ def is_this_machine(host: str) -> bool:
 
 
 #: Settings that may hold what no log should: a key, a password, personal data.
-_CONFIDENTIAL = ("api_key", "base_url", "broker", "metadata")
+_CONFIDENTIAL = ("api_key", "write_key", "base_url", "batch_url", "broker", "carrier_secret", "metadata")
 
 
 def _checked(name: str, check: Callable[[Any], Any], value: Any) -> Any:
     try:
-        return check(value)
-    except ValueError as error:
-        shown = type(value).__name__ if name in _CONFIDENTIAL else described(value)
+        return check(revealed(value))
+    except BaseException as error:  # also Ctrl-C
+        drop_frames(error)
+        if not isinstance(error, ValueError):
+            raise
+        shown = type(revealed(value)).__name__ if name in _CONFIDENTIAL else described(revealed(value))
         problem = f"{name} must be {error}; got {shown}"
     raise ConfigurationError(problem)
 
 
-def _from_environment(name: str, env: str, text: str, option: dataclasses.Field[Any]) -> Any:
+def _from_environment(name: str, env: str, text: Secret, option: dataclasses.Field[Any]) -> Any:
     try:
-        return option.metadata["check"](option.metadata["parse"](text))
-    except ValueError as error:
+        return option.metadata["check"](option.metadata["parse"](text.reveal()))
+    except BaseException as error:  # also Ctrl-C
+        drop_frames(error)
+        if not isinstance(error, ValueError):
+            raise
         problem = f"{env} (setting {name}) must be {error}"
         if name not in _CONFIDENTIAL:
-            problem += f"; got {described(text)}"
+            problem += f"; got {described(text.reveal())}"
     raise ConfigurationError(problem)
 
 
 def _check_together(config: Config) -> None:
     if urlsplit(config.base_url).scheme == "http" and not config.loopback and not config.allow_http:
         raise ConfigurationError(
-            "base_url is plain http:// to a host that is not this machine, so the key would travel in clear: "
-            "use https://, or say allow_http=True (JOURNY_ALLOW_HTTP=1)"
+            "base_url is plain http:// to a host that is not this machine, so the key would be sent unencrypted: "
+            "use https://, or pass allow_http=True (JOURNY_ALLOW_HTTP=1)"
         )
-    if config.required and config.enabled and config.usable_key is None:
-        raise ConfigurationError("api_key is required, and neither the argument nor JOURNY_API_KEY is set")
+    batch_url = urlsplit(config.batch_url)
+    if batch_url.scheme == "http" and not is_loopback(config.batch_url) and not config.allow_http:
+        raise ConfigurationError(
+            "batch_url is plain http:// to a host that is not this machine, so the write key would be sent "
+            "unencrypted: use https://, or say allow_http=True (JOURNY_ALLOW_HTTP=1)"
+        )
+    if config.required and config.enabled and not config.has_key:
+        raise ConfigurationError(
+            "api_key is required, or write_key; neither is given, nor is JOURNY_API_KEY or JOURNY_WRITE_KEY set"
+        )
 
 
 def _unknown(name: str, known: list[str]) -> str:
@@ -214,4 +289,4 @@ def _unknown(name: str, known: list[str]) -> str:
 
 def settings_of(values: Mapping[str, Any]) -> Settings:
     """*values* as settings, for callers whose names are checked by `Config.load`."""
-    return cast(Settings, dict(values))
+    return cast("Settings", dict(values))

@@ -4,27 +4,38 @@ JournyError
 ├── InvalidArgument      an argument is missing, empty or of a kind that cannot be used (also a ValueError)
 ├── ConfigurationError   a setting of configure() or of the environment is wrong (also a ValueError)
 └── TransportError       raised by an HttpClient, never by this library's verbs
-    ├── NotSent          the request surely did not reach the server
+    ├── NotSent          the request certainly did not reach the server
     └── MaybeSent        the request may have been processed
 """
 
 from __future__ import annotations
 
+import re
+import traceback
+
 
 class JournyError(Exception):
     """Everything that this library raises on purpose."""
+
+    __module__ = "journy_track"  # as users import it: a traceback names it so
 
 
 class InvalidArgument(JournyError, ValueError):
     """An argument is missing, empty or of the wrong kind. Nothing was sent or queued."""
 
+    __module__ = "journy_track"
+
 
 class ConfigurationError(JournyError, ValueError):
     """A setting is wrong; the message names the argument, what was given and what to do."""
 
+    __module__ = "journy_track"
+
 
 class TransportError(JournyError):
-    """What an ``HttpClient`` raises when there is no answer to give. *timed_out*: none came in time."""
+    """What an ``HttpClient`` raises when it has no response to return. *timed_out*: none came in time."""
+
+    __module__ = "journy_track"
 
     def __init__(self, message: str = "", *, timed_out: bool = False) -> None:
         super().__init__(message)
@@ -32,20 +43,54 @@ class TransportError(JournyError):
 
 
 class NotSent(TransportError):
-    """The request surely was not processed: refused, unresolved or untrusted connection."""
+    """The request was certainly not processed: the connection was refused, unresolved or untrusted."""
+
+    __module__ = "journy_track"
 
 
 class MaybeSent(TransportError):
-    """The request may have been processed: no answer in time, or a connection lost after sending."""
+    """The request may have been processed: no response in time, or a connection lost after sending."""
+
+    __module__ = "journy_track"
 
 
 def described(value: object) -> str:
     """*value* for an error message: its type, and its text where that is short and harmless."""
     kind = type(value).__name__
-    if value is None or isinstance(value, bool):
+    if value is None or type(value) is bool:
         return repr(value)
     if type(value) is float or (type(value) is int and value.bit_length() <= 128):
         return f"{kind} {value!r}"
     if type(value) is str:
         return f"str {value!r}" if len(value) <= 40 else f"str of {len(value)} characters"
     return kind
+
+
+def shortened(text: str) -> str:
+    """*text* for a log line, which nobody reads beyond 80 characters: an event's name may come from outside."""
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def printable(text: str) -> str:
+    """*text* on one line, with nothing that a terminal or a log's reader obeys: escaped, as in a `repr`."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def where_raised(error: BaseException) -> str:
+    """The kind of *error* and the line that raised it, for the log.
+
+    Without the text of the app's own errors, which may name a person, or hold lines that look like others of the log.
+    """
+    if isinstance(error, JournyError):
+        return f"{type(error).__name__}: {without_values(str(error))}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return type(error).__name__ + (f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else "")
+
+
+#: Text as `described` shows it.
+_TEXT = re.compile(r"""\bstr (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+
+
+def without_values(message: str) -> str:
+    """An error message for the log of a server, where the text that was passed may name a person."""
+    return _TEXT.sub("str", message)

@@ -22,6 +22,8 @@ unforked_lock = RLock()
 #: Seconds for which a fork waits for each of them, at most.
 _WAIT = 5.0
 _held: list[RLock] = []
+_first_pid = os.getpid()
+_told = False
 
 
 def _before_fork() -> None:
@@ -33,5 +35,16 @@ def _after_fork() -> None:
         _held.pop().release()
 
 
+def _in_child() -> None:
+    global _told  # noqa: PLW0603 - a flag that only ever becomes true
+    _told = True
+    _after_fork()
+
+
+def in_forked_child() -> bool:
+    """Whether this process was forked from one that had this library, also by a server that runs no hooks."""
+    return _told or os.getpid() != _first_pid
+
+
 if hasattr(os, "register_at_fork"):  # there are systems that do not fork
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)

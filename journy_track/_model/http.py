@@ -1,4 +1,4 @@
-"""The seam to the wire: a request, an answer, and whoever carries them."""
+"""The seam to the network: a request, a response, and the client that exchanges them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HttpClient(Protocol):
     """Carries requests. Bring your own to use another HTTP library, a proxy, or a test."""
 
     def send(self, request: HttpRequest, /) -> HttpResponse:
-        """Send *request* and answer what came back, whatever its status. Redirects are not followed.
+        """Send *request* and return what came back, whatever its status. Redirects are not followed.
 
         Called from several threads. Raises `NotSent` when the request surely was not processed, `MaybeSent`
         when it may have been; anything else that is raised counts as `MaybeSent`.

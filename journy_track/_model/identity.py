@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from enum import Enum
@@ -11,6 +12,7 @@ from uuid import UUID
 
 from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.once import warn_once
+from journy_track._model.secret import Secret, hidden
 
 #: What is taken as an ID: text, whole numbers, UUIDs, and ID types with a text form of their own.
 Identifier: TypeAlias = str | int | UUID | Any
@@ -117,15 +119,16 @@ def verification_hash(identifier: Identifier, secret: str) -> str:
     """The identity verification of the web snippet: hex HMAC-SHA256 of the user or account ID.
 
     *secret* is the website's secret in journy.io, not the API key. Raises `InvalidArgument` for an empty one, and for
-    what is no ID. The algorithm is that of the official SDKs.
+    what is not an ID. The algorithm is that of the official SDKs.
     """
-    if not isinstance(secret, str) or not secret:
+    secret = hidden(secret)  # first: no error report shall show it
+    if not isinstance(secret, Secret) or not secret.reveal():
         raise InvalidArgument("secret must be the website's secret, a str that is not empty")
     text = _identifier_text(identifier, "identifier")
     import hashlib  # here: OpenSSL is loaded with it
     import hmac
 
-    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(secret.reveal().encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def identifier(value: Identifier, argument: str) -> str:
@@ -141,8 +144,6 @@ def identifier(value: Identifier, argument: str) -> str:
 
 
 def _identifier_text(value: Identifier, argument: str) -> str:
-    if isinstance(value, Enum):
-        value = value.value
     try:
         text = _own_text(value)
     except Exception:  # noqa: BLE001 - the app's own code ran; handed on as what it means: there is no ID
@@ -156,11 +157,17 @@ def _identifier_text(value: Identifier, argument: str) -> str:
 
 
 def _own_text(value: Any) -> str | None:
-    """The text of an ID, `None` for what is no ID."""
+    """The text of an ID, `None` for what is not an ID."""
     kind: Any = type(value)
+    if kind is str or kind is int:
+        return str(value)
+    if is_mock(kind):  # its __index__ is 1, and everybody would be user 1
+        return None
+    if isinstance(value, Enum):
+        return _own_text(value.value)
     if isinstance(value, str):
         return exact_text(value)
-    if kind is int or isinstance(value, UUID):
+    if isinstance(value, UUID):
         return str(value)
     # Both types: Django's request.user and Flask's current_user have the model's only as their __class__.
     if isinstance(value, _NO_IDS) or any(hasattr(k, m) for k in (kind, value.__class__) for m in _RECORD_MARKS):
@@ -202,6 +209,37 @@ def _beside(value: str | None, argument: str, *, has_id: bool, accepts: Any) -> 
     raise InvalidArgument(f"{argument} is malformed ({described(value)}), and there is no ID beside it")
 
 
+def with_email(user: UserIdentified | None, email: str) -> UserIdentified | None:
+    """*user* with this address; an empty or malformed one beside an ID is left out. Raises `InvalidArgument`."""
+    if not email or user is None or user.user_id is None:
+        if email and user is not None and user.email != email:
+            raise InvalidArgument("email differs from the one that the user is known by: name the user by user_id=")
+        return UserIdentified(email=email) if email else user
+    named = UserIdentified(user.user_id, email)
+    return user if named.email is None else named
+
+
+def with_domain(account: AccountIdentified | None, domain: str) -> AccountIdentified | None:
+    """*account* with this domain; an empty or malformed one beside an ID is left out. Raises `InvalidArgument`."""
+    if not domain or account is None or account.account_id is None:
+        if domain and account is not None and account.domain != domain:
+            raise InvalidArgument(
+                "domain differs from the one that the account is known by: name the account by account_id="
+            )
+        return AccountIdentified(domain=domain) if domain else account
+    named = AccountIdentified(account.account_id, domain)
+    return account if named.domain is None else named
+
+
+def is_mock(kind: type) -> bool:
+    """Whether objects of that type are mocks, which stand for anything: never an ID, nor a value."""
+    for name in ("unittest.mock", "mock"):
+        base = getattr(sys.modules.get(name), "NonCallableMock", None)
+        if isinstance(base, type) and issubclass(kind, base):
+            return True
+    return False
+
+
 def is_email(text: str) -> bool:
     """Whether *text* has the shape of an e-mail address: something, one @, a domain, no white space."""
     local, at, domain = text.rpartition("@")
@@ -220,7 +258,7 @@ def is_domain(text: str) -> bool:
 
 
 def exact_text(text: object) -> str:
-    """*text* as exactly a str: its characters, whatever its __str__ says. Takes what only stands for text, too."""
+    """*text* as exactly a str: its characters, whatever its __str__ returns. Accepts what only stands for text."""
     return str.__str__(text if issubclass(type(text), str) else str(text))
 
 

@@ -13,13 +13,20 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 from journy_track._model.arguments import check, frozen_dict, membership_users, moment, text
 from journy_track._model.call import Call
-from journy_track._model.errors import InvalidArgument
+from journy_track._model.errors import InvalidArgument, shortened
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.identity import AccountIdentified, UserIdentified
 from journy_track._model.values import iso, plain_metadata, plain_properties
 
 #: The most users that one membership call takes (the API's `maxItems`).
-MOST_USERS = 100
+MAX_USERS = 100
+#: Bytes of a JSON body; above, an item is refused.
+MAX_BODY = 64 * 1024
+
+
+def label_of(kind: type[Call], name: str | None = None) -> str:
+    """How log lines name a call of that *kind*; *name* is an event's."""
+    return kind.operation if name is None else f"event {shortened(name)!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,7 @@ class Event(Call):
         return replace(self, metadata=FrozenDict(taken)), problems
 
     def label(self) -> str:
-        return f"event {self.name!r}"
+        return label_of(Event, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,7 @@ class UpsertUser(Call):
 
     path: ClassVar[str] = "/users/upsert"
     operation: ClassVar[str] = "upsert_user"
+    mergeable: ClassVar[bool] = True
 
     user: UserIdentified
     properties: Mapping[str, Any] = field(default_factory=FrozenDict)
@@ -126,6 +134,7 @@ class DeleteUser(Call):
     method: ClassVar[str] = "DELETE"
     path: ClassVar[str] = "/users"
     operation: ClassVar[str] = "delete_user"
+    erases: ClassVar[bool] = True
 
     user: UserIdentified
 
@@ -142,6 +151,7 @@ class UpsertAccount(Call):
 
     path: ClassVar[str] = "/accounts/upsert"
     operation: ClassVar[str] = "upsert_account"
+    mergeable: ClassVar[bool] = True
 
     account: AccountIdentified
     properties: Mapping[str, Any] = field(default_factory=FrozenDict)
@@ -165,6 +175,7 @@ class DeleteAccount(Call):
     method: ClassVar[str] = "DELETE"
     path: ClassVar[str] = "/accounts"
     operation: ClassVar[str] = "delete_account"
+    erases: ClassVar[bool] = True
 
     account: AccountIdentified
 
@@ -183,8 +194,8 @@ class _Membership(Call):
     def __post_init__(self) -> None:
         check(self.account, AccountIdentified, "account")
         object.__setattr__(self, "users", membership_users(self.users))
-        if len(self.users) > MOST_USERS:
-            raise InvalidArgument(f"users: one call takes at most {MOST_USERS}, got {len(self.users)}")
+        if len(self.users) > MAX_USERS:
+            raise InvalidArgument(f"users: one call takes at most {MAX_USERS}, got {len(self.users)}")
 
     def body(self) -> dict[str, Any]:
         return {
@@ -200,6 +211,7 @@ class AddUsersToAccount(_Membership):
 
     path: ClassVar[str] = "/accounts/users/add"
     operation: ClassVar[str] = "add_users_to_account"
+    mergeable: ClassVar[bool] = True
 
 
 class RemoveUsersFromAccount(_Membership):
@@ -209,6 +221,8 @@ class RemoveUsersFromAccount(_Membership):
 
     path: ClassVar[str] = "/accounts/users/remove"
     operation: ClassVar[str] = "remove_users_from_account"
+    erases: ClassVar[bool] = True
+    mergeable: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)

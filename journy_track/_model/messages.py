@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -25,17 +26,24 @@ from journy_track._model.values import iso
 
 #: The version of what is written here. Another one is refused, never guessed.
 VERSION = 1
+#: Bytes of a message, at most. A larger one is neither published nor read: anybody may write to a broker.
+MAX_BYTES = 64 * 1024
+#: An ID as it is taken from a message. Anybody may have written that.
+_ID = re.compile(r"[!-~]{1,100}", re.ASCII)
 _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def message_of(item: Item, captured_at: float | None = None) -> str:
-    """*item*, its values converted, as JSON: ``{"v": 1, "operation": …, "captured_at": …, "body": …}``.
+def message_of(item: Item, captured_at: float | None = None, message_id: str | None = None) -> str:
+    """*item*, its values converted, as JSON: ``{"v": 1, "operation": …, "captured_at": …, "id": …, "body": …}``.
 
-    *captured_at* is a second since the epoch, written as ISO 8601 in UTC. The body is the API's own.
+    *captured_at* is a second since the epoch, written as ISO 8601 in UTC. *message_id* stays the same however often
+    the item is sent, and from where. The body is the API's own.
     """
     told: dict[str, Any] = {"v": VERSION, "operation": item.operation}
     if captured_at is not None:
         told["captured_at"] = iso(datetime.fromtimestamp(captured_at, UTC))
+    if message_id is not None:
+        told["id"] = message_id
     return _write({**told, "body": item.body()})
 
 
@@ -50,16 +58,25 @@ def json_text(value: str) -> str:
 
 
 def item_of(message: str) -> Item:
-    """The item that was written. Raises `ValueError` for anything that is none."""
+    """The item that was written. Raises `ValueError` for anything else."""
+    return read(message)[0]
+
+
+def read(message: str) -> tuple[Item, str | None]:
+    """The item that was written, and its ID; `None`: written without one, by a version before it had any.
+
+    Raises `ValueError` for anything else.
+    """
     try:
         told = json.loads(message, parse_constant=_refused)
         if told["v"] != VERSION:
             raise ValueError(f"version {told['v']!r}, where {VERSION} is known")
         item: Item = _ITEMS[told["operation"]](told["body"])
         _write(item.body()).encode()  # half a character, or 1e999, could never be sent
+        message_id = told.get("id")
     except (KeyError, TypeError, AttributeError, InvalidArgument, RecursionError) as error:
         raise ValueError(f"not an item: {type(error).__name__}") from None
-    return item
+    return item, message_id if isinstance(message_id, str) and _ID.fullmatch(message_id) else None
 
 
 def _refused(constant: str) -> None:

@@ -1,4 +1,4 @@
-"""What a tracker says of itself: how many items became what, which ones, and whether delivery works."""
+"""A tracker's numbers: how many items ended how, which ones, and whether delivery works."""
 
 from __future__ import annotations
 
@@ -15,8 +15,20 @@ class Stats:
     reason), *throttled* (`at_most_every`), *coalesced* (merged into another, or the same as one that journy.io has),
     *given_up*, *queued* (in memory), *spooled* (waiting on disk) and *in_flight*.
 
+    *unchanged* are those of the coalesced that journy.io had already (`skip_unchanged`), and *given_up_for* counts
+    what was given up by reason, without its details.
+
     *retried* counts attempts beyond the first. *calls_remaining* and *calls_limit* are the key's budget of
-    requests per minute, as the API said last; `None` before it said anything.
+    requests per minute, as the API last reported; `None` before its first response.
+
+    *responses* counts responses by HTTP status. *delay_p50* and *delay_p99* are the seconds from capture to delivery
+    that half, and 99 of 100, of the items of the last five minutes did not exceed; `None` where none was delivered.
+    *own_requests* are the requests of this process in the last minute: of `calls_limit - calls_remaining`, the rest
+    is somebody else's. *granted_rate* is how many requests a second this process may send now, `None` before it
+    knows. *seconds_to_drain* is how long what waits takes at that rate, and *waits_for* why it waits: `"budget"`,
+    `"outage"`, `"key"`, `"connections"`, or `"batch"`, for it to be filled; `None` where nothing waits.
+
+    *carriers_refused* counts what `extract()` was given without, or with a wrong, signature: see `carrier_secret`.
     """
 
     captured: int = 0
@@ -33,16 +45,27 @@ class Stats:
     retried: int = 0
     calls_remaining: int | None = None
     calls_limit: int | None = None
+    responses: Mapping[int, int] = field(default_factory=dict)
+    delay_p50: float | None = None
+    delay_p99: float | None = None
+    own_requests: int = 0
+    granted_rate: float | None = None
+    seconds_to_drain: float | None = None
+    waits_for: str | None = None
+    carriers_refused: int = 0
+    unchanged: int = 0
+    given_up_for: Mapping[str, int] = field(default_factory=FrozenDict)
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether delivery works. *reason* says why not.
+    """Whether delivery works. *reason*: why not.
 
     *oldest_waiting* is the age of the oldest item that waits and *since_success* the time since the last delivery, in
     seconds, `None` where there is none.
 
-    *circuit* is `"open"` while the API key is refused, else `"closed"`.
+    *circuit* is `"open"` while the API key is refused, else `"closed"`. The others are those of `Stats`;
+    *seconds_to_drain* is `None` where nothing waits.
     """
 
     ok: bool
@@ -50,6 +73,15 @@ class Health:
     oldest_waiting: float | None = None
     since_success: float | None = None
     circuit: str = "closed"
+    delay_p50: float | None = None
+    delay_p99: float | None = None
+    waits_for: str | None = None
+    seconds_to_drain: float | None = None
+    own_requests: int = 0
+    calls_remaining: int | None = None
+    calls_limit: int | None = None
+    granted_rate: float | None = None
+    responses: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +89,7 @@ class Receipt:
     """One settled item, for support and debugging. *outcome* is `delivered`, or the reason of its loss.
 
     *label* names the item without its values. *attempts* counts the requests that were made for it; *status* and
-    *request_id* are of the last answer, `None` without one. *rejected* maps the properties that an upsert did not
+    *request_id* are of the last response, `None` without one. *rejected* maps the properties that an upsert did not
     take to the reason.
     """
 

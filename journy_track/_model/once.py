@@ -1,4 +1,4 @@
-"""What is said once a process: hints that do not get truer by repetition."""
+"""Hints that are logged once in a process: repeating them would not help."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from journy_track._model.logs import say
+from journy_track._model.logs import log
 
-_MOST = 1000
-_said: set[object] = set()
-_forgetting: list[Callable[[], object]] = [_said.clear]
+MAX_CAUSES = 1000
+_logged: set[object] = set()
+_forgetting: list[Callable[[], object]] = [_logged.clear]
 
 
-def warn_once(cause: object, message: str, *arguments: Any, exc_info: BaseException | None = None) -> None:
+def warn_once(cause: object, message: str, *arguments: Any) -> None:
     """Log *message* as a warning, the first time that *cause* comes up in this process."""
-    if cause not in _said and len(_said) < _MOST:
-        _said.add(cause)
-        say(logging.WARNING, message + " (Said once.)", *arguments, exc_info=exc_info)
+    if cause not in _logged and len(_logged) < MAX_CAUSES:
+        _logged.add(cause)
+        log(logging.WARNING, message + " (Logged once.)", *arguments)
 
 
 def also_forget(clear: Callable[[], object]) -> None:
@@ -26,6 +26,6 @@ def also_forget(clear: Callable[[], object]) -> None:
 
 
 def forget() -> None:
-    """As if nothing had been said or done yet in this process. For tests."""
+    """As if nothing had been logged or done yet in this process. For tests."""
     for clear in _forgetting:
         clear()

@@ -1,4 +1,4 @@
-"""What became of a request: delivered, rejected or deferred."""
+"""What became of a request: delivered, published, rejected, deferred, unauthorized or unsendable."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from journy_track._model.frozendict import FrozenDict
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server said to one request. Anything may be missing: a proxy may have answered."""
+class Response:
+    """What a server returned to one request. Anything may be missing: it may be a proxy's response."""
 
     status: int
     request_id: str | None = None
@@ -27,16 +27,35 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The API took it. *answer.rejected* may still name properties that it did not take."""
+    """The API took it. *response.rejected* may still name properties that it did not take."""
 
-    answer: Answer
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A broker took it, and a relay will deliver it."""
+
+    response: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """It cannot be sent as it is: dropped, and counted as *reason*. *why* is a sentence.
+
+    No request was made, unless there is a *response*: then a part of it was sent.
+    """
+
+    reason: str
+    why: str
+    response: Response | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """It will never be taken as it is: trying again cannot help. Without an *answer* nobody was asked."""
+    """It will never be taken as it is: trying again cannot help. Without a *response* no request was made."""
 
-    answer: Answer | None
+    response: Response | None
     reason: str
 
 
@@ -46,19 +65,34 @@ class Deferred:
 
     reason: str
     ambiguous: bool
-    answer: Answer | None = None
+    response: Response | None = None
     retry_after: float | None = None
     timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One of a request's jobs may be at fault: they go again at once, at most *together* of them in one request.
+
+    0: it was a single membership, and one of its users may be at fault: they go one by one.
+    """
+
+    response: Response
+    reason: str
+    together: int
 
 
 @dataclass(frozen=True, slots=True)
 class Unauthorized:
     """The key was refused (401, 403), for this call or for all."""
 
-    answer: Answer
+    response: Response
 
 
+#: What a transport for one call returns.
 Outcome: TypeAlias = Delivered | Rejected | Unauthorized | Deferred
+#: What a transport for jobs returns for each.
+JobOutcome: TypeAlias = Outcome | Published | Unsendable | Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +101,7 @@ class Undelivered:
 
     *item* is an `Event`, `UpsertUser`, …; *reason* is a short word or phrase; *fields* maps the body's fields to what
     was wrong with them. *status* is the HTTP status and *request_id* what journy.io's support asks for, `None`
-    without an answer. *attempts* counts the requests that were made for it.
+    without a response. *attempts* counts the requests that were made for it.
     """
 
     item: Any

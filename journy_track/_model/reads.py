@@ -1,4 +1,4 @@
-"""What the API answers to questions: one frozen dataclass per read call, with its path.
+"""The API's read calls: one frozen dataclass for each, with its path.
 
 Paths, fields and status codes are those of journy.io's public API description, version 1.0.0. Without a field of
 its own a class is the dataclass that `Call` is: to make another takes a millisecond of everybody's start.

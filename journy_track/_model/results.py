@@ -1,4 +1,4 @@
-"""What a `Client` call answers: a `Success` or a `Failure`, never an exception."""
+"""What a `Client` call returns: a `Success` or a `Failure`; it never raises."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class APIError(StrEnum):
 
     400 `BadArgumentsError`, 401 `UnauthorizedError`, 403 `ForbiddenError`, 404 `NotFoundError`,
     422 `UnprocessableError`, 429 `TooManyRequests`, 500 and above `ServerError`, any other `UnknownError`.
-    Without an answer: `Timeout` (none in time: the call may have been processed) and `ConnectionFailed` (refused,
+    Without a response: `Timeout` (none in time: the call may have been processed) and `ConnectionFailed` (refused,
     unresolved, untrusted or broken connection).
     """
 
@@ -54,23 +54,26 @@ _BY_STATUS = {
 class Success(Generic[T]):
     """The API took the call.
 
-    *request_id* is what journy.io's support asks for; *calls_remaining* is what is left of the key's minute
-    (`None`: not said). *rejected* maps the properties that an upsert did not take to the reason.
+    *request_id* is what journy.io's support asks for. *calls_limit* is how many calls the key has a minute, and
+    *calls_remaining* how many are left of this one (`None`: not in the response). *rejected* maps the properties
+    that an upsert did not take to the reason.
     """
 
     data: T
     request_id: str | None = None
     calls_remaining: int | None = None
     rejected: Mapping[str, str] = field(default_factory=FrozenDict)
+    calls_limit: int | None = None
     success: Literal[True] = True
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The call failed. *status* is the HTTP status, `None` without an answer; *fields* names what was wrong.
+    """The call failed. *status* is the HTTP status, `None` without a response; *fields* names what was wrong.
 
-    *message* is the API's own, or what went wrong in a sentence. *request_id* is what journy.io's support asks for;
-    *calls_remaining* is what is left of the key's minute (`None`: not said).
+    *message* is the API's own, or what went wrong in a sentence. *request_id* is what journy.io's support asks for.
+    *calls_limit* is how many calls the key has a minute, and *calls_remaining* how many are left of this one (`None`:
+    not in the response).
     """
 
     error: APIError
@@ -79,10 +82,11 @@ class Failure:
     request_id: str | None = None
     calls_remaining: int | None = None
     fields: Mapping[str, str] = field(default_factory=FrozenDict)
+    calls_limit: int | None = None
     success: Literal[False] = False
 
 
-Result: TypeAlias = Success[T] | Failure
+APIResult: TypeAlias = Success[T] | Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class TrackingSnippet:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class DefinitionGroup:
     """The group that an event, a segment or a property is filed under in journy.io."""
 
     id: str
@@ -109,12 +113,12 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedDefinition:
     """An event or a segment that the business has defined."""
 
     id: str
     name: str
-    group: Group | None = None
+    group: DefinitionGroup | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,4 +128,10 @@ class PropertyDefinition:
     name: str
     label: str
     is_computed: bool
-    group: Group | None = None
+    group: DefinitionGroup | None = None
+
+
+# Their names in earlier versions. They stay importable.
+Group = DefinitionGroup
+Named = NamedDefinition
+Result: TypeAlias = APIResult[T]

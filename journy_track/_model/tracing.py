@@ -1,4 +1,4 @@
-"""OpenTelemetry, by its API alone: the active span's IDs, span events, and no traces of our own requests."""
+"""Traces: IDs and events of OpenTelemetry's active span, by its API alone, and none of our own requests."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ def untraced() -> Iterator[None]:
         yield
     finally:
         otel_context.detach(token)
+
+
+def stay_untraced() -> None:
+    """The same for all that this thread does from now on."""
+    otel_context.attach(_UNTRACED)
 
 
 def _untraced() -> otel_context.Context:

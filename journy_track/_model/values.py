@@ -1,4 +1,4 @@
-"""What metadata and properties may hold, and how it travels.
+"""What metadata and properties may hold, and how it is sent.
 
 Two steps, on two threads. `frozen` runs where a value is captured and leaves only immutable built-ins, so
 that nothing behind it ever runs the app's code. `plain` runs on the worker and makes what JSON can carry.
@@ -18,13 +18,14 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from journy_track._model.identity import exact_text, well_formed
+from journy_track._model.errors import shortened
+from journy_track._model.identity import exact_text, is_mock, well_formed
 from journy_track._model.once import warn_once
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Stands for a value that cannot travel, and says why."""
+    """Stands for a value that cannot be sent, and holds the reason."""
 
     reason: str
 
@@ -34,7 +35,7 @@ FROZEN_KINDS = frozenset({str, int, float, bool, type(None), date, Decimal, UUID
 _FROZEN_ZONES = frozenset({type(None), timezone, ZoneInfo})
 
 
-class Unsendable(Exception):
+class NotJson(Exception):
     """A value has no form that JSON and journy.io take."""
 
 
@@ -77,6 +78,8 @@ def _frozen_datetime(value: datetime) -> datetime:
 
 
 def _frozen_other(value: Any) -> Any:
+    if is_mock(type(value)):
+        return Refused(f"a {type(value).__name__} stands for anything: pass a real value")
     if isinstance(value, Enum):
         return frozen(value.value)
     if isinstance(value, str):
@@ -97,9 +100,9 @@ def _frozen_other(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         return _frozen_list(sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)
     if isinstance(value, Mapping):
-        return Refused("nested objects are not taken: pass their values under keys of their own")
+        return Refused("nested objects are not accepted: pass their values under keys of their own")
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return Refused("bytes are not taken: decode them to text")
+        return Refused("bytes are not accepted: decode them to text")
     if isinstance(value, Decimal):
         return Decimal(value)
     if isinstance(value, UUID):
@@ -108,27 +111,42 @@ def _frozen_other(value: Any) -> Any:
 
 
 def _frozen_number_or_text(value: Any) -> Any:
+    # Its type is looked at: to ask the value itself may run the app's __getattr__, and whatever that does.
     kind = type(value)
     # numpy's scalars all have a float(): 1.0 of a boolean, nanoseconds of a date.
-    sort = getattr(getattr(value, "dtype", None), "kind", None)
+    sort = getattr(value.dtype, "kind", None) if hasattr(kind, "dtype") else None
     if isinstance(value, bool) or sort == "b":
         return bool(value)
     if sort in ("M", "m", "c"):
-        return Refused(f"a {kind.__name__} is not taken: pass a datetime or a number")
+        return Refused(f"{kind.__name__} is not accepted: pass a datetime or a number")
     if hasattr(kind, "__index__"):  # int's subclasses, numpy's integers
         return index(value)
     if hasattr(kind, "__float__"):  # float's subclasses, numpy's floats, fractions
         return float(value)
     if isinstance(value, os.PathLike):
         return str(value)
-    if callable(getattr(value, "upper", None)) and callable(getattr(value, "encode", None)):
-        return exact_text(value)  # lazy translations answer to what text answers to
-    return Refused(f"a {kind.__name__} is not taken: pass text, a number, a boolean or a datetime")
+    if _is_lazy_text(value, kind):
+        return exact_text(value)
+    return Refused(f"{kind.__name__} is not accepted: pass text, a number, a boolean or a datetime")
+
+
+def _is_lazy_text(value: Any, kind: type) -> bool:
+    """Whether it is a lazy translation.
+
+    The type of Django's has the methods of text. That of Babel's has its operators, and finds the methods with its
+    `__getattr__`: it has to be asked itself.
+    """
+    if hasattr(kind, "upper") and hasattr(kind, "encode"):
+        return True
+    operators = ("__getattr__", "__mod__", "__radd__", "__contains__", "__len__")
+    if not all(hasattr(kind, name) for name in operators):
+        return False
+    return callable(getattr(value, "upper", None)) and callable(getattr(value, "encode", None))
 
 
 def _frozen_list(values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(
-        Refused("lists in lists are not taken") if isinstance(v, (list, tuple, set, frozenset)) else frozen(v)
+        Refused("lists in lists are not accepted") if isinstance(v, (list, tuple, set, frozenset)) else frozen(v)
         for v in values
     )
 
@@ -145,9 +163,9 @@ def plain_metadata(values: Mapping[Any, Any]) -> tuple[dict[str, Any], list[tupl
             continue
         try:
             if type(value) is tuple:
-                raise Unsendable("metadata takes no lists: pass text, or one key per element")  # noqa: TRY301
+                raise NotJson("metadata does not accept lists: pass text, or one key per element")  # noqa: TRY301
             taken[_plain_key(key)] = plain(value)
-        except Unsendable as error:
+        except NotJson as error:
             problems.append((_shown(key), str(error)))
     return taken, problems
 
@@ -165,13 +183,13 @@ def plain_properties(values: Mapping[Any, Any]) -> tuple[dict[str, Any], list[tu
                 taken[name] = _plain_list(name, value, problems)
             else:
                 taken[name] = plain(value)
-        except Unsendable as error:
+        except NotJson as error:
             problems.append((_shown(key), str(error)))
     return taken, problems
 
 
 def plain(value: Any) -> str | bool | int | float:
-    """A `frozen` value as JSON takes it. Raises `Unsendable`."""
+    """A `frozen` value as JSON takes it. Raises `NotJson`."""
     kind = type(value)
     if kind is str:
         return well_formed(value)
@@ -182,41 +200,41 @@ def plain(value: Any) -> str | bool | int | float:
     if kind is float:
         if math.isfinite(value):
             return float(value)
-        raise Unsendable(f"{value} is not a finite number")
+        raise NotJson(f"{value} is not a finite number")
     if kind is datetime:
         return iso(value)
     if kind is date or kind is UUID:
         return str(value)
     if kind is Decimal:
         return _plain_decimal(value)
-    raise Unsendable(value.reason if kind is Refused else f"a {kind.__name__} is not taken")
+    raise NotJson(value.reason if kind is Refused else f"{kind.__name__} is not accepted")
 
 
 def iso(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and a Z, as the API writes time. Raises `Unsendable` out of range."""
+    """ISO 8601 in UTC with milliseconds and a Z, as the API writes time. Raises `NotJson` out of range."""
     if moment.tzinfo is None:
         warn_of_naive_datetime()
     try:
         return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
     except (OverflowError, ValueError, OSError) as error:
-        raise Unsendable(f"the datetime is out of range in UTC ({type(error).__name__})") from None
+        raise NotJson(f"the datetime is out of range in UTC ({type(error).__name__})") from None
 
 
 def _plain_int(value: int) -> int:
     # Python refuses to write integers of more than some thousand digits, and no reader would take them.
     if -(1 << 1023) < value < (1 << 1023):
         return value
-    raise Unsendable("the number is larger than JSON's readers can take")
+    raise NotJson("the number is larger than JSON's readers can take")
 
 
 def _plain_decimal(value: Decimal) -> int | float:
     if not value.is_finite():
-        raise Unsendable(f"{value} is not a finite number")
+        raise NotJson(f"{shortened(str(value))} is not a finite number")
     if -1 < value.adjusted() < 300 and value == value.to_integral_value():
         return int(value)
     number = float(value)
     if math.isinf(number):
-        raise Unsendable("the number is larger than JSON's readers can take")
+        raise NotJson("the number is larger than JSON's readers can take")
     return number
 
 
@@ -228,7 +246,7 @@ def _plain_list(name: str, values: tuple[Any, ...], problems: list[tuple[str, st
             continue
         try:
             element = plain(value)
-        except Unsendable as error:
+        except NotJson as error:
             problems.append((name, str(error)))
             continue
         if isinstance(element, bool):
@@ -246,21 +264,20 @@ def _plain_key(key: object) -> str:
         try:
             name = str(key)
         except ValueError:  # Python writes no number of thousands of digits
-            raise Unsendable("the key is a number that is too long") from None
+            raise NotJson("the key is a number that is too long") from None
     else:
-        raise Unsendable(key.reason if isinstance(key, Refused) else f"a {type(key).__name__} as key")
+        raise NotJson(key.reason if isinstance(key, Refused) else f"a {type(key).__name__} as key")
     if not name:
-        raise Unsendable("the key is empty")
+        raise NotJson("the key is empty")
     return name
 
 
 def _shown(key: object) -> str:
-    text = well_formed(key) if type(key) is str else type(key).__name__
-    return text if len(text) <= 80 else text[:79] + "…"
+    return shortened(well_formed(key) if type(key) is str else type(key).__name__)
 
 
 def warn_of_naive_datetime() -> None:
-    """Say once that a datetime without a zone was taken as local time."""
+    """Log once that a datetime without a zone was taken as local time."""
     warn_once(
         "naive datetime",
         "a datetime without a time zone was taken as local time; pass an aware one, as in datetime.now(UTC).",

@@ -21,6 +21,11 @@ _before: list[bool] = []
 _STRAYS = "journy_track_strays"
 
 
+def active() -> bool:
+    """Whether tests run now. Then wrong values raise where they are passed, unless `strict` is set."""
+    return bool(_before)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Make `journy_live` known."""
     parser.addini("journy_live", "journy_track may send to journy.io from tests", type="bool", default=False)
@@ -39,6 +44,10 @@ def pytest_unconfigure() -> None:
     before = _before.pop() if _before else live
     if _before:  # this was a pytest within a pytest, which goes on
         live = before
+        return
+    pools = sys.modules.get("journy_track._testing.pools")
+    if pools is not None:
+        pools.restore()
 
 
 @pytest.fixture
@@ -74,7 +83,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         outcome.force_exception(pytest.fail.Exception("\n".join(["journy_track:", *wrong]), pytrace=False))
 
 
-# ── Strays: said at the end of the run, also where the tests ran in other processes ──
+# ── Strays: reported at the end of the run, also where the tests ran in other processes ──
 
 
 def _strays() -> list[str]:
@@ -101,7 +110,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say which tests left threads behind that went on tracking."""
+    """Report which tests left threads behind that went on tracking."""
     said = [*_of_workers, *_strays()]
     if said:
         terminalreporter.section("journy_track: tracked after the test had ended")

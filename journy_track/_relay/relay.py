@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from time import time
 
-from journy_track._delivery.circuit import State
-from journy_track._delivery.dispatcher import Transport
+from journy_track._capture.queue import BoundedQueue
+from journy_track._delivery.dispatcher import Dispatcher
+from journy_track._delivery.feed import Feed
+from journy_track._delivery.ledger import Ledger
+from journy_track._delivery.pipeline import MAX_BATCHES, unchanged_of, ways_of
+from journy_track._delivery.reports import Reports
+from journy_track._delivery.transport import Transport
+from journy_track._delivery.way import Way
 from journy_track._model.broker import BrokerError
 from journy_track._model.clock import monotonic
 from journy_track._model.config import Config
 from journy_track._model.frozendict import FrozenDict
-from journy_track._model.logs import say
+from journy_track._model.items import Item
+from journy_track._model.logs import log
+from journy_track._model.notices import Notices
 from journy_track._model.numbers import Stats
-from journy_track._relay.stream import RelayQueue, Settled
-from journy_track._relay.term import Leased, Term
+from journy_track._model.outcomes import Deferred, JobOutcome, Outcome
+from journy_track._model.secret import KeyName
+from journy_track._stores.redis.store import RedisStore
+from journy_track._stores.redis.stream import RelayQueue, Settled
+from journy_track._stores.store import Job, StoreError
+from journy_track._stores.trouble import Trouble
+from journy_track._transport.deadline import only_while
+from journy_track._transport.rest import CallTransport
 
 #: Seconds for which a relay leads without renewing. It renews three times as often, and stops sending earlier.
 LEASE = 10.0
@@ -26,11 +40,17 @@ LEASE = 10.0
 _SURE = 0.7
 #: Seconds before a broker that failed is asked again.
 AGAIN = 0.5
+#: Jobs in memory, at most, unless batches need more; and how many are read at once.
+WINDOW, CHUNK = 2_000, 500
+#: Seconds between two looks for new messages.
+POLL = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a relay is doing. *broker* is what it said last: waiting, age of the oldest in seconds, dead letters."""
+    """What a relay does. The numbers of the broker are `None` before the first look; *broker_oldest* is seconds.
+    *circuit* is `"open"` while the key is refused.
+    """
 
     role: str
     stats: Stats
@@ -39,35 +59,133 @@ class Status:
     broker_oldest: float | None = None
     dead_letters: int | None = None
     trouble: str | None = None
+    circuit: str = "closed"
+
+
+class Leased:
+    """Begins a request only while the lease surely holds.
+
+    It waits for the response also when the lease has ended meanwhile: journy.io has the request, and another relay
+    sends its item again, whether we listen or not. Mostly the lease is renewed, and the response as good as any.
+    """
+
+    def __init__(self, transport: Transport, holds: Callable[[], bool]) -> None:
+        self._transport = transport
+        self._holds = holds
+        self.key: KeyName = transport.key
+        self.in_turn: bool = transport.in_turn
+        self.merges: bool = transport.merges
+        self.is_idempotent: bool = transport.is_idempotent
+        self.has_trial: bool = transport.has_trial
+
+    @property
+    def max_jobs(self) -> int:
+        return self._transport.max_jobs
+
+    def lacks(self, item: Item, /) -> bool:
+        return self._transport.lacks(item)
+
+    def log_lack(self, item: Item, /) -> None:
+        self._transport.log_lack(item)
+
+    def fits(self, jobs: Sequence[Job], /) -> int:
+        return self._transport.fits(jobs)
+
+    def send(self, jobs: Sequence[Job], /, timeout: float | None = None) -> Sequence[JobOutcome]:
+        if not self._holds():
+            return [_NOT_LEADING] * len(jobs)
+        with only_while(self._holds):
+            outcomes = self._transport.send(jobs, timeout)
+        return [self._seen(outcome) for outcome in outcomes]
+
+    def try_key(self, timeout: float | None = None) -> Outcome:
+        if not self._holds():
+            return _NOT_LEADING
+        with only_while(self._holds):
+            outcome = self._transport.try_key(timeout)
+        return _NOT_LEADING if self._seen(outcome) is _NOT_LEADING else outcome
+
+    def _seen(self, outcome: JobOutcome) -> JobOutcome:
+        """*outcome*, or that the lease has ended before anything was sent."""
+        unsent = isinstance(outcome, Deferred) and not outcome.ambiguous and outcome.response is None
+        return _NOT_LEADING if unsent and not self._holds() else outcome
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+_NOT_LEADING = Deferred("this relay does not lead any more", ambiguous=False)
+
+
+class Term:
+    """One time of leading: what was read and is not settled ends with it."""
+
+    def __init__(
+        self,
+        config: Config,
+        ways: Sequence[Way],
+        store: RedisStore,
+        trouble: Trouble,
+        wake: Callable[[], None],
+        mark_internal: Callable[[], object],
+        wall: Callable[[], float],
+    ) -> None:
+        notices = Notices()
+        self.ledger = Ledger(BoundedQueue(1, 1))  # nothing is captured here
+        # Another batch is ready when one of those on their way returns. With less, each is filled with what there
+        # is: where a response takes a second, half as much goes.
+        window = max(WINDOW, (MAX_BATCHES + 1) * max(way.transport.max_jobs for way in ways))
+        self.feed = Feed(store, self.ledger, notices, trouble, window=window, chunk=CHUNK, clock=monotonic, wall=wall)
+        self.unchanged = unchanged_of(config, notices)
+        self.dispatcher = Dispatcher(
+            config,
+            ways,
+            self.ledger,
+            Reports(config, notices),
+            self.feed.settle,
+            self.feed.settle_delivered,
+            clock=monotonic,
+            wake=wake,
+            mark_internal=mark_internal,
+            unchanged=self.unchanged,
+        )
+
+    def turn(self) -> float:
+        """Read and send. Returns seconds until the next turn."""
+        again = self.feed.fetch(self.dispatcher)
+        wait = self.dispatcher.dispatch(filling=again == 0.0)
+        return 0.0 if again == 0.0 else POLL if wait is None else min(wait, POLL)
 
 
 class Relay:
-    """Runs until it is told to stop, through lost leases and brokers that come and go.
+    """Runs until `stop()`, through lost leases and brokers that come and go.
 
-    *inside* is called once in each of its threads. Everything that it promises to the broker it does in the thread
-    that calls `run`.
+    *calls* takes the place of the REST API. *mark_internal* is called once in each of its threads, *on_request* with
+    the seconds and the outcome of each request. All calls of the
+    broker are made in the thread that calls `run`.
     """
 
     def __init__(
         self,
         queue: RelayQueue,
         config: Config,
-        transport: Transport,
+        calls: CallTransport | None = None,
         *,
-        inside: Callable[[], object],
+        mark_internal: Callable[[], object],
         lease: float = LEASE,
         wall: Callable[[], float] = time,
+        on_request: Callable[[float, JobOutcome | None], object] | None = None,
     ) -> None:
         self._queue = queue
         self._config = config
-        self._transport = Leased(transport, self._holds, lambda: self._until - monotonic())
-        self._inside = inside
+        self._ways = ways_of(config, calls=calls)
+        self._mark_internal = mark_internal
         self._lease = lease
         self._wall = wall
-        self._bell = threading.Event()
+        self._on_request = on_request
+        self._wake = threading.Event()
         self._stopping = False
-        #: The end of the lease; until when it surely holds; when it is renewed. By the monotonic clock.
-        self._until = 0.0
+        #: Until when the lease surely holds, and when it is renewed. By the monotonic clock.
         self._sure_until = 0.0
         self._renew_at = 0.0
         # Not a term's: what was delivered in one that ended is still true in the next, and not sent again.
@@ -75,33 +193,41 @@ class Relay:
         self._term: Term | None = None
         self._past = Stats()
         self._terms = 0
-        self._trouble: str | None = None
+        # A broker may come and go, and so may the lease, several times a second.
+        self._notices = Notices()
+        self._trouble = Trouble(self._log_trouble, monotonic, pause=AGAIN)
         self._looked: tuple[int, float | None, int] | None = None
         self._look_at = 0.0
 
+    def _log_trouble(self, cause: Hashable, error: StoreError) -> None:
+        self._notices.log(
+            ("broker", cause), "the broker cannot be used: %s. The relay tries again.", error, level=logging.ERROR
+        )
+
     def stop(self) -> None:
-        """Finish what is on its way, give the rest back, and return from `run`: within a second."""
-        # No bell: this may be a signal handler, in the middle of the thread's own wait for it.
+        """Finish what is in flight, give the rest back, and return from `run`: within a second."""
+        # No wake: this may be a signal handler, in the middle of the thread's own wait for it.
         self._stopping = True
 
     def run(self, turned: Callable[[], object] = lambda: None) -> None:
         """Lead, or stand by, until `stop()`. *turned* is called after each turn, several times a second."""
-        self._inside()
+        self._mark_internal()
         while not self._stopping:
             wait = AGAIN
             try:
                 wait = self._turn()
                 self._look()
-                self._trouble = None
             except BrokerError as error:
-                if str(error) != self._trouble:
-                    say(logging.ERROR, "the broker cannot be used: %s. The relay tries again.", error)
-                self._trouble = str(error)
+                self._trouble.note(StoreError(str(error)))
+            if self._trouble.is_on:
+                wait = AGAIN
+            else:
+                self._trouble.over()
             if self._term is not None and not self._holds():
-                self._lose()
+                self._lose(turned)
             turned()
-            self._bell.wait(wait)
-            self._bell.clear()
+            self._wake.wait(wait)
+            self._wake.clear()
         self._end()
         turned()
 
@@ -111,32 +237,44 @@ class Relay:
                 return self._lease / 10
             self._term = Term(
                 self._config,
-                self._transport,
-                self._queue,
-                self._settled,
-                self._bell.set,
-                self._inside,
+                [self._leased(way) for way in self._ways],
+                RedisStore(self._queue, self._settled, self._wake.set, self._wall),
+                self._trouble,
+                self._wake.set,
+                self._mark_internal,
                 self._wall,
             )
+            self._term.dispatcher.on_request = self._on_request
             self._terms += 1
-            say(logging.WARNING, "this relay leads (%d messages wait in the broker).", self._queue.depth()[0])
-        elif monotonic() >= self._renew_at and not self._lead(again=True):
+            waiting = self._queue.depth()[0]
+            self._notices.log(
+                "leads", "this relay leads (%d messages wait in the broker).", waiting, level=logging.INFO
+            )
+        elif not self._renewed():
             self._sure_until = 0.0
         if not self._settle():
             self._sure_until = 0.0
         return self._term.turn() if self._holds() else 0.0
 
+    def _leased(self, way: Way) -> Way:
+        """That way, for one term."""
+        leased = Leased(way.transport, self._holds)
+        return Way(leased, way.budget, connections=way.connections, clock=monotonic, linger=way.linger)
+
+    def _renewed(self) -> bool:
+        """Renew the lease when it is time; false when another relay leads."""
+        return monotonic() < self._renew_at or self._lead(again=True)
+
     def _settle(self) -> bool:
-        """Tell the broker what is settled; false when another relay leads."""
+        """Remove what is settled from the broker; false when another relay leads."""
         while self._settled:
             some = [self._settled.popleft() for _ in range(min(500, len(self._settled)))]
-            told = False
+            done: int | None = None
             try:
-                told = self._queue.settle(some)
+                done = self._queue.settle(some)
             finally:
-                if not told:
-                    self._settled.extendleft(reversed(some))  # never skipped: it would be sent again
-            if not told:
+                self._settled.extendleft(reversed(some[done or 0 :]))  # never skipped: it would be sent again
+            if done is None or not self._renewed():  # many dead letters take their time
                 return False
         return True
 
@@ -144,7 +282,6 @@ class Relay:
         asked = monotonic()
         if not (self._queue.renew() if again else self._queue.acquire()):
             return False
-        self._until = asked + self._lease
         self._sure_until = asked + self._lease * _SURE
         self._renew_at = asked + self._lease / 3
         return True
@@ -152,27 +289,42 @@ class Relay:
     def _holds(self) -> bool:
         return monotonic() < self._sure_until
 
-    def _lose(self) -> None:
-        """Somebody else may lead: nothing more is sent. What was on its way may be sent twice."""
-        say(logging.ERROR, "this relay does not lead any more: its lease could not be renewed in time.")
-        term, self._term = self._term, None
+    def _lose(self, turned: Callable[[], object]) -> None:
+        """Another relay may lead: nothing more is sent. What was in flight may be sent twice."""
+        self._notices.log(
+            "does not lead",
+            "this relay does not lead any more: its lease could not be renewed in time.",
+            level=logging.ERROR,
+        )
+        term = self._term
         assert term is not None
         term.dispatcher.stop()
-        term.dispatcher.join(self._config.timeout)
+        until = monotonic() + self._config.timeout
+        while term.dispatcher.alive and monotonic() < until:
+            term.dispatcher.join(min(1.0, until - monotonic()))
+            turned()
         self._past = _sum(self._past, _ended(term.ledger.stats()))
+        self._term = None
 
     def _end(self) -> None:
         term, self._term = self._term, None
         if term is not None:
             term.dispatcher.stop()
             term.dispatcher.join(self._config.timeout)
+            if term.unchanged is not None:
+                term.unchanged.close()
             try:
                 self._settle()
                 self._queue.release()
             except BrokerError as error:
-                say(logging.ERROR, "the broker was not told of what was delivered last: %s. It is sent again.", error)
+                log(
+                    logging.ERROR,
+                    "what was delivered last could not be removed from the broker: %s. It is sent again.",
+                    error,
+                )
             self._past = _sum(self._past, _ended(term.ledger.stats()))
-        self._transport.close()
+        for way in self._ways:
+            way.transport.close()
         self._queue.close()
 
     def _look(self) -> None:
@@ -181,15 +333,15 @@ class Relay:
             self._looked = self._queue.depth()
 
     def status(self) -> Status:
-        """What it is doing, and did since it began."""
+        """What it is doing, and has done since it began."""
         stats = self._past if self._term is None else _sum(self._past, self._term.ledger.stats())
         waiting, oldest, dead = self._looked or (None, None, None)
         age = None if oldest is None else max(0.0, self._wall() - oldest)
         role = "stopped" if self._stopping else "standby" if self._term is None else "active"
-        trouble = self._trouble
-        if trouble is None and self._term is not None and self._term.dispatcher.circuit is State.OPEN:
-            trouble = "the API key is refused"
-        return Status(role, stats, self._terms, waiting, age, dead, trouble)
+        refused = None if self._term is None else self._term.dispatcher.refused_key
+        trouble = self._trouble.reason or (None if refused is None else f"the {refused} is refused")
+        circuit = "closed" if refused is None else "open"
+        return Status(role, stats, self._terms, waiting, age, dead, trouble, circuit)
 
 
 def _ended(stats: Stats) -> Stats:
@@ -199,18 +351,20 @@ def _ended(stats: Stats) -> Stats:
 
 def _sum(past: Stats, now: Stats) -> Stats:
     """What was done in past terms and in this one; what waits is this one's alone."""
-    dropped = {
-        reason: past.dropped.get(reason, 0) + now.dropped.get(reason, 0) for reason in {*past.dropped, *now.dropped}
-    }
     return Stats(
         adopted=past.adopted + now.adopted,
         delivered=past.delivered + now.delivered,
         coalesced=past.coalesced + now.coalesced,
         given_up=past.given_up + now.given_up,
-        dropped=FrozenDict(dropped),
+        dropped=FrozenDict(Counter(past.dropped) + Counter(now.dropped)),
         spooled=now.spooled,
         in_flight=now.in_flight,
         retried=past.retried + now.retried,
         calls_remaining=now.calls_remaining,
         calls_limit=now.calls_limit,
+        responses=now.responses,
+        delay_p50=now.delay_p50,
+        delay_p99=now.delay_p99,
+        unchanged=past.unchanged + now.unchanged,
+        given_up_for=FrozenDict(Counter(past.given_up_for) + Counter(now.given_up_for)),
     )

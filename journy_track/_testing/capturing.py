@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,16 +15,17 @@ from weakref import WeakKeyDictionary
 
 from journy_track import _runtime
 from journy_track._capture.flushing import seconds_of
+from journy_track._capture.held import HeldItem
 from journy_track._capture.recorder import Recorder
-from journy_track._delivery.notices import Notices
 from journy_track._delivery.preparing import Dropped, Preparer, Throttled
 from journy_track._model.captured import Captured
 from journy_track._model.config import Config
-from journy_track._model.items import Item
+from journy_track._model.items import Event, Item
+from journy_track._model.notices import Notices
 from journy_track._model.numbers import Health, Receipt, Stats
+from journy_track._model.places import caller
 from journy_track._model.secret import Secret
 from journy_track._testing import leaks, pools
-from journy_track._testing.places import caller
 from journy_track._tracker import Tracker
 
 
@@ -46,7 +48,7 @@ _owner: ContextVar[Capture | None] = ContextVar("journy_track_test", default=Non
 _outlived: WeakKeyDictionary[threading.Thread, Capture] = WeakKeyDictionary()
 #: The strays of all captures that are over.
 strays: list[Stray] = []
-_MOST_STRAYS = 1000
+_MAX_STRAYS = 1000
 
 
 class Capture:
@@ -60,8 +62,9 @@ class Capture:
         self.tracker: CapturingTracker = CapturingTracker(
             Config(api_key=Secret("testing")) if before is None else before.config, self
         )
-        self._raw: list[tuple[tuple[Any, ...], str, Preparer]] = []
-        self._parked: dict[Any, str] = {}
+        # Other threads append while this one reads or clears: these are the same objects until the end.
+        self._raw: deque[tuple[tuple[Any, ...], str, Preparer]] = deque()
+        self._parked: dict[HeldItem, str] = {}
         self._items: list[Item] = []
         self._problems: list[str] = []
         self._converting = threading.RLock()
@@ -80,24 +83,24 @@ class Capture:
         self._raw.append((captured, caller(), self.tracker.preparer))
         return True
 
-    def park(self, parked: Any, size: int) -> bool:
-        """It waits until its request says whose it is."""
-        if self._is_stray(parked.captured):
+    def park(self, item: HeldItem, extra: int) -> bool:
+        """It waits until it is known who acts in its request."""
+        if self._is_stray(item.captured):
             return False
-        self._parked[parked] = caller()
+        self._parked[item] = caller()
         return True
 
-    def unpark(self, parked: Any, captured: tuple[Any, ...]) -> None:
-        """Its request has said so."""
-        place = self._parked.pop(parked, None)
+    def unpark(self, item: HeldItem) -> None:
+        """It is known now."""
+        place = self._parked.pop(item, None)
         if place is not None:
-            self._raw.append((captured, place, self.tracker.preparer))
+            self._raw.append((item.captured, place, self.tracker.preparer))
 
     def _is_stray(self, captured: tuple[Any, ...]) -> bool:
         owner = self if self.closed else _owner.get() or _outlived.get(threading.current_thread())
         if owner is not None and owner.closed:
-            label = f"{captured[0].operation} {captured[2]}".strip()
-            if len(strays) < _MOST_STRAYS:
+            label = f"{captured[0].operation} {captured[2] if captured[0] is Event else ''}".strip()
+            if len(strays) < _MAX_STRAYS:
                 stray = Stray(owner.name, label, threading.current_thread().name, caller())
                 strays.append(stray)
                 owner.strays.append(stray)
@@ -105,6 +108,8 @@ class Capture:
         return False
 
     def refuse(self, reason: str) -> None:
+        if reason == "suppressed":
+            return  # as asked for
         self._problems.append(f"an item was lost while it was captured ({reason}), at {caller()}")
 
     # ── What was captured ──
@@ -112,15 +117,15 @@ class Capture:
     def items(self) -> list[Item]:
         """The items so far, as they would be sent. Converted here, not by the app's threads."""
         with self._converting:
-            raw, self._raw = self._raw, []
-            for captured, place, preparer in raw:
+            while self._raw:
+                captured, place, preparer = self._raw.popleft()
                 self._convert(Captured(*captured), place, preparer)
-            return self._items
+            return list(self._items)
 
     def problems(self) -> list[str]:
         """What would have been lost, and where it was captured."""
         self.items()
-        return self._problems
+        return list(self._problems)
 
     def passed_by(self) -> list[Stray]:
         """What came in the meantime from threads and tasks of others that are over."""
@@ -129,7 +134,9 @@ class Capture:
     def clear(self) -> None:
         """Forget what was captured so far, and its problems."""
         with self._converting:
-            self._raw, self._items, self._problems = [], [], []
+            self._raw.clear()
+            self._items.clear()
+            self._problems.clear()
 
     def _convert(self, captured: Captured, place: str, preparer: Preparer) -> None:
         self.tracker.notices.place = place
@@ -154,14 +161,14 @@ class Capture:
 
 
 class _Problems(Notices):
-    """What the worker would log about an item's values."""
+    """Collects what the worker would log about an item's values."""
 
     def __init__(self, capture: Capture) -> None:
         super().__init__()
         self._capture = capture
         self.place = ""
 
-    def say(self, cause: Any, message: str, *arguments: Any, level: int = 0) -> None:
+    def log(self, cause: Any, message: str, *arguments: Any, level: int = 0, counts: bool = True) -> None:
         self._capture.found(f"{message % arguments}, at {self.place}")
 
 
@@ -170,25 +177,33 @@ class CapturingTracker(Tracker):
 
     def __init__(self, config: Config, capture: Capture) -> None:
         self._closed = False
-        self._engines = {}
+        self._pipelines = {}
         self._enabled = True
         self._capture = capture
         self.notices: _Problems = _Problems(capture)
         self.configured(config)
 
     def configured(self, config: Config) -> CapturingTracker:
-        """From now on it captures with these settings, also where they say that nothing is to be sent."""
+        """From now on it captures with these settings, even if nothing is to be sent by them."""
         self.config = config
         self.preparer: Preparer = Preparer(config, self.notices)
-        check = Preparer(config, self.notices).check if config.debug else None
+        check = Preparer(config, self.notices).check if config.debug and self.strict else None
         self.recorder: Recorder | None = Recorder(config, lambda: self._capture, check)
         return self
+
+    @property
+    def strict(self) -> bool:
+        """Whether wrong values raise where they are passed: unless the settings switch that off."""
+        return self.config.strict is not False
 
     def flush(self, timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
         return timeout is None or seconds_of(timeout) >= 0
 
     async def aflush(self, timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
         return self.flush(timeout)
+
+    async def aflush_at_end(self) -> bool:
+        return True
 
     def shutdown(self, timeout: float | timedelta | None = None) -> bool:
         return self.flush(timeout)
@@ -209,7 +224,7 @@ class CapturingTracker(Tracker):
 
 @contextmanager
 def capturing(name: str) -> Iterator[Capture]:
-    """Capture into a `Capture`, until the block is left. It does not judge what was found."""
+    """Capture into a `Capture`, until the block is left. It does not judge what was captured."""
     capture = Capture(name)
     kept = _runtime.get_tracker()  # the app may have kept it, and track by it
     recorder = None if kept is None else kept.recorder
@@ -222,11 +237,10 @@ def capturing(name: str) -> Iterator[Capture]:
         return capture.tracker
 
     leaks.watch()
-    pools.carry(_owner)
     outer = _owner.get()
     _owner.set(capture)
     try:
-        with _runtime.replaced(capture.tracker, configured):
+        with pools.carrying(_owner), _runtime.replaced(capture.tracker, configured):
             try:
                 if kept is not None:
                     kept.recorder = capture.tracker.recorder

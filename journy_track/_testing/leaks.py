@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from journy_track._capture import context
+from journy_track._capture.attributes import UNSET, Attributes
 from journy_track._capture.context import Frame, live_frame
+from journy_track._model.places import caller
 from journy_track._testing.matching import shown
-from journy_track._testing.places import caller
 
 
 def watch() -> Frame:
-    """Note from now on where blocks are entered. Answers the frame to compare with."""
+    """Note from now on where blocks are entered. Returns the frame to compare with."""
     context.note_places(caller)
     return live_frame()
 
@@ -45,18 +46,13 @@ def _described(frame: Frame) -> str:
         where = frame.entry.place or "an unknown place"
         if change.cell is not None:
             return f"the scope() entered at {where} was not left"
-        what = _identities(change.user, change.account, change.metadata)
-        return f"{what} of the block entered at {where} was not left"
+        return f"{_shown(change.attributes)} of the block entered at {where} was not left"
     assert change.cell is not None, "a frame has an entry or a cell"
-    layer = change.cell.current()
-    what = _identities(layer.user, layer.account, layer.metadata)
-    return f"{what} was set outside any scope(), first at {change.cell.place or 'an unknown place'}"
+    where = change.cell.place or "an unknown place"
+    return f"{_shown(change.cell.current())} was set outside any scope(), first at {where}"
 
 
-def _identities(user: Any, account: Any, metadata: Any) -> str:
-    said = [
-        f"{name} {shown(value)}"
-        for name, value in (("user", user), ("account", account), ("metadata", dict(metadata or {})))
-        if value is not context.UNSET and value != {}
-    ]
-    return ", ".join(said) or "a block"
+def _shown(attributes: Attributes) -> str:
+    values = {"user": attributes.user, "account": attributes.account, "metadata": dict(attributes.metadata)}
+    set_here = [f"{name} {shown(value)}" for name, value in values.items() if value is not UNSET and value != {}]
+    return ", ".join(set_here) or "a block"

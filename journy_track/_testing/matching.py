@@ -6,12 +6,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from journy_track._capture.blocks import account_of, user_of
-from journy_track._capture.context import UNSET
-from journy_track._model.errors import InvalidArgument
+from journy_track._capture.attributes import UNSET
+from journy_track._capture.inputs import account_of, declaration_of, event_of, user_of
+from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.identity import AccountIdentified, UserIdentified
 from journy_track._model.items import Event, Item
 from journy_track._model.values import frozen_mapping, plain_metadata
+
+
+def name_and_metadata(wanted: Any) -> tuple[str, dict[str, Any] | None]:
+    """The name that *wanted* stands for, and what an event has to hold if *wanted* is one."""
+    if isinstance(wanted, str):
+        return wanted, None
+    declaration = declaration_of(wanted)
+    if declaration is None:
+        raise InvalidArgument(
+            f"expected the name of an event, a class below @journy_track.event, or a typed event; "
+            f"got {described(wanted)}"
+        )
+    if isinstance(wanted, type):
+        return declaration.name, None
+    name, values = event_of(wanted, None)
+    return name, {key: value for key, value in values.items() if value is not None}
 
 
 class Expected:
@@ -24,7 +40,7 @@ class Expected:
         if metadata is not None and not isinstance(metadata, Mapping):
             raise InvalidArgument("metadata must be a mapping of what the event has to hold")
         self.metadata = dict(metadata or {})
-        # As it travels: Decimal("399") is expected as 399.
+        # As it is sent: Decimal("399") is expected as 399.
         self._plain, _ = plain_metadata(frozen_mapping(self.metadata))
 
     def differences(self, event: Event) -> list[str]:
@@ -49,7 +65,7 @@ class Expected:
 
 
 def is_same(expected: Any, found: Any) -> bool:
-    """Whether *found* is the expected user or account: equal in whatever *expected* says of it."""
+    """Whether *found* is the expected user or account: equal in whatever *expected* names."""
     if expected is None or found is None:
         return expected is found
     said = {field.name: getattr(expected, field.name) for field in fields(expected)}
@@ -63,6 +79,7 @@ def failure(
     events: Sequence[Event],
     items: list[Item],
     passed_by: Sequence[object],
+    hints: Sequence[str] = (),
 ) -> str:
     """What a developer needs to see the mistake: what was asked, the nearest event, and everything there is."""
     wanted = "at least one event" if times is None else f"{times} event{'' if times == 1 else 's'}"
@@ -75,6 +92,11 @@ def failure(
         lines += [
             "not counted here, as their threads began in a test that is over (in_context() would say whose it is):",
             *(f"  {stray}" for stray in passed_by),
+        ]
+    if hints and (times is None or times > matching):
+        lines += [
+            "and these functions are called without a decorator of theirs:",
+            *(f"  {hint}" for hint in hints[:5]),
         ]
     return "\n".join(lines)
 

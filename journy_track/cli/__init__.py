@@ -1,4 +1,4 @@
-"""The command line, `journy-track`: one file per command. Needs the extra `cli`; each command says what else."""
+"""The command line, `journy-track`: one file per command. Needs the extra `cli`; each command names what else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 the API or the data said no, 2 wrong usage."""
+    """Run the command line. Exit codes: 0 done, 1 the API or the data refused, 2 wrong usage."""
     try:
         from journy_track.cli.app import app
     except ModuleNotFoundError as error:

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-import typer
+from typing import Any
 
+import typer
+from typer.core import TyperGroup
+
+from journy_track._stores.sqlite import NEED_SQLITE, is_sqlite
 from journy_track._version import __version__
 from journy_track.cli.catalog import catalog
 from journy_track.cli.check import check
+from journy_track.cli.console import fail
 from journy_track.cli.demo import demo
 from journy_track.cli.doctor import doctor
 from journy_track.cli.import_file import import_file
 from journy_track.cli.inspect import inspect
+from journy_track.cli.outside import harmless
 from journy_track.cli.relay import relay
-from journy_track.cli.spool import spool
 from journy_track.cli.track import track
 
+
+class _Commands(TyperGroup):
+    """What is wrong with the command line is printed with parts of it: the names of files, for one."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if hasattr(error, "format_message"):  # of click, which newer versions of typer include
+                vars(error)["message"] = harmless(vars(error).get("message", ""))
+            raise
+
+
 app: typer.Typer = typer.Typer(
+    cls=_Commands,
     name="journy-track",
     help="Instrumentation for journy.io: try it, look at what your app sends, check a key, import what you have.",
     no_args_is_help=True,
@@ -31,7 +50,26 @@ app.command("import")(import_file)
 app.command()(catalog)
 app.command()(doctor)
 app.command()(relay)
-app.add_typer(spool)  # typer lists groups last, whatever their place: relay stands beside it
+
+
+def _add_spool() -> None:
+    try:
+        from journy_track.cli.spool import spool
+    except ModuleNotFoundError as error:
+        if not is_sqlite(error):
+            raise
+        ignored = {"allow_extra_args": True, "ignore_unknown_options": True}
+        app.command("spool", context_settings=ignored)(_without_sqlite)
+    else:
+        app.add_typer(spool)  # typer lists groups last, whatever their place: relay stands beside it
+
+
+def _without_sqlite() -> None:
+    """Needs SQLite, which this Python does not have."""
+    fail(f"{NEED_SQLITE}.")
+
+
+_add_spool()
 
 
 def _version(asked: bool) -> None:

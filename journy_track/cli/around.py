@@ -9,6 +9,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from journy_track.cli.console import err, fail, wait_for_ctrl_c
+from journy_track.cli.outside import styled
 
 if TYPE_CHECKING:
     from journy_track.inspector import Inspector
@@ -21,20 +22,27 @@ ELSEWHERE = ("JOURNY_BROKER_URL", "JOURNY_SPOOL", "JOURNY_ENABLED", "JOURNY_SHAR
 
 
 def run_pointed_at(inspector: Inspector, command: list[str], *, stay: bool) -> int:
-    """Run `command` until it ends, and answer its exit code, as a shell would for one that a signal ended.
+    """Run `command` until it ends, and return its exit code, as a shell would for one that a signal ended.
 
     `stay` keeps the page up until Ctrl-C. Raises OSError when the inspector's port is taken.
     """
     with inspector:
-        err.print(f"The inspector listens at [bold]{inspector.url}[/bold]; your command is pointed at it.\n")
+        err.print(styled("The inspector listens at ", (inspector.url, "bold"), "; your command is pointed at it."))
+        err.print()
         environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-        code = _run(command, {**environment, "JOURNY_BASE_URL": inspector.url, "JOURNY_API_KEY": KEY})
+        environment["JOURNY_BASE_URL"] = inspector.url
+        environment["JOURNY_BATCH_URL"] = f"{inspector.url}/backend/v1/batch"
+        # Of the keys that it has: with an API key that it has not, batches would lack nothing here.
+        has = [name for name in ("JOURNY_API_KEY", "JOURNY_WRITE_KEY") if environment.get(name)]
+        environment |= dict.fromkeys(has or ["JOURNY_API_KEY"], KEY)
+        code = _run(command, environment)
         counts = inspector.counts
-        answers = ", ".join(f"{times} × {status or 'dropped'}" for status, times in sorted(counts.by_status.items()))
-        err.print(f"\nThe command ended with {code}. Requests: {answers or 'none'}. Events: {counts.accepted}.")
+        by_status = sorted(counts.by_status.items())
+        responses = ", ".join(f"{times} × {status or 'dropped'}" for status, times in by_status)
+        err.print()
+        err.print(f"The command ended with {code}. Requests: {responses or 'none'}. Events: {counts.accepted}.")
         if stay:
-            err.print(f"The page stays up at [bold]{inspector.url}[/bold]  (Ctrl-C ends it)")
-            wait_for_ctrl_c()
+            wait_for_ctrl_c(styled("The page stays up at ", (inspector.url, "bold"), "  (Ctrl-C ends it)"))
     return code
 
 
@@ -45,13 +53,13 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
         if child is not None and child.poll() is None:
             child.send_signal(number)
 
-    # Ctrl-C reaches the child from the terminal, and it is its decision what becomes of it; whoever ends us
+    # Ctrl-C reaches the child from the terminal, which decides for itself what to do; whoever ends us
     # means the child as well.
     handlers = {signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None)}
     for number in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:  # Windows has no SIGHUP
         handlers[number] = signal.signal(number, hand_on)
     try:
-        child = subprocess.Popen(command, env=environment)
+        child = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command line
         code = child.wait()
     except OSError as error:
         fail(f"Cannot run {command[0]}: {error.strerror or error}.", 2)

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, time
 from urllib.parse import urlsplit
 
+from journy_track._delivery.pipeline import batches_of
 from journy_track._model.call import Call
 from journy_track._model.config import Config
-from journy_track._model.outcomes import Answer, Deferred, Delivered, Outcome, Rejected, Unauthorized
-from journy_track._transport.http import HttpTransport
+from journy_track._model.items import Event
+from journy_track._model.outcomes import (
+    Deferred,
+    Delivered,
+    Outcome,
+    Published,
+    Rejected,
+    Response,
+    Split,
+    Unauthorized,
+    Unsendable,
+)
+from journy_track._model.secret import Secret
+from journy_track._stores.store import Job
+from journy_track._transport.rest import HttpTransport
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A call and what became of it. *seconds* is the round trip, with connecting."""
+    """A call and what became of it. *seconds* is the round trip, with connecting. *batched*: it went in a batch."""
 
     outcome: Outcome
     seconds: float
+    batched: bool = False
 
     @property
-    def answer(self) -> Answer | None:
-        """What the server said; `None` without an answer."""
-        return self.outcome.answer
+    def response(self) -> Response | None:
+        """The server's response; `None` if there was none."""
+        return self.outcome.response
 
     @property
     def succeeded(self) -> bool:
@@ -32,7 +47,7 @@ class Asked:
 
 def ask(config: Config, call: Call) -> Asked:
     """Make one call, at once and on a connection of its own."""
-    key = config.usable_key
+    key = config.rest_key
     assert key is not None, "commands end before this without a key"
     transport = HttpTransport(key, config.base_url, config.timeout, config.http_client)
     try:
@@ -43,22 +58,87 @@ def ask(config: Config, call: Call) -> Asked:
         transport.close()
 
 
+def send(config: Config, event: Event) -> Asked:
+    """Send one event, at once: in a batch where there is a write key and it can go in one, else by the REST API."""
+    transport = None if config.write_key is None else batches_of(config, config.write_key)
+    if transport is None or (config.rest_key is not None and transport.lacks(event)):
+        return ask(config, event)
+    job = Job(1, 0.0, time())
+    job.item = event
+    try:
+        began = perf_counter()
+        (outcome,) = transport.send([job])
+        if isinstance(outcome, Split):  # it was compressed, which the server may not unpack
+            (outcome,) = transport.send([job])
+        seconds = perf_counter() - began
+    finally:
+        transport.close()
+    if isinstance(outcome, (Published, Split, Unsendable)):  # it is alone: nothing was sent
+        outcome = Rejected(None, getattr(outcome, "why", "it cannot be sent"))
+    return Asked(outcome, seconds, batched=True)
+
+
+def probe(config: Config, write_key: Secret) -> Asked:
+    """Send a batch without messages: all that can be asked of batches is whether the server responds to the key.
+
+    It changes nothing. Whether it is taken, nobody documents: see `problem_of`.
+    """
+    transport = batches_of(config, write_key)
+    try:
+        began = perf_counter()
+        outcome = transport.probe()
+        return Asked(outcome, perf_counter() - began, batched=True)
+    finally:
+        transport.close()
+
+
+def problem_of(probed: Asked, batch_url: str) -> str | None:
+    """What is wrong, after `probe`; `None`: nothing that can be known.
+
+    A server that read the batch, and refuses it for what is in it, has refused neither the address nor the key.
+    """
+    if probed.succeeded or (isinstance(probed.outcome, Rejected) and probed.response is not None):
+        return None
+    return why_batch(probed.outcome, batch_url)
+
+
+def why_batch(outcome: Outcome, batch_url: str) -> str:
+    """Why a batch was not taken, and the remedy."""
+    match outcome:
+        case Unauthorized(response):
+            return (
+                f"journy.io refuses this write key ({response.status}). Check that it was copied completely and "
+                "still exists: journy.io, Settings, Connections, API/SDK Connector."
+            )
+        case Deferred(response=None):
+            return _unreachable(outcome, batch_url)
+        case Deferred(reason, retry_after=seconds):
+            again = "" if seconds is None else f" Try again in {seconds:.0f} s."
+            return f"{urlsplit(batch_url).netloc} does not take it: {reason}.{again}"
+        case Rejected(_, reason):
+            return f"The batch was refused: {reason}."
+        case Delivered(response):
+            return f"What responds at {batch_url} is not journy.io: {response.status}."
+
+
 def why(outcome: Outcome, base_url: str) -> str:
     """Why the call failed, and the remedy."""
     match outcome:
-        case Unauthorized(answer):
-            return _refused(answer)
-        case Deferred(answer=answer):
-            return _unreachable(outcome, base_url) if answer is None else _not_now(outcome, answer, base_url)
-        case Rejected(answer, reason):
-            return f"The request was refused: {reason}." if answer is None else _rejected(answer, reason, base_url)
-        case Delivered(answer):
-            return f"What answered at {base_url} is not journy.io: its answer to {answer.status} has another form."
+        case Unauthorized(response):
+            return _refused(response)
+        case Deferred(response=response):
+            return _unreachable(outcome, base_url) if response is None else _not_now(outcome, response, base_url)
+        case Rejected(response, reason):
+            return (
+                f"The request was refused: {reason}." if response is None else _rejected(response, reason, base_url)
+            )
+        case Delivered(response):
+            return f"What responds at {base_url} is not journy.io: its response ({response.status}) has another form."
 
 
-def _refused(answer: Answer) -> str:
-    about = f"({_about(answer)})"
-    if answer.status == 401:
+def _refused(response: Response) -> str:
+    about = f"({_about(response)})"
+    if response.status == 401:
         return (
             f"journy.io does not know this key {about}. Check that it was copied completely and still exists: "
             "journy.io, Settings, Connections."
@@ -69,12 +149,13 @@ def _refused(answer: Answer) -> str:
     )
 
 
-#: What to do about a reason for which there is no answer.
+#: What to do where there is no response, by its reason.
 _REMEDIES = {
     "resolved": "Check the host in the base URL, this machine's DNS, and whether it needs a proxy (HTTPS_PROXY).",
     "connection was refused": "Nothing listens there: check the base URL. The local inspector: journy-track inspect.",
+    "PySocks": "Install it where this runs, or check HTTPS_PROXY, ALL_PROXY and NO_PROXY.",
     "certificate": "If a proxy of your company inspects TLS, name its certificates in REQUESTS_CA_BUNDLE.",
-    "proxy": "Check HTTPS_PROXY and NO_PROXY.",
+    "proxy": "Check HTTPS_PROXY, ALL_PROXY and NO_PROXY.",
     "in time": "A firewall may drop the packets; JOURNY_TIMEOUT sets the seconds.",
     "timed out": "A firewall may drop the packets; JOURNY_TIMEOUT sets the seconds.",
 }
@@ -85,24 +166,24 @@ def _unreachable(outcome: Deferred, base_url: str) -> str:
     return f"Cannot reach {urlsplit(base_url).netloc}: {outcome.reason}. {remedy}".rstrip()
 
 
-def _not_now(outcome: Deferred, answer: Answer, base_url: str) -> str:
-    if answer.status == 429:
-        again = f" Try again in {answer.retry_after:.0f} s." if answer.retry_after else ""
-        return f"The key's rate budget is used up ({_about(answer)}).{again}"
-    if answer.request_id is None:
+def _not_now(outcome: Deferred, response: Response, base_url: str) -> str:
+    if response.status == 429:
+        again = f" Try again in {response.retry_after:.0f} s." if response.retry_after else ""
+        return f"The key's rate budget is used up ({_about(response)}).{again}"
+    if response.request_id is None:
         return (
-            f"Something between here and journy.io answered ({answer.status}, without a request ID): a proxy, a "
+            f"Something between here and journy.io responded ({response.status}, without a request ID): a proxy, a "
             f"login page, or another server. Check the base URL {base_url}, HTTPS_PROXY and NO_PROXY."
         )
-    return f"journy.io could not answer now: {outcome.reason} ({_about(answer)}). Try again later."
+    return f"journy.io cannot take it now: {outcome.reason} ({_about(response)}). Try again later."
 
 
-def _rejected(answer: Answer, reason: str, base_url: str) -> str:
-    fields = "".join(f" {name}: {what}" for name, what in answer.fields.items())
-    if 300 <= answer.status < 400:
-        return f"{urlsplit(base_url).netloc} answered with {reason}."
-    return f"journy.io refuses it: {answer.message or reason} ({_about(answer)}).{fields}"
+def _rejected(response: Response, reason: str, base_url: str) -> str:
+    fields = "".join(f" {name}: {what}" for name, what in response.fields.items())
+    if 300 <= response.status < 400:
+        return f"{urlsplit(base_url).netloc} responded with {reason}."
+    return f"journy.io refuses it: {response.message or reason} ({_about(response)}).{fields}"
 
 
-def _about(answer: Answer) -> str:
-    return f"{answer.status}, request ID {answer.request_id}" if answer.request_id else str(answer.status)
+def _about(response: Response) -> str:
+    return f"{response.status}, request ID {response.request_id}" if response.request_id else str(response.status)

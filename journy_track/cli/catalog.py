@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
-from rich.markup import escape
 
-from journy_track.cli.cataloguing.forms import FORMATS, as_json, as_markdown, as_table, same, without_lines
+from journy_track._model.call import Call
+from journy_track._model.config import Config
+from journy_track._model.reads import GetAccountProperties, GetEvents, GetUserProperties
+from journy_track.cli.asking import ask, why
+from journy_track.cli.cataloguing.against import AtJourny, differences
+from journy_track.cli.cataloguing.forms import (
+    FORMATS,
+    annotation,
+    as_github,
+    as_json,
+    as_markdown,
+    as_schema,
+    as_table,
+    same,
+    without_lines,
+)
 from journy_track.cli.cataloguing.found import Catalog
 from journy_track.cli.cataloguing.reading import read
-from journy_track.cli.connection import AsJson
+from journy_track.cli.connection import AsJson, BaseUrl, KeyFile, config_of
 from journy_track.cli.console import err, fail, out
+from journy_track.cli.outside import json_text, styled
 
 _BY_SUFFIX = {".json": "json", ".md": "markdown"}
 
@@ -24,16 +41,28 @@ def catalog(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to a file: .json or .md.")] = None,
     check: Annotated[
         Path | None,
-        typer.Option(help="Fail when it differs from this committed file (.json or .md), but for line numbers."),
+        typer.Option(
+            help="Fail when it differs from this committed file (.json or .md), but for line numbers, "
+            "and where a typed event is made wrongly."
+        ),
     ] = None,
+    against_api: Annotated[
+        bool, typer.Option("--against-api", help="Fail when events or properties differ from those of journy.io.")
+    ] = False,
+    elsewhere: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="What other code sends, perhaps with a *. Repeatable.")
+    ] = None,
+    api_key_file: KeyFile = None,
+    base_url: BaseUrl = None,
     as_json_: AsJson = False,
 ) -> None:
     """List every event that the code tracks: name, metadata keys, file and line, docstring.
 
-    Flags names that are made at run time, and a @track_event that a framework would never call.
+    Reads typed events with their fields and types. Flags names that are made at run time, a @track_event that a
+    framework would never call, and keys and values that a typed event does not have.
     """
-    if output is not None and check is not None:
-        fail("--output writes the file, --check compares with it: give one of them.", 2)
+    if sum([output is not None, check is not None, against_api]) > 1:
+        fail("--output writes the file, --check compares with it, --against-api with journy.io: give one of them.", 2)
     if as_json_ and format_ not in (None, "json"):
         fail(f"--json and --format {format_}: give one of them.", 2)
     form = _form("json" if as_json_ else format_, output or check)
@@ -41,19 +70,29 @@ def catalog(
     for path in wanted:
         if not path.exists():
             fail(f"There is no {path}.", 2)
+    config = config_of(api_key_file, base_url) if against_api else None
     found = read(wanted)
-    text = "" if form == "table" else as_json(found) if form == "json" else as_markdown(found)
     differs = False
-    if check is not None:
-        differs = not _is_as_committed(text, check)
+    if format_ == "github":
+        typer.echo(as_github(found), nl=False)
+    if config is not None:
+        differs = _differs_from_api(found, config, form, elsewhere or [])
+    elif check is not None:
+        differs = not _is_as_committed(_written(found, form), check, github=format_ == "github")
+        differs |= bool(found.mistakes())
     elif output is not None:
-        _write(text, output)
+        _write(_written(found, form), output)
     elif form == "table":
         out.print(as_table(found, out.width) if found.places else "No event is tracked here.")
-    else:
-        typer.echo(text, nl=False)
-    _tell(found, wanted)
+    elif form != "github":
+        typer.echo(_written(found, form), nl=False)
+    if format_ != "github":
+        _tell(found, wanted)
     raise typer.Exit(1 if differs or found.unread else 0)
+
+
+def _written(found: Catalog, form: str) -> str:
+    return {"json": as_json, "markdown": as_markdown, "schema": as_schema}[form](found)
 
 
 def _form(format_: str | None, file: Path | None) -> str:
@@ -62,14 +101,16 @@ def _form(format_: str | None, file: Path | None) -> str:
     if file is None:
         return format_ or "table"
     form = _BY_SUFFIX.get(file.suffix.lower(), format_)
-    if form in (None, "table"):
-        fail(f"{file.name} must end in .json or .md, or say --format json or --format markdown.", 2)
-    if format_ not in (None, form):
-        fail(f"{file.name} ends in {file.suffix}, and --format says {format_}.", 2)
+    if form in (None, "table", "github"):
+        fail(f"{file.name} must end in .json or .md, or pass --format json or --format markdown.", 2)
+    if form == "json" and format_ == "schema":
+        return "schema"
+    if format_ not in (None, "github", form):
+        fail(f"{file.name} ends in {file.suffix}, and --format is {format_}.", 2)
     return form or "json"
 
 
-def _is_as_committed(text: str, file: Path) -> bool:
+def _is_as_committed(text: str, file: Path, *, github: bool) -> bool:
     try:
         committed = file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -77,14 +118,49 @@ def _is_as_committed(text: str, file: Path) -> bool:
     except (OSError, UnicodeDecodeError) as error:
         fail(f"Cannot read {file}: {error}.")
     if same(text, committed):
-        err.print(f"{file} says what the code tracks.")
+        err.print(f"{file} matches what the code tracks.")
         return True
+    if github:
+        message = f"it differs from what the code tracks: journy-track catalog --output {file.as_posix()}"
+        typer.echo(annotation("error", message, file.as_posix()))
+        return False
     ours, theirs = without_lines(text).splitlines(), without_lines(committed).splitlines()
     for line in difflib.unified_diff(theirs, ours, f"{file} (committed)", "the code", lineterm="", n=1):
         style = "green" if line.startswith("+") else "red" if line.startswith("-") else "dim"
-        out.print(line, style=style, markup=False, soft_wrap=True)
+        out.print(line, style=style, soft_wrap=True)
     err.print(f"{file} differs from what the code tracks. Write it anew with --output {file}", style="bold red")
     return False
+
+
+def _differs_from_api(found: Catalog, config: Config, form: str, elsewhere: list[str]) -> bool:
+    if config.rest_key is None:
+        fail("Only the REST API tells which events and properties there are: set JOURNY_API_KEY.", 2)
+    known = AtJourny(*(_rows(config, call) for call in (GetEvents(), GetUserProperties(), GetAccountProperties())))
+    different = differences(found, known, elsewhere)
+    if form == "json":
+        typer.echo(json_text({"differences": [asdict(one) for one in different]}))
+        return bool(different)
+    for one in different:
+        text = f"The {one.kind} {one.name} {one.problem}."
+        if form == "github":
+            typer.echo(annotation("error", text, one.file, one.line))
+        else:
+            out.print(
+                styled((f"{one.file}:{one.line}" if one.file else "journy.io", "yellow"), f" {text}"), soft_wrap=True
+            )
+    if different and found.dynamic():
+        err.print("Some names are known only when the code runs, and were not compared.", style="dim")
+    if not different:
+        err.print(f"{urlsplit(config.base_url).netloc} knows the same events and properties as the code.")
+    return bool(different)
+
+
+def _rows(config: Config, call: Call) -> list[dict[str, Any]]:
+    asked = ask(config, call)
+    data = asked.response.data if asked.succeeded and asked.response is not None else None
+    if not isinstance(data, list):
+        fail(why(asked.outcome, config.base_url))
+    return [row for row in data if isinstance(row, dict)]
 
 
 def _write(text: str, file: Path) -> None:
@@ -98,11 +174,10 @@ def _write(text: str, file: Path) -> None:
 def _tell(found: Catalog, paths: list[Path]) -> None:
     for place in found.problems():
         err.print(
-            f"[yellow]{escape(f'{place.file}:{place.line}')}[/yellow] {escape(place.written)}: "
-            f"{escape(place.problem or '')}",
+            styled((f"{place.file}:{place.line}", "yellow"), f" {place.written}: {place.problem or ''}"),
             soft_wrap=not err.is_terminal,
         )
     for file, reason in found.unread.items():
-        err.print(f"{file} {reason}.", style="bold red", markup=False)
+        err.print(f"{file} {reason}.", style="bold red")
     if not found.places and not found.unread:
         err.print(f"Nothing in {', '.join(map(str, paths))} imports journy_track and tracks with it.", style="dim")

@@ -10,10 +10,16 @@ import typer
 
 from journy_track._model.config import Config, Settings
 from journy_track._model.errors import ConfigurationError
+from journy_track._model.secret import Hidden, Secret
 from journy_track.cli.console import fail
 
 KeyFile = Annotated[
-    Path | None, typer.Option("--api-key-file", metavar="FILE", help="A file with the API key. Else JOURNY_API_KEY.")
+    Path | None,
+    typer.Option(
+        "--api-key-file",
+        metavar="FILE",
+        help="A file with the API key. Else JOURNY_API_KEY. A write key comes from JOURNY_WRITE_KEY.",
+    ),
 ]
 BaseUrl = Annotated[
     str | None, typer.Option("--base-url", metavar="URL", help="Where the API is. Else JOURNY_BASE_URL.")
@@ -22,12 +28,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 NO_KEY = (
     "There is no API key. Make one at journy.io (Settings, Connections, with the permission to track data) and set "
-    "JOURNY_API_KEY, or name a file with --api-key-file. The local inspector needs none: JOURNY_BASE_URL=http://…"
+    "JOURNY_API_KEY, or name a file with --api-key-file; or set JOURNY_WRITE_KEY to that of the API/SDK connector. "
+    "The local inspector needs none: JOURNY_BASE_URL=http://…"
 )
-#: What a command takes from the app's environment: how it talks, and not how it queues, spools or logs.
+#: What a command takes from the app's environment: how it sends, and not how it queues, spools or logs.
 _READ = (
     "JOURNY_API_KEY",
+    "JOURNY_WRITE_KEY",
     "JOURNY_BASE_URL",
+    "JOURNY_BATCH_URL",
+    "JOURNY_BATCH_INTERVAL",
     "JOURNY_ALLOW_HTTP",
     "JOURNY_MAX_CONNECTIONS",
     "JOURNY_SHARE",
@@ -35,29 +45,29 @@ _READ = (
 )
 
 
-def config_of(key_file: Path | None, base_url: str | None, **settings: Any) -> Config:
-    """The settings for one command. Ends with 2 and a sentence when one is wrong, or without a key."""
+def config_of(key_file: Path | None, base_url: str | None, *, need_key: bool = True, **settings: Any) -> Config:
+    """The settings for one command. Ends with 2 and a sentence when one is wrong, or *need_key* and there is none."""
     given: Settings = {"base_url": base_url, **settings}  # type: ignore[typeddict-item]
-    environ = {name: os.environ[name] for name in _READ if name in os.environ}
+    environ = Hidden({name: os.environ[name] for name in _READ if name in os.environ})
     try:
         config = Config.load(key_of(key_file), given, environ)
     except ConfigurationError as error:
         fail(f"{error}.", 2)
-    if config.usable_key is None:
+    if need_key and not config.has_key:
         fail(NO_KEY, 2)
     return config
 
 
-def key_of(key_file: Path | None) -> str | None:
+def key_of(key_file: Path | None) -> Secret | None:
     """What the file holds; `None` without a file. Ends with 2 when it holds nothing or cannot be read."""
     if key_file is None:
         return None
     try:
-        text = key_file.read_text(encoding="utf-8").strip()
+        key = Secret(key_file.read_text(encoding="utf-8").strip())
     except OSError as error:
         fail(f"Cannot read the key file {key_file}: {error.strerror or error}.", 2)
     except UnicodeDecodeError:
-        fail(f"The key file {key_file} is no text.", 2)
-    if not text:
+        fail(f"The key file {key_file} is not text.", 2)
+    if not key.reveal():
         fail(f"The key file {key_file} is empty.", 2)
-    return text
+    return key

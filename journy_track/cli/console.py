@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import threading
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-out: Console = Console(highlight=False)
-err: Console = Console(stderr=True, highlight=False)
+from journy_track.cli.outside import harmless
+
+
+class OneLine(Console):
+    """A console for which a text is one line and never markup: most texts hold something from outside.
+
+    Whatever a command prints, alone or in a table, becomes a `Text` in `render_str`. For style, see `styled`.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(harmless(text), **{**options, "markup": False, "emoji": False})
+
+
+out: Console = OneLine(highlight=False, markup=False, emoji=False)
+err: Console = OneLine(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """Say what went wrong, in a sentence, and end: 1 the API or the data said no, 2 wrong usage."""
-    err.print(message, style="bold red", markup=False, soft_wrap=not err.is_terminal)
+    """Print what went wrong, in a sentence, and exit: 1 the API or the data refused, 2 wrong usage."""
+    err.print(message, style="bold red", soft_wrap=not err.is_terminal)
     raise typer.Exit(code)
 
 
@@ -27,11 +41,18 @@ def need_inspector() -> None:
         fail(f"This command needs {error.name}: pip install 'journy-track[inspector]'", 2)
 
 
-def wait_for_ctrl_c() -> None:
-    """Return at Ctrl-C."""
-    # With a timeout: the system may give the signal to another thread, and Python's main thread, which has to
-    # handle it, then sleeps on.
+def no_listening(error: OSError) -> str:
+    """Why a port could not be opened: the system's text alone, for Python's repeats the address."""
+    return str(error.strerror or error).partition(" (while ")[0]
+
+
+def wait_for_ctrl_c(*lines: str | Text) -> None:
+    """Print *lines* and return at Ctrl-C, also at one that comes while they are printed."""
     try:
+        for line in lines:
+            err.print(line)
+        # With a timeout: the system may give the signal to another thread, and Python's main thread, which has to
+        # handle it, then sleeps on.
         while True:
             threading.Event().wait(0.5)
     except KeyboardInterrupt:

@@ -12,10 +12,12 @@ import typer
 from rich.json import JSON
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 import journy_track
 from journy_track import AccountIdentified, Client, ClientConfig, Event, Stats, Success, UserIdentified
-from journy_track.cli.console import err, fail, need_inspector, out, wait_for_ctrl_c
+from journy_track.cli.console import err, fail, need_inspector, no_listening, out, wait_for_ctrl_c
+from journy_track.cli.outside import styled
 
 if TYPE_CHECKING:
     from journy_track.inspector import Inspector
@@ -26,6 +28,10 @@ KEY = "demo-key-of-nobody"
 def demo(
     serve: Annotated[bool, typer.Option("--serve", help="Keep the inspector's page up until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the inspector; 0 takes any free one.")] = 0,
+    jobs: Annotated[
+        bool,
+        typer.Option("--jobs", help="Instead, one click in a shop of three processes: web, RQ worker, billing."),
+    ] = False,
 ) -> None:
     """Run a sample product against a local journy.io and show what arrived. No account, no network."""
     need_inspector()
@@ -38,21 +44,36 @@ def demo(
     try:
         inspector.start()
     except OSError as error:
-        fail(f"Cannot listen on port {port}: {error.strerror or error}. Leave --port out for any free one.", 1)
+        fail(f"Cannot listen on port {port}: {no_listening(error)}. Leave --port out for any free one.", 1)
     try:
-        complete = _run(inspector)
-        if serve:
-            err.print(f"\nThe page stays up at [bold]{inspector.url}[/bold]  (Ctrl-C ends it)")
-            wait_for_ctrl_c()
+        complete = (_run_jobs if jobs else _run)(inspector, serve)
     finally:
         inspector.stop()
     raise typer.Exit(0 if complete else 1)
 
 
-def _run(inspector: Inspector) -> bool:
+def _stays_up(url: str) -> Text:
+    return styled("The page stays up at ", (url, "bold"), "  (Ctrl-C ends it)")
+
+
+def _run_jobs(inspector: Inspector, serve: bool) -> bool:
+    from journy_track.cli import demo_jobs
+
+    out.print(f"A local journy.io listens at {inspector.url}.")
+    with demo_jobs.shop(inspector) as url:
+        complete = demo_jobs.click(inspector, url)
+        if serve:
+            err.print()
+            err.print(styled("The shop is open: click yourself at ", (url, "bold")))
+            wait_for_ctrl_c(_stays_up(f"{inspector.url}/#/users/{demo_jobs.USER}"))
+    return complete
+
+
+def _run(inspector: Inspector, serve: bool) -> bool:
     from journy_track.cli import sample
 
-    out.print(f"A local journy.io listens at {inspector.url}; a sample product runs against it.\n")
+    out.print(f"A local journy.io listens at {inspector.url}; a sample product runs against it.")
+    out.print()
     journy_track.configure(KEY, base_url=inspector.url)
     sample.run()
     journy_track.flush(30)
@@ -65,6 +86,9 @@ def _run(inspector: Inspector) -> bool:
     journy_track.shutdown()
     complete = stats.captured == stats.delivered + stats.coalesced and stats.delivered == arrived
     _conclude(stats, arrived, complete)
+    if serve:
+        err.print()
+        wait_for_ctrl_c(_stays_up(inspector.url))
     return complete and answered
 
 
@@ -83,7 +107,7 @@ def _events(inspector: Inspector) -> Table:
 
 
 def _people(inspector: Inspector) -> Table:
-    table = Table("ID", "E-mail", "Properties", title="Users", title_justify="left")
+    table = Table("ID", "E-mail", "Properties", title="Users: the last one was deleted", title_justify="left")
     for user in inspector.users:
         table.add_row(user.user_id, user.email, _properties(user.properties))
     return table
@@ -104,12 +128,12 @@ def _properties(properties: Any) -> str:
 def _show_one_event(inspector: Inspector) -> None:
     invoices = (r for r in inspector.requests if r.json and r.json.get("name") == "created_invoice")
     received = next(invoices, None)
-    if received is None:  # the last line says that not everything arrived
+    if received is None:  # the last line shows that not everything arrived
         return
     out.print(
         Panel(
             JSON(json.dumps(received.json)),
-            title=f"One event: {received.method} {received.path}, request ID {received.request_id}",
+            title=styled(f"One event: {received.method} {received.path}, request ID {received.request_id}"),
             title_align="left",
             expand=False,
         )
@@ -122,7 +146,7 @@ def _calls(inspector: Inspector) -> tuple[Table, bool]:
     volume = {"number": 1313, "string": "string", "boolean": True}
     john = {"full_name": "John Doe", "registered_at": datetime.now(UTC), "is_admin": True, "nickname": None}
     title = "The client: each call and its result"
-    table = Table("Call", "Answer", "Request ID", box=None, padding=(0, 2, 0, 0), title=title, title_justify="left")
+    table = Table("Call", "Result", "Request ID", box=None, padding=(0, 2, 0, 0), title=title, title_justify="left")
     answered = True
     with Client(None, ClientConfig(KEY, base_url=inspector.url)) as client:
         two = [UserIdentified.by_user_id("userId1"), UserIdentified.by_email("user2@domain.tld")]
@@ -155,7 +179,7 @@ def _calls(inspector: Inspector) -> tuple[Table, bool]:
     for call, result in results:
         answered = answered and isinstance(result, Success)
         data = "success" if result.success else f"{result.error}: {result.message}"
-        table.add_row(call, data, result.request_id or "none: the answer is empty")
+        table.add_row(call, data, result.request_id or "none: the response is empty")
     return table, answered
 
 

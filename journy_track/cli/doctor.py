@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from journy_track._model.config import Config
 from journy_track._model.reads import GetApiKeyDetails
+from journy_track._model.secret import Secret
 from journy_track.cli import doctoring
-from journy_track.cli.asking import ask, why
+from journy_track.cli.asking import ask, probe, problem_of, why
 from journy_track.cli.check import permissions_of
 from journy_track.cli.connection import AsJson, BaseUrl, KeyFile, key_of
 from journy_track.cli.console import err, out
 from journy_track.cli.doctoring import Finding
+from journy_track.cli.outside import json_text
 
-_MARKS = {"ok": "[green]✓[/green]", "note": "[yellow]·[/yellow]", "problem": "[bold red]✗[/bold red]"}
+_MARKS = {"ok": Text("✓", "green"), "note": Text("·", "yellow"), "problem": Text("✗", "bold red")}
 
 
 def doctor(
@@ -39,7 +40,7 @@ def doctor(
     problems = [finding for finding in findings if finding.state == "problem"]
     if as_json:
         document = {"ok": not problems, "findings": [dataclasses.asdict(finding) for finding in findings]}
-        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        typer.echo(json_text(document))
     else:
         out.print(_table(findings))
         if problems:
@@ -53,8 +54,11 @@ def doctor(
 def _findings(arguments: dict[str, Any], *, offline: bool) -> list[Finding]:
     findings = [*doctoring.settings(arguments, os.environ)]
     config, wrong = doctoring.together(arguments, os.environ)
-    told = {finding.value for finding in findings}
-    findings += [finding for finding in wrong if finding.value not in told]
+    if config is not None:  # its default follows from base_url where that is this machine
+        where = {"batch_url": config.batch_url}
+        findings = [dataclasses.replace(found, value=where.get(found.name, found.value)) for found in findings]
+    known = {finding.value for finding in findings}
+    findings += [finding for finding in wrong if finding.value not in known]
     findings += doctoring.versions()
     findings += doctoring.process()
     findings += doctoring.network(os.environ)
@@ -62,13 +66,21 @@ def _findings(arguments: dict[str, Any], *, offline: bool) -> list[Finding]:
         if config.spool is not None:
             findings += doctoring.spool(config.spool, config.spool_limit)
         if not offline:
-            findings += doctoring.way(config)
-            findings += _answer(config)
+            if isinstance(config.broker, Secret):
+                findings += doctoring.broker(config.broker)
+            # Else a relay reaches it, not this process.
+            if config.write_key is not None:
+                findings += doctoring.way(config.batch_url, config.timeout)
+                findings += _batches_reached(config, config.write_key)
+            elif config.broker is None or config.api_key is not None:
+                findings += doctoring.way(config.base_url, config.timeout)
+            if config.api_key is not None or config.broker is None:
+                findings += _reached(config)
     return findings
 
 
-def _answer(config: Config) -> Iterable[Finding]:
-    if config.usable_key is None:
+def _reached(config: Config) -> Iterable[Finding]:
+    if config.rest_key is None:
         return
     asked = ask(config, GetApiKeyDetails())
     permissions = permissions_of(asked)
@@ -77,6 +89,16 @@ def _answer(config: Config) -> Iterable[Finding]:
     else:
         may = ", ".join(permissions) or "nothing"
         yield Finding("reach", "API", f"accepts the key in {asked.seconds * 1000:.0f} ms; it may: {may}")
+
+
+def _batches_reached(config: Config, write_key: Secret) -> Iterable[Finding]:
+    asked = probe(config, write_key)
+    if problem := problem_of(asked, config.batch_url):
+        yield Finding("reach", "batches", problem, "problem")
+        return
+    assert asked.response is not None
+    took = f"respond to an empty batch ({asked.response.status}) in {asked.seconds * 1000:.0f} ms"
+    yield Finding("reach", "batches", f"{took}, and do not refuse the write key; no call verifies it")
 
 
 def _table(findings: list[Finding]) -> Table:
@@ -88,9 +110,7 @@ def _table(findings: list[Finding]) -> Table:
     for number, (topic, found) in enumerate(groupby(findings, key=lambda finding: finding.topic)):
         if number:
             table.add_row()
-        table.add_row("", f"[bold]{topic}[/bold]")
+        table.add_row("", Text(topic, "bold"))
         for finding in found:
-            table.add_row(
-                _MARKS[finding.state], escape(finding.name), escape(finding.value), escape(finding.origin or "")
-            )
+            table.add_row(_MARKS[finding.state], finding.name, finding.value, finding.origin or "")
     return table

@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from journy_track import _process
+from journy_track._model.broker import BrokerError
 from journy_track._model.config import Config, settings_of
 from journy_track._model.errors import ConfigurationError
-from journy_track._spool.file import SUFFIX
+from journy_track._model.secret import Secret
+from journy_track._stores.sqlite import NEED_SQLITE, is_sqlite
 from journy_track._version import __version__
+from journy_track.cli.console import counted
+from journy_track.integrations._about import uwsgi
 
 #: Packages that this library works with or beside.
 PACKAGES = (
@@ -33,7 +36,7 @@ PACKAGES = (
 _NETWORK = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _WARN_DAYS = 14
 _BYTES = ("queue_bytes", "spool_limit")
-_SECONDS = ("timeout", "shutdown_timeout", "max_age", "skip_unchanged")
+_SECONDS = ("batch_interval", "timeout", "shutdown_timeout", "shutdown_limit", "max_age", "skip_unchanged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def settings(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Iterat
 
 
 def _alone(name: str, argument: Any, environ: Mapping[str, str]) -> Config:
-    """One setting, so that each wrong one is told. Whether http:// is allowed shows when all are loaded."""
+    """One setting, so that each wrong one is found. Whether http:// is allowed is known when all are loaded."""
     if name == "api_key":
         return Config.load(argument, environ=environ)
     return Config.load(None, settings_of({"allow_http": True, name: argument}), environ)
@@ -85,13 +88,13 @@ def together(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[
         return None, [Finding("settings", "configure()", str(error), "problem")]
     if not config.enabled:
         return config, [Finding("settings", "configure()", "disabled: every call is a no-op", "note")]
-    if config.usable_key is None:
+    if not config.has_key:
         return config, [Finding("settings", "configure()", "no API key: nothing would be captured", "problem")]
     return config, []
 
 
 def _shown(name: str, value: object) -> str:
-    if name == "api_key":
+    if name in ("api_key", "write_key"):
         return "none" if value is None else "set (not shown)"
     if value is None or isinstance(value, bool):
         return "none" if value is None else str(value).lower()
@@ -121,7 +124,7 @@ def process() -> Iterator[Finding]:
     except RuntimeError as error:
         why = f"cannot be started ({error}): items are delivered at exit only"
         yield Finding("process", "threads", why, "problem")
-    if _process.uwsgi_without_threads():
+    if uwsgi.without_threads():
         yield Finding("process", "uWSGI", "runs without Python's threads: --enable-threads", "problem")
     yield Finding("process", "system", f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs")
 
@@ -143,13 +146,13 @@ def without_password(url: str) -> str:
     return f"{scheme}{separator}…@{rest.rpartition('@')[2]}" if "@" in rest else url
 
 
-def way(config: Config) -> Iterator[Finding]:
-    """DNS, connection and certificate of `base_url`, or the proxy that stands between."""
+def way(url: str, timeout: float) -> Iterator[Finding]:
+    """DNS, connection and certificate of the host of *url*, or the proxy that stands between."""
     import requests
 
-    parts = urlsplit(config.base_url)
+    parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    proxy = requests.utils.select_proxy(config.base_url, requests.utils.get_environ_proxies(config.base_url))
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
     if proxy:
         yield Finding("reach", "proxy", f"{without_password(proxy)} is asked for {host}", "note")
         return
@@ -160,8 +163,8 @@ def way(config: Config) -> Iterator[Finding]:
         return
     yield Finding("reach", "DNS", f"{host} is {', '.join(sorted(addresses))}")
     try:
-        with socket.create_connection((host, port), timeout=config.timeout) as connection:
-            yield Finding("reach", "connection", f"port {port} answers")
+        with socket.create_connection((host, port), timeout=timeout) as connection:
+            yield Finding("reach", "connection", f"port {port} accepts connections")
             if parts.scheme == "https":
                 yield from _tls(connection, host)
     except OSError as error:
@@ -191,6 +194,13 @@ def _tls(connection: socket.socket, host: str) -> Iterator[Finding]:
 
 def spool(path: Path, limit: int) -> Iterator[Finding]:
     """The folder of the spool, if it is there."""
+    try:
+        from journy_track._stores.sqlite.file import SUFFIX
+    except ModuleNotFoundError as missing:
+        if not is_sqlite(missing):
+            raise
+        yield Finding("spool", "SQLite", NEED_SQLITE, "problem")
+        return
     if not path.exists():
         parent = next(folder for folder in path.parents if folder.exists())
         can = os.access(parent, os.W_OK)
@@ -198,15 +208,38 @@ def spool(path: Path, limit: int) -> Iterator[Finding]:
         yield Finding("spool", str(path), what, "note" if can else "problem")
         return
     if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        yield Finding("spool", str(path), "is no folder that can be written to", "problem")
+        yield Finding("spool", str(path), "is not a folder that can be written to", "problem")
         return
     files = [file for file in path.iterdir() if file.name.endswith(SUFFIX)]
     size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
     room = shutil.disk_usage(path).free
-    said = f"{len(files)} files, {_bytes(size)} of {_bytes(limit)}; {_bytes(room)} free on the disk"
-    yield Finding("spool", str(path), said, "problem" if size >= limit or room < 1 << 20 else "ok")
+    text = f"{counted(len(files), 'file')}, {_bytes(size)} of {_bytes(limit)}; {_bytes(room)} free on the disk"
+    yield Finding("spool", str(path), text, "problem" if size >= limit or room < 1 << 20 else "ok")
     if path.stat().st_mode & 0o077:
         yield Finding("spool", "permissions", "others may look into the folder: chmod 700", "note")
+
+
+def broker(url: Secret) -> Iterator[Finding]:
+    """The broker, as a relay finds it."""
+    from journy_track._stores.redis.stream import RelayQueue
+
+    try:
+        queue = RelayQueue(url, lease=1.0)
+        try:
+            waiting, _, dead = queue.depth()
+            led, concerns = queue.is_led(), queue.concerns()
+        finally:
+            queue.close()
+    except (BrokerError, ConfigurationError) as error:
+        yield Finding("broker", "reach", str(error), "problem")
+        return
+    yield Finding("broker", "reach", f"{waiting:,} messages wait; {dead:,} dead letters")
+    if led:
+        yield Finding("broker", "relay", "one leads")
+    else:
+        yield Finding("broker", "relay", "none leads: what waits is not delivered until one does", "note")
+    for concern in concerns:
+        yield Finding("broker", "settings", concern, "note")
 
 
 def _bytes(count: int) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 import sys
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any, NoReturn
@@ -17,35 +16,43 @@ import typer
 from journy_track._model.config import Config
 from journy_track._model.reads import GetApiKeyDetails
 from journy_track._tracker import Tracker
-from journy_track.cli.asking import ask, why
+from journy_track.cli.asking import ask, probe, problem_of, why
 from journy_track.cli.connection import AsJson, BaseUrl, KeyFile, config_of
 from journy_track.cli.console import counted, err, fail, out
 from journy_track.cli.importing.checking import Checked, checked
 from journy_track.cli.importing.columns import FIELDS, Columns
 from journy_track.cli.importing.courier import Courier
-from journy_track.cli.importing.journal import Journal, Position, Unusable
+from journy_track.cli.importing.journal import Journal, Position, Unusable, is_unfinished
 from journy_track.cli.importing.options import (
     EMPTY,
+    FORMATS,
+    REJECTED,
     Misused,
     about,
     check_names,
     check_patience,
+    check_state,
     columns_of,
+    fitting,
+    problem_of_state,
     source_of,
 )
 from journy_track.cli.importing.process import EXIT_CODES, Busy, Interrupted, alone_with, stoppable
 from journy_track.cli.importing.showing import Bar, faults_table, library_lines, outcome_table
-from journy_track.cli.importing.source import Source, Unreadable
+from journy_track.cli.importing.source import InputFile, Unreadable
+from journy_track.cli.outside import json_text, styled
 from journy_track.cli.typed import TYPES
 
 #: Seconds for what is on its way when the import is stopped.
 _FAREWELL = 2.0
 #: Seconds after its capture during which a row is tried.
 _MAX_AGE = 24 * 3600.0
+#: Seconds for which a user or account is left out that journy.io confirmed, as in a sync.
+_MONTH = 30 * 24 * 3600.0
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(help="users….csv, accounts….jsonl, events….jsonl", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="users….csv, accounts….parquet, events….jsonl", show_default=False)],
     kind: Annotated[str | None, typer.Option(help=f"{', '.join(FIELDS)}. Else from the file's name.")] = None,
     mapping: Annotated[
         list[str] | None,
@@ -56,7 +63,7 @@ def import_file(
         typer.Option(
             "--type",
             metavar="COLUMN:TYPE",
-            help=f"Of which type a column is: {', '.join(TYPES)}. Cells of a CSV are text, unless said. Repeatable.",
+            help=f"Of which type a column is: {', '.join(TYPES)}. Without it, cells of a CSV are text. Repeatable.",
         ),
     ] = None,
     empty: Annotated[
@@ -68,7 +75,9 @@ def import_file(
     undated: Annotated[
         bool, typer.Option("--undated", help="Take events without happened_at: they get the time of the import.")
     ] = False,
-    format_: Annotated[str | None, typer.Option("--format", help="csv or jsonl. Else from the file's name.")] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help=f"{', '.join(FORMATS)}. Else from the file's name.")
+    ] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of the file.")] = "utf-8",
     delimiter: Annotated[str, typer.Option(help="What separates the cells of a CSV.")] = ",",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the rows. Needs no key.")] = False,
@@ -78,6 +87,20 @@ def import_file(
     restart: Annotated[
         bool, typer.Option("--restart", help="Forget how far an earlier run came, and send every row again.")
     ] = False,
+    skip_unchanged: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unchanged", help="Do not send users and accounts that journy.io has like this, by --state."
+        ),
+    ] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="JOURNY_SKIP_UNCHANGED_STATE",
+            metavar="FILE",
+            help="Digests of what journy.io confirmed: the file that sync_accounts() and sync_users() keep.",
+        ),
+    ] = None,
     share: Annotated[
         float | None, typer.Option(help="Part of the key's rate budget to use, up to 1. Else what others leave.")
     ] = None,
@@ -88,39 +111,44 @@ def import_file(
 ) -> None:
     """Import a file, within the rate budget. Stopped or killed, it goes on where it was when started again.
 
-    Every row is checked before the first is sent. What is rejected goes to FILE.rejected.jsonl, with the reason.
+    Every row is checked before the first is sent. What is rejected goes to FILE.rejected.jsonl, with the reason:
+    mend the rows there, and import that file.
     """
-    if not file.exists():  # first: what its name says does not matter then
+    if not file.exists():  # first: its name does not matter then
         fail(f"Cannot read {file}: No such file or directory.", 2)
     try:
         source = source_of(file, format_, encoding, delimiter)
-        columns = columns_of(
-            file,
-            kind,
-            mapping or [],
-            types or [],
-            empty,
-            timezone,
-            undated=undated,
-            empty_text=source.format == "jsonl",
-        )
+        columns = columns_of(file, kind, mapping or [], types or [], empty, timezone, undated=undated)
         check_patience(patience)
+        check_state(columns.kind, state, skip_unchanged=skip_unchanged)
+        source = source.pinned()
         check_names(columns, source.header())
+        source = fitting(source, columns)
     except Misused as error:
         fail(str(error), 2)
     except Unreadable as error:
         fail(str(error), 2 if not file.is_file() else 1)
-    if dry_run:
-        _dry_run(source, columns, as_json=as_json)
+    if source.format == "rejected":
+        of = file.with_name(file.name.removesuffix(REJECTED))
+        if is_unfinished(of.with_name(f"{of.name}.import.json")):
+            fail(f"The import of {of} is not done, and still writes {file.name}: go on with that one first.")
     config = config_of(
         api_key_file,
         base_url,
+        need_key=not dry_run,
         share=share,
         queue_bytes=1 << 30,
         queue_size=100_000,
         max_age=_MAX_AGE,
         trace_ids=False,
+        skip_unchanged=_MONTH if skip_unchanged else 0,
+        skip_unchanged_state=state,
     )
+    columns = replace(columns, ids_only=config.write_key is not None and config.rest_key is None)
+    if dry_run:
+        _dry_run(source, columns, as_json=as_json)
+    if problem := problem_of_state(state):
+        fail(problem)
     job = _Job(source, columns, config, _journal(source, columns, config), patience, as_json)
     try:
         with alone_with(file), stoppable() as interrupted:
@@ -129,23 +157,20 @@ def import_file(
         fail(str(error))
 
 
-def _journal(source: Source, columns: Columns, config: Config) -> Journal:
+def _journal(source: InputFile, columns: Columns, config: Config) -> Journal:
     beside = source.path.with_name
     name = source.path.name
-    try:
-        what = about(source, columns, config.base_url)
-    except Unreadable as error:
-        fail(str(error))
-    return Journal(beside(f"{name}.import.json"), beside(f"{name}.rejected.jsonl"), what)
+    what = about(source, columns, config.base_url)
+    return Journal(beside(f"{name}.import.json"), beside(f"{name}{REJECTED}"), what)
 
 
-def _dry_run(source: Source, columns: Columns, *, as_json: bool) -> NoReturn:
+def _dry_run(source: InputFile, columns: Columns, *, as_json: bool) -> NoReturn:
     with stoppable() as interrupted:
         found = _checked(source, columns, interrupted)
     if as_json:
         faults = [{"line": line, "reason": reason} for line, reason in found.faults]
         document = {"ok": not found.at_fault, "rows": found.rows, "at_fault": found.at_fault, "faults": faults}
-        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        typer.echo(json_text(document))
     elif found.at_fault:
         out.print(faults_table(found))
         err.print(f"{_at_fault(found)}. Nothing was sent.", style="bold red")
@@ -159,7 +184,7 @@ def _at_fault(found: Checked) -> str:
     return f"{found.at_fault:,} of {counted(found.rows, 'row')} {'is' if found.at_fault == 1 else 'are'} at fault"
 
 
-def _checked(source: Source, columns: Columns, interrupted: Interrupted) -> Checked:
+def _checked(source: InputFile, columns: Columns, interrupted: Interrupted) -> Checked:
     def go_on() -> None:
         if why := interrupted():
             err.print(f"{why} Nothing was sent.", style="bold red")
@@ -167,7 +192,7 @@ def _checked(source: Source, columns: Columns, interrupted: Interrupted) -> Chec
 
     large = source.path.stat().st_size > 1_000_000
     try:
-        with err.status(f"checking {source.path.name} …") if err.is_terminal and large else nullcontext():
+        with err.status(styled(f"checking {source.path.name} …")) if err.is_terminal and large else nullcontext():
             return checked(source, columns, go_on)
     except Unreadable as error:
         fail(str(error))
@@ -175,7 +200,7 @@ def _checked(source: Source, columns: Columns, interrupted: Interrupted) -> Chec
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    source: Source
+    source: InputFile
     columns: Columns
     config: Config
     journal: Journal
@@ -191,9 +216,14 @@ class _Job:
             self._say_it_is_done(position)
         if position is None:
             position = Position(total=self._check(skip_invalid, interrupted))
-        asked = ask(self.config, GetApiKeyDetails())
-        if not asked.succeeded:
-            fail(why(asked.outcome, self.config.base_url))
+        if self.config.rest_key is not None:
+            asked = ask(self.config, GetApiKeyDetails())
+            if not asked.succeeded:
+                fail(why(asked.outcome, self.config.base_url))
+        if self.config.write_key is not None:
+            problem = problem_of(probe(self.config, self.config.write_key), self.config.batch_url)
+            if problem is not None:
+                fail(problem)
         try:
             self._send(position, interrupted)
         except OSError as error:
@@ -203,16 +233,17 @@ class _Job:
         found = _checked(self.source, self.columns, interrupted)
         if found.at_fault and not skip_invalid:
             err.print(faults_table(found))
-            fail(f"{_at_fault(found)}, and nothing was sent. Mend them, or send the others with --skip-invalid.")
+            them = "it" if found.at_fault == 1 else "them"
+            fail(f"{_at_fault(found)}, and nothing was sent. Mend {them}, or send the others with --skip-invalid.")
         return found.rows
 
     def _send(self, position: Position, interrupted: Interrupted) -> None:
         began = monotonic()
-        settled = position.delivered + position.rejected
+        settled = position.settled
         if settled:
             err.print(f"Going on: {settled:,} of {counted(position.total, 'row')} settled.")
         self.journal.begin(position)
-        tracker = Tracker.of(self.config)
+        tracker = Tracker.of(replace(self.config, priority="bulk"))
         with library_lines(err) as lines:
             with Bar(err, self.source.path.name, position.total, settled) as bar:
                 courier = Courier(
@@ -226,17 +257,23 @@ class _Job:
             lines.setLevel(logging.CRITICAL)  # what is not sent now is sent by the next run, and not lost
             tracker.shutdown(_FAREWELL if stopped else 0.0)
         position = courier.save(done=stopped is None)
-        rows = position.delivered + position.rejected - settled
-        self._conclude(position, stopped, began, tracker.stats().delivered, rows)
+        rows = position.settled - settled
+        self._conclude(position, stopped, began, sum(tracker.stats().responses.values()), rows)
 
     def _conclude(self, position: Position, stopped: str | None, began: float, requests: int, rows: int) -> NoReturn:
         if self.as_json:
-            typer.echo(json.dumps(self._document(position, stopped, monotonic() - began), indent=2))
+            typer.echo(json_text(self._document(position, stopped, monotonic() - began)))
         else:
             out.print(outcome_table(position, self.journal.rejected.name, began, requests, rows))
+        if stopped is None and (position.rejected or position.in_part):
+            err.print(
+                f"Mend the rows in {self.journal.rejected}, and import that file with the same options.",
+                soft_wrap=True,
+            )
         if stopped is not None:
-            err.print(f"\n{stopped}", style="bold red", markup=False)
-            err.print(self._again(), markup=False, soft_wrap=True)
+            err.print()
+            err.print(stopped, style="bold red")
+            err.print(self._again(), soft_wrap=True)
             raise typer.Exit(EXIT_CODES.get(stopped, 1))
         raise typer.Exit(1 if position.rejected or position.in_part else 0)
 
@@ -247,9 +284,10 @@ class _Job:
             "kind": self.columns.kind,
             "rows": position.total,
             "delivered": position.delivered,
+            "unchanged": position.unchanged,
             "delivered_in_part": position.in_part,
             "rejected": position.rejected,
-            "left": position.total - position.delivered - position.rejected,
+            "left": position.total - position.settled,
             "stopped": stopped,
             "rejected_file": str(self.journal.rejected) if self.journal.rejected.exists() else None,
             "state_file": str(self.journal.state),
@@ -258,7 +296,7 @@ class _Job:
 
     def _say_it_is_done(self, position: Position) -> NoReturn:
         if self.as_json:
-            typer.echo(json.dumps(self._document(position, None, 0.0), indent=2))
+            typer.echo(json_text(self._document(position, None, 0.0)))
         err.print(f"{self.source.path.name} was imported already. To send every row again: --restart")
         raise typer.Exit(1 if position.rejected or position.in_part else 0)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from journy_track.cli.console import err, fail, need_inspector
+from journy_track.cli.console import err, fail, need_inspector, no_listening
+from journy_track.cli.outside import styled
 
 if TYPE_CHECKING:
     from journy_track.inspector import Inspector
@@ -36,7 +37,7 @@ def inspect(
 
     names = allow_host or []
     if not (names or is_loopback(host)):
-        fail(f"{host} can be reached from other machines: say how they call it, with --allow-host NAME.", 2)
+        fail(f"{host} can be reached from other machines: name it as they do, with --allow-host NAME.", 2)
     try:
         inspector = Inspector(host, port, limit=limit, window=window, allowed_hosts=names, allow_remote=bool(names))
         if command:
@@ -47,22 +48,25 @@ def inspect(
     except ValueError as error:
         fail(str(error), 2)
     except OSError as error:
-        fail(f"Cannot listen on {host}:{port}: {error.strerror or error}. Try --port 0 for any free port.", 1)
+        fail(f"Cannot listen on {host}:{port}: {no_listening(error)}. Try --port 0 for any free port.", 1)
 
 
 def _tell(inspector: Inspector, names: list[str], host: str) -> None:
     from journy_track.inspector.guard import is_loopback
 
-    err.print(f"The inspector listens at [bold]{inspector.url}[/bold]  (Ctrl-C ends it)")
-    err.print("A development tool: it forgets everything when it ends.\n")
+    err.print(styled("The inspector listens at ", (inspector.url, "bold"), "  (Ctrl-C ends it)"))
+    err.print("A development tool: it forgets everything when it ends.")
+    err.print()
     err.print("Point an app here, in its environment:")
-    err.print(f"  JOURNY_BASE_URL={inspector.url}", markup=False)
+    err.print(f"  JOURNY_BASE_URL={inspector.url}")
     err.print("or in its code; no key is needed:")
-    err.print(f'  journy_track.configure(base_url="{inspector.url}")', markup=False)
+    err.print(f'  journy_track.configure(base_url="{inspector.url}")')
+    err.print("To send in batches, as with a write key, beside it:")
+    err.print("  JOURNY_WRITE_KEY=development")
     if names and is_loopback(host):
         err.print("It listens on this machine only: for others add --host 0.0.0.0", style="yellow")
     elif names:
         port = inspector.url.rpartition(":")[2]
         err.print("From another machine or container, any key will do:")
-        err.print(f"  JOURNY_BASE_URL=http://{names[0]}:{port}", markup=False)
-        err.print("  JOURNY_ALLOW_HTTP=true JOURNY_API_KEY=development", markup=False)
+        err.print(f"  JOURNY_BASE_URL=http://{names[0]}:{port}")
+        err.print("  JOURNY_ALLOW_HTTP=true JOURNY_API_KEY=development")

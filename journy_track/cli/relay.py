@@ -18,7 +18,10 @@ from journy_track._model.config import SPOOL_MAX_AGE, Config
 from journy_track._model.errors import ConfigurationError
 from journy_track._model.secret import Secret
 from journy_track.cli.connection import BaseUrl, KeyFile, key_of
-from journy_track.cli.console import duration, err, fail, out
+from journy_track.cli.console import counted, duration, err, fail, out
+from journy_track.cli.files import replace_file
+from journy_track.cli.monitor import Monitor, address_of
+from journy_track.cli.outside import json_text
 
 #: Seconds between two lines of numbers.
 EVERY = 10.0
@@ -31,6 +34,13 @@ def relay(
     health_file: Annotated[
         Path | None, typer.Option(help="Write the state there, as JSON, every second, for a supervisor.")
     ] = None,
+    http: Annotated[
+        str,
+        typer.Option(
+            metavar="[HOST:]PORT",
+            help="Serve /live, /ready and /metrics there; without a host to this machine alone.",
+        ),
+    ] = "",
     lease: Annotated[float, typer.Option(min=1.0, help="Seconds after which another relay takes over.")] = 10.0,
     retry_dead: Annotated[bool, typer.Option("--retry-dead", help="Put dead letters back, and end.")] = False,
     api_key_file: KeyFile = None,
@@ -41,10 +51,11 @@ def relay(
 
     Ends with SIGTERM or Ctrl-C: what is on its way is finished, the rest stays in the broker.
     """
-    from journy_track._relay.stream import RelayQueue
+    from journy_track._stores.redis.stream import RelayQueue
 
     if not broker:
-        fail("Say where items wait: --broker redis://host/0, or JOURNY_BROKER_URL.", 2)
+        fail("Pass where items wait: --broker redis://host/0, or JOURNY_BROKER_URL.", 2)
+    address = _address(http)
     key = key_of(api_key_file)
     try:
         config = _config(key, base_url, broker, connections)
@@ -57,45 +68,90 @@ def relay(
         fail(f"{error}.", 2)
     except BrokerError as error:
         fail(f"The broker cannot be used: {error}.", 1)
-    _run(queue, config, lease, health_file, as_json)
+    _run(queue, config, lease, health_file, _monitor(address), as_json)
 
 
-def _config(key: str | None, base_url: str | None, broker: str, connections: int) -> Config:
+def _address(http: str) -> tuple[str, int] | None:
+    try:
+        return address_of(http) if http else None
+    except ValueError:
+        fail(f"--http must be a port, or a host and a port such as 127.0.0.1:9090, not {http!r}.", 2)
+
+
+def _monitor(address: tuple[str, int] | None) -> Monitor | None:
+    """What serves there from now on."""
+    if address is None:
+        return None
+    try:
+        monitor = Monitor(address)
+    except OSError as error:
+        fail(f"Cannot listen at {address[0]}, port {address[1]}: {error.strerror}.", 1)
+    monitor.start()
+    err.print(f"/live, /ready and /metrics are at {monitor.url}", markup=False, soft_wrap=True)
+    return monitor
+
+
+def _config(key: Secret | None, base_url: str | None, broker: str, connections: int) -> Config:
     settings: Any = {"base_url": base_url, "broker": broker, "max_connections": connections}
     if not os.environ.get("JOURNY_MAX_AGE"):
         settings["max_age"] = SPOOL_MAX_AGE
     config = Config.load(key, settings)
-    if config.api_key is None and not config.loopback:
-        raise ConfigurationError("the relay needs the API key: set JOURNY_API_KEY, or use --api-key-file")
+    if config.api_key is None and config.write_key is None and not config.loopback:
+        raise ConfigurationError(
+            "the relay needs the API key or a write key: set JOURNY_API_KEY or JOURNY_WRITE_KEY, or --api-key-file"
+        )
     return config
 
 
-def _run(queue: Any, config: Config, lease: float, health_file: Path | None, as_json: bool) -> None:
-    from journy_track._engine import inside, transport_of
+def _run(
+    queue: Any, config: Config, lease: float, health_file: Path | None, monitor: Monitor | None, as_json: bool
+) -> None:
+    from journy_track._delivery.pipeline import mark_internal
     from journy_track._relay.relay import Relay
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        for concern in queue.concerns():
-            _warn(f"Take care: {concern}")
-    except BrokerError as error:
-        _warn(f"The broker cannot be used yet: {error}. Waiting for it.")
-    relay = Relay(queue, config, transport_of(config), inside=inside, lease=lease)
+    checked = _checked(queue, first=True)
+    on_request = None if monitor is None else monitor.durations.add
+    relay = Relay(queue, config, mark_internal=mark_internal, lease=lease, on_request=on_request)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: relay.stop())
-    teller = _Teller(relay, health_file, as_json)
+    teller = _Teller(relay, health_file, monitor, as_json)
     err.print("The relay runs. Ctrl-C ends it.")
-    relay.run(teller.turned)
+
+    def turned() -> None:
+        nonlocal checked
+        teller.turned()
+        if not checked and relay.status().trouble is None:
+            checked = _checked(queue)
+
+    relay.run(turned)
     teller.ended()
     err.print("The relay has ended; what was not delivered waits in the broker.")
 
 
-class _Teller:
-    """Tells people and supervisors what the relay does."""
+def _checked(queue: Any, *, first: bool = False) -> bool:
+    """Warn of the broker's settings that may lose messages; false when it could not be asked."""
+    from journy_track._stores.redis.connection import Unfit
 
-    def __init__(self, relay: Any, health_file: Path | None, as_json: bool) -> None:
+    try:
+        for concern in queue.concerns():
+            _warn(f"Take care: {concern}")
+    except Unfit as error:
+        fail(f"The broker cannot be used: {error}.", 2)
+    except BrokerError as error:
+        if first:
+            _warn(f"The broker cannot be used yet: {error}. Waiting for it.")
+        return False
+    return True
+
+
+class _Teller:
+    """Prints what the relay does, for people and supervisors."""
+
+    def __init__(self, relay: Any, health_file: Path | None, monitor: Monitor | None, as_json: bool) -> None:
         self._relay = relay
         self._file = health_file
+        self._monitor = monitor
         self._json = as_json
         self._write_at = 0.0
         self._unwritable = False
@@ -103,67 +159,73 @@ class _Teller:
         self._last = (time.monotonic(), 0)
 
     def turned(self) -> None:
+        """The relay has made a turn."""
+        if self._monitor is not None:
+            self._monitor.turned(self._relay)
         now = time.monotonic()
         if self._file is not None and now >= self._write_at:
             self._write_at = now + 1.0
             self._write(self._file)
         if now >= self._say_at:
             self._say_at = now + EVERY
-            self.say()
+            self.print_numbers()
 
     def ended(self) -> None:
         """The last numbers, everywhere."""
         if self._file is not None:
             self._write(self._file)
-        self.say()
+        if self._monitor is not None:
+            self._monitor.close()
+        self.print_numbers()
 
     def _write(self, path: Path) -> None:
-        fresh = path.with_name(path.name + ".new")
         try:
-            fresh.write_text(json.dumps(self._told()), encoding="utf-8")
-            fresh.replace(path)
+            replace_file(path, json.dumps(self._now()).encode(), durable=False)
             self._unwritable = False
         except OSError as error:
             if not self._unwritable:
                 _warn(f"Cannot write {path}: {error.strerror}.")
             self._unwritable = True
 
-    def _told(self) -> dict[str, Any]:
+    def _now(self) -> dict[str, Any]:
         status = self._relay.status()
         ok = status.trouble is None and status.role != "stopped"
         return {"ok": ok, "at": time.time(), **asdict(status)}
 
-    def say(self) -> None:
+    def print_numbers(self) -> None:
         """One line of numbers."""
-        told = self._told()
+        numbers = self._now()
         if self._json:
-            out.print_json(json.dumps(told), indent=None)
+            typer.echo(json_text(numbers, indent=None))
             return
-        stats, (then, before) = told["stats"], self._last
+        stats, (then, before) = numbers["stats"], self._last
         now = time.monotonic()
         rate = (stats["delivered"] - before) / max(now - then, 0.001)
         self._last = (now, stats["delivered"])
         parts = [
-            told["role"],
+            numbers["role"],
             f"{stats['delivered']:,} delivered ({rate:,.1f}/s)",
             f"{stats['given_up']:,} given up",
         ]
-        if told["broker_waiting"] is not None:
-            oldest = told["broker_oldest"]
+        if numbers["broker_waiting"] is not None:
+            oldest = numbers["broker_oldest"]
             age = "" if oldest is None else f", the oldest {duration(oldest)}"
-            parts.append(f"{told['broker_waiting']:,} in the broker{age}")
+            parts.append(f"{numbers['broker_waiting']:,} in the broker{age}")
         if stats["calls_limit"] is not None:
             parts.append(f"{stats['calls_remaining']:,} of {stats['calls_limit']:,} calls left")
-        if told["trouble"]:
-            parts.append(told["trouble"])
+        if numbers["trouble"]:
+            parts.append(numbers["trouble"])
         err.print(" · ".join(parts), markup=False, soft_wrap=True)
 
 
 def _warn(sentence: str) -> None:
-    # One line for whoever collects them: there may be no terminal that says how wide it is.
+    # One line for whoever collects them: there may be no terminal with a width.
     err.print(sentence, style="yellow", markup=False, soft_wrap=True)
 
 
 def _retry_dead(queue: Any, as_json: bool) -> None:
     count = queue.retry_dead()
-    out.print_json(json.dumps({"retried": count}), indent=None) if as_json else out.print(f"{count} put back.")
+    if as_json:
+        typer.echo(json_text({"retried": count}, indent=None))
+    else:
+        out.print(f"{counted(count, 'item')} put back.")

@@ -16,7 +16,7 @@ import journy_track
 from journy_track import track_event
 
 ACCOUNTS = (
-    ("acme", "ACME, Inc", "acme-inc.com", "Pro", Decimal("399")),
+    ("acme", "ACME, Inc", "acme-inc.com", "Pro", Decimal(399)),
     ("globex", "Globex", "globex.example", "Free", Decimal(0)),
     ("initech", "Initech", "initech.example", "Business", Decimal("1249.50")),
 )
@@ -41,7 +41,7 @@ class Invoice:
     amount: Decimal
 
 
-# ── The product's own code: each function does its work, the decorator says what it means ────────────────
+# ── The product's own code: each function does its work, the decorator names what it means ────────────────
 
 
 @track_event("signed_up", user=lambda call: call.result.id, capture=("source",))
@@ -107,7 +107,7 @@ def run(requests: int = 24) -> None:
     journy_track.upsert_user(user=people[0].id, phone="+32 2 123 45 67", nickname=None)
     journy_track.link("device-of-ada", user=people[0].id)
     journy_track.remove_users_from_account(people[-1].account, [people[-1].id])
-    journy_track.flush(30)  # a delete takes along what still waits of that user, and the day shall be complete
+    journy_track.flush(30)  # a delete also drops what still waits of that user, and the day shall be complete
     journy_track.delete_user(people[-1].id)
 
 
@@ -118,7 +118,7 @@ async def _serve(people: list[Person], requests: int) -> None:
             journy_track.set_user(person.id, email=person.email)
             journy_track.set_account(person.account)
             sign_in()
-            invoice = await create_invoice(number, Decimal(str(random.choice((99, 249.5, 1500)))))
+            invoice = await create_invoice(number, Decimal(str(random.choice((99, 249.5, 1500)))))  # noqa: S311 - for show
             list(export([invoice]))
             try:
                 pay(invoice)

@@ -15,15 +15,17 @@ from typing import Annotated, Any
 import typer
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
-from journy_track._delivery.purging import Delete, Purge
 from journy_track._model.errors import InvalidArgument
 from journy_track._model.identity import AccountIdentified, UserIdentified
 from journy_track._model.items import DeleteAccount, DeleteUser
-from journy_track._spool.errors import SpoolError
-from journy_track._spool.file import SUFFIX, SpoolFile, lock_path
-from journy_track._spool.lock import is_owned
+from journy_track._model.purging import Delete, Purge
+from journy_track._stores.sqlite.errors import SpoolError
+from journy_track._stores.sqlite.file import SUFFIX, SpoolFile, lock_path
+from journy_track._stores.sqlite.lock import is_owned
 from journy_track.cli.console import counted, data_size, duration, err, fail, out
+from journy_track.cli.outside import harmless
 
 spool: typer.Typer = typer.Typer(
     name="spool", help="What waits in a durable spool, and what was given up.", no_args_is_help=True
@@ -65,7 +67,7 @@ def status(folder: Folder = None, as_json: Json = False) -> None:
     elif files:
         out.print(_table(path, files))
     else:
-        out.print(f"Nothing waits in {path}, and nothing was given up.", soft_wrap=True, markup=False)
+        out.print(f"Nothing waits in {path}, and nothing was given up.", soft_wrap=True)
     errors = [file.error for file in files if file.error]
     for error in errors:
         _warn(error)
@@ -76,7 +78,7 @@ def status(folder: Folder = None, as_json: Json = False) -> None:
 
 def _status_of(path: Path) -> FileStatus:
     alive = is_owned(lock_path(path))
-    size = sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*") if part.exists())
+    size = sum(part.lstat().st_size for part in path.parent.glob(f"{path.name}*") if part.exists())
     try:
         with _opened(path) as file:
             if file is None:
@@ -126,7 +128,7 @@ def _table(path: Path, files: list[FileStatus]) -> Table:
     for name, (head, shown) in _SHOWN.items():
         table.add_column(head, shown(totals[name]), justify="right")
     for file in files:
-        process = "[green]lives[/green]" if file.alive else "ended"
+        process = Text("lives", "green") if file.alive else Text("ended")
         values = [
             "?" if file.error and name != "size" else shown(getattr(file, name))
             for name, (_, shown) in _SHOWN.items()
@@ -139,13 +141,12 @@ def _tell_more(files: list[FileStatus], set_aside: int, refused_keys: int) -> No
     by_server = _waiting_by_server(files)
     if len(by_server) > 1:
         waits = ", ".join(f"{counted(waiting, 'item')} for {server}" for server, waiting in by_server.items())
-        err.print(f"The files are for different servers. Waiting: {waits}.", markup=False, soft_wrap=True)
+        err.print(f"The files are for different servers. Waiting: {waits}.", soft_wrap=True)
     for server, waiting in _waiting_by_server([file for file in files if not file.alive]).items():
         if waiting:  # a process takes over what is for its own base_url, and nothing else
             err.print(
-                f"{counted(waiting, 'item')} of processes that ended: another one with this spool and base_url "
-                f"{server} delivers {'it' if waiting == 1 else 'them'}.",
-                markup=False,
+                f"{counted(waiting, 'item')} left by processes that ended: the next process with this spool and "
+                f"base_url {server} delivers {'it' if waiting == 1 else 'them'}.",
                 soft_wrap=True,
             )
     if refused_keys:
@@ -176,9 +177,9 @@ def retry(
     if as_json:
         typer.echo(json.dumps({"retried": count}))
     elif count == 0:
-        out.print("There is nothing to try again.")
+        out.print("There is nothing to retry.")
     else:
-        out.print(f"{counted(count, 'item')}: tried again {'now' if alive else 'by the next process'}.")
+        out.print(f"{counted(count, 'item')}: retried {'now' if alive else 'by the next process'}.")
 
 
 # ── export ──
@@ -228,8 +229,8 @@ def _lines(file: SpoolFile, *, waiting: bool) -> Iterator[dict[str, Any]]:
 
 def _call(message: str) -> dict[str, Any]:
     try:
-        told = json.loads(message)
-        return {"operation": told["operation"], "body": told["body"]}
+        call = json.loads(message)
+        return {"operation": call["operation"], "body": call["body"]}
     except (ValueError, KeyError, TypeError):
         return {"operation": None, "body": None, "unreadable": message}
 
@@ -252,7 +253,7 @@ def purge(
     path = _there(folder)
     about = _identity(user_id, email, account_id, domain)
     if about is not None and waiting:
-        fail("--waiting says nothing here: what waits and is about a user or an account is removed anyhow.", 2)
+        fail("--waiting has no meaning here: what waits and is about a user or an account is removed anyhow.", 2)
     what = "what waits and what was given up" if waiting else "what was given up"
     if about is not None:
         named = about.user if isinstance(about, DeleteUser) else about.account
@@ -293,7 +294,7 @@ def _identity(user_id: str | None, email: str | None, account_id: str | None, do
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
         fail("Nobody is there to be asked: pass --yes if that is meant.", 2)
-    if not typer.confirm(question, err=True):
+    if not typer.confirm(harmless(question), err=True):
         fail("Nothing was removed.", 1)
 
 
@@ -305,12 +306,12 @@ def _there(folder: Path | None) -> Path:
         fail("Which folder? Name it, or set JOURNY_SPOOL.", 2)
     path = folder.expanduser()  # as configure() does
     if not path.is_dir():
-        fail(f"{path} is no folder.", 2)
+        fail(f"{path} is not a folder.", 2)
     return path
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"*{SUFFIX}"))
+    return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if path.is_file() and not path.is_symlink()]
 
 
 @contextmanager
@@ -330,7 +331,7 @@ def _opened(path: Path) -> Iterator[SpoolFile | None]:
 
 
 def _over(folder: Path, do: Callable[[SpoolFile], int]) -> int:
-    """*do* that with each file. One that cannot be used is said, and ends the command with 1 after the others."""
+    """*do* that with each file. One that cannot be used is printed, and ends the command with 1 after the others."""
     count, failed = 0, False
     for path in _files(folder):
         try:
@@ -348,7 +349,7 @@ def _over(folder: Path, do: Callable[[SpoolFile], int]) -> int:
 
 
 def _warn(message: str) -> None:
-    err.print(message, style="bold red", markup=False, soft_wrap=True)
+    err.print(message, style="bold red", soft_wrap=True)
 
 
 def _moment(at: float) -> str:

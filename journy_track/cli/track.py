@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
+from journy_track._delivery.pipeline import batches_of
 from journy_track._model.errors import InvalidArgument
 from journy_track._model.identity import AccountIdentified, UserIdentified
 from journy_track._model.items import Event
-from journy_track.cli.asking import ask, why
+from journy_track.cli.asking import send, why, why_batch
 from journy_track.cli.connection import AsJson, BaseUrl, KeyFile, config_of
 from journy_track.cli.console import fail, out
+from journy_track.cli.outside import json_text, styled
 from journy_track.cli.typed import TYPES, Mistyped, typed
 
-#: What the value of a pair may be said to be. A list is understood, and refused with what to do instead.
+#: The types that a pair may name. A list is understood, and refused with what to do instead.
 _OFFERED = ", ".join(name for name in TYPES if name != "list")
 
 
@@ -38,27 +38,36 @@ def track(
     base_url: BaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send one event and wait for the answer: journy-track track signed_in plan=pro seats:int=3 --user u1"""
+    """Send one event and wait for the response: journy-track track signed_in plan=pro seats:int=3 --user u1"""
     event = _event(name, metadata or [], (user, email), (account, domain), happened_at)
     config = config_of(api_key_file, base_url)
-    asked = ask(config, event)
-    problem = None if asked.succeeded else why(asked.outcome, config.base_url)
-    answer = asked.answer
+    only_batches = None if config.write_key is None or config.rest_key else batches_of(config, config.write_key)
+    if only_batches is not None and only_batches.lacks(event):
+        needed = ["--user"] * (bool(email) and not user) + ["--account"] * (bool(domain) and not account)
+        missing = " and ".join(needed)
+        fail(f"Batches need IDs: pass {missing}, or set JOURNY_API_KEY beside JOURNY_WRITE_KEY.", 2)
+    asked = send(config, event)
+    problem = None
+    if not asked.succeeded:
+        batched = asked.batched
+        problem = why_batch(asked.outcome, config.batch_url) if batched else why(asked.outcome, config.base_url)
+    response = asked.response
     if as_json:
         document = {
             "ok": problem is None,
             "problem": problem,
             "event": event.body(),
-            "status": None if answer is None else answer.status,
-            "request_id": None if answer is None else answer.request_id,
-            "fields": {} if answer is None else dict(answer.fields),
+            "status": None if response is None else response.status,
+            "request_id": None if response is None else response.request_id,
+            "fields": {} if response is None else dict(response.fields),
         }
-        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        typer.echo(json_text(document))
         raise typer.Exit(0 if problem is None else 1)
     if problem is not None:
         fail(problem)
-    assert answer is not None
-    out.print(f"[green]sent[/green] {escape(name)}  [dim]{_whom(event)}, request ID {answer.request_id}[/dim]")
+    assert response is not None
+    how = "in a batch" if asked.batched else f"request ID {response.request_id}"
+    out.print(styled(("sent", "green"), f" {name}  ", (f"{_whom(event)}, {how}", "dim")))
 
 
 def _event(
@@ -92,7 +101,7 @@ def _event(
             fail(f"{option} is malformed: {text!r}.", 2)
     converted, problems = event.converted()
     for key, reason in problems:
-        fail(f"The value of {key!r} cannot travel: {reason}.", 2)
+        fail(f"The value of {key!r} cannot be sent: {reason}.", 2)
     return converted
 
 
@@ -102,11 +111,11 @@ def _metadata(pairs: list[str]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         key, _, kind = key.partition(":")
         if not equals or not key:
-            fail(f"{pair!r} is no metadata: write key=value, or key:type=value.", 2)
+            fail(f"{pair!r} is not metadata: write key=value, or key:type=value.", 2)
         if key in values:
             fail(f"{key!r} is given twice.", 2)
         if (kind or "text") not in TYPES:
-            fail(f"{kind!r} in {pair!r} is no type: known are {_OFFERED}.", 2)
+            fail(f"{kind!r} in {pair!r} is not a type: known are {_OFFERED}.", 2)
         try:
             values[key] = typed(value, kind or "text")
         except Mistyped as error:
@@ -118,4 +127,4 @@ def _whom(event: Event) -> str:
     user = None if event.user is None else event.user.user_id or event.user.email
     account = None if event.account is None else event.account.account_id or event.account.domain
     parts = [f"user {user}"] * (user is not None) + [f"account {account}"] * (account is not None)
-    return escape(", ".join(parts))
+    return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""Text becomes a value only as it is told to: nothing here guesses a type."""
+"""Parse text as an explicitly named type; never guess one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, 
 
 
 class Mistyped(ValueError):
-    """The text does not read as that type; says what does."""
+    """The text does not read as that type: what does."""
 
 
 class Zoneless(Mistyped):
@@ -94,7 +94,7 @@ TYPES: dict[str, Callable[[str, tzinfo | None], object]] = {
 
 
 def typed(text: str, kind: str, zone: tzinfo | None = None) -> object:
-    """*text* as a value of the type named *kind*. White space around it is no part of it, but in a text.
+    """*text* as a value of the type named *kind*. White space around it is left out, but in a text.
 
     Raises `Mistyped`, saying what it wants.
     """

@@ -12,7 +12,7 @@ except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         f"The inspector needs {_missing.name}: pip install 'journy-track[inspector]'", name=_missing.name
     ) from _missing
-from journy_track.inspector.values import Counts, KnownAccount, KnownUser, Received, ReceivedEvent
+from journy_track.inspector.values import Counts, KnownAccount, KnownUser, Received, ReceivedEvent, ReceivedMessage
 
 __all__ = [
     "Counts",
@@ -21,6 +21,7 @@ __all__ = [
     "KnownUser",
     "Received",
     "ReceivedEvent",
+    "ReceivedMessage",
     "create_app",
     "serve",
 ]

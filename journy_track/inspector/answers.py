@@ -1,56 +1,56 @@
-"""How an answer is written down: the API's own, and those that were ordered."""
+"""How a response is written down: the API's own, and those of planned faults."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from journy_track.inspector import rules
 from journy_track.inspector.operations import Outcome
-from journy_track.inspector.values import Answer, Fault
+from journy_track.inspector.values import PlannedFault, PreparedResponse
+
+#: Statuses of responses without a body.
+EMPTY = (204, 205, 304)
 
 
-def real(outcome: Outcome, request_id: str, headers: Mapping[str, str]) -> Answer:
-    """What the API says."""
+def real(outcome: Outcome, request_id: str, headers: Mapping[str, str]) -> PreparedResponse:
+    """The API's own response."""
     if outcome.content is None:
-        return Answer(outcome.status, request_id, headers=headers)
+        return PreparedResponse(outcome.status, request_id, headers=headers)
     content = outcome.content | {"meta": {"requestId": request_id, "status": outcome.status}}
     return _json(outcome.status, request_id, content, headers)
 
 
-def scripted(fault: Fault, status: int, request_id: str) -> Answer:
-    """What somebody wanted it to say: a string travels as HTML, as from a proxy in between."""
+def batch(outcome: Outcome, request_id: str, headers: Mapping[str, str]) -> PreparedResponse:
+    """The batch API's own response, which is bare. How it writes failures nobody knows: as Segment does, and why."""
+    content = {"success": outcome.status == 200} | (outcome.content or {})
+    return replace(_json(outcome.status, request_id, content, headers), results=outcome.results)
+
+
+def scripted(fault: PlannedFault, status: int, request_id: str) -> PreparedResponse:
+    """The response of a planned fault: a string is sent as HTML, as from a proxy in between."""
     headers = {name.lower(): value for name, value in fault.headers.items()}
+    if status in EMPTY:
+        return PreparedResponse(status, request_id, headers=headers)  # HTTP knows no body for these
     if isinstance(fault.body, str):
         body = fault.body.encode()
-        return Answer(
+        return PreparedResponse(
             status,
             request_id,
             body,
-            parsed_or_none(body),
             {"content-type": "text/html; charset=utf-8"} | headers,
         )
-    if fault.body is None and (status in (204, 304)):
-        return Answer(status, request_id, headers=headers)
-    content = message_body(status, "This answer was ordered.", request_id) if fault.body is None else dict(fault.body)
+    content = message_body(status, "A planned response.", request_id) if fault.body is None else dict(fault.body)
     return _json(status, request_id, content, headers)
 
 
 def message_body(status: int, message: str, request_id: str) -> dict[str, Any]:
-    """The shape that every answer of the API has."""
+    """The shape that every response of the API has."""
     return {"message": message, "meta": {"requestId": request_id, "status": status}}
 
 
-def parsed_or_none(body: bytes) -> Any:
-    """The value of a body; None for one that is empty or not JSON."""
-    try:
-        return rules.parse(body) if body else None
-    except ValueError:
-        return None
-
-
-def _json(status: int, request_id: str, content: dict[str, Any], headers: Mapping[str, str]) -> Answer:
+def _json(status: int, request_id: str, content: dict[str, Any], headers: Mapping[str, str]) -> PreparedResponse:
     # In ASCII: a lone surrogate is legal in JSON, and has no UTF-8.
     body = json.dumps(content).encode("ascii")
-    return Answer(status, request_id, body, content, {"content-type": "application/json"} | dict(headers))
+    return PreparedResponse(status, request_id, body, {"content-type": "application/json"} | dict(headers))

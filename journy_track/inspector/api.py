@@ -1,4 +1,4 @@
-"""Every path that isn't the page's: one request in, one recorded answer out."""
+"""Every path that isn't the page's: one request in, one recorded response out."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from journy_track.inspector import batches
 from journy_track.inspector.guard import headers_of
-from journy_track.inspector.state import MAX_BODY, State
-from journy_track.inspector.values import Call
+from journy_track.inspector.rules import MAX_BODY
+from journy_track.inspector.state import InspectorState
+from journy_track.inspector.values import IncomingRequest
 
-# The server's own extension of ASGI, by which a connection is cut without an answer.
+# The server's own extension of ASGI, by which a connection is cut without a response.
 ABORT = "inspector.abort"
 
 
 class Api:
     """The API as an ASGI application."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: InspectorState) -> None:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         received_at = datetime.now(UTC)
-        body = await _body(receive)
+        body = await whole_body(receive)
         if body is None:
             return  # the caller hung up before its request was complete
-        fault = self._state.next_fault()
-        if fault is not None and fault.delay:
-            await hung_up(receive, within=fault.delay)
         headers = headers_of(scope)
-        call = Call(
+        call = IncomingRequest(
             received_at,
             method=scope["method"],
             path=scope["path"],
@@ -43,6 +42,11 @@ class Api:
             key=headers.get("x-api-key"),
             body=body,
         )
+        if call.path in batches.PATHS:
+            call = batches.opened(call)
+        fault = self._state.next_fault(call.body)
+        if fault is not None and fault.delay:
+            await hung_up(receive, within=fault.delay)
         answer = self._state.answer(call, fault, elapsed=lambda: time.perf_counter() - started)
         if answer.status == 0:
             await _abort(scope, receive)
@@ -60,8 +64,8 @@ async def hung_up(receive: Receive, within: float | None = None) -> None:
         pass
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """The whole body, and of a huge one only so much that it can be seen to be too large."""
+async def whole_body(receive: Receive) -> bytes | None:
+    """The whole body, or enough of a huge one to see that it is too large. None when the caller hung up."""
     body = bytearray()
     while True:
         message = await receive()
@@ -77,4 +81,4 @@ async def _abort(scope: Scope, receive: Receive) -> None:
     if abort is None:
         raise RuntimeError("Only the inspector's own server can drop a connection.")
     abort()
-    await hung_up(receive)  # uvicorn would answer 500 for an app that returns before
+    await hung_up(receive)  # uvicorn would respond with 500 for an app that returns before

@@ -17,12 +17,12 @@ from journy_track.inspector.answers import message_body
 from journy_track.inspector.api import Api
 from journy_track.inspector.assets import json_response
 from journy_track.inspector.guard import HostGuard, checked_names
-from journy_track.inspector.state import State
-from journy_track.inspector.stream import Stream
+from journy_track.inspector.state import InspectorState
+from journy_track.inspector.stream import RequestStream
 
 
 def create_app(
-    state: State | None = None,
+    state: InspectorState | None = None,
     *,
     limit: int = 1800,
     window: float = 60.0,
@@ -33,10 +33,10 @@ def create_app(
     """The application, for a server of your own: `limit` requests per `window` seconds and key.
 
     The newest `keep` requests stay, and as many events, users and accounts.
-    `allowed_hosts` are names of the `Host` header that are answered besides the loopback ones, without port;
-    raises ValueError for what is no name of a host.
+    `allowed_hosts` are names of the `Host` header that are accepted besides the loopback ones, without port;
+    raises ValueError for what is not a host name.
     """
-    state = state or State(limit=limit, window=window, keep=keep, clock=clock)
+    state = state or InspectorState(limit=limit, window=window, keep=keep, clock=clock)
     return Starlette(
         routes=[
             Route("/", assets.file("index.html")),
@@ -44,7 +44,7 @@ def create_app(
                 "/__inspector",
                 routes=[
                     *assets.routes("/page"),
-                    Route("/stream", Stream(state)),
+                    Route("/stream", RequestStream(state)),
                     *reading.routes(state),
                     *control.routes(state),
                 ],

@@ -33,7 +33,7 @@ def routes(prefix: str) -> list[Route]:
 
 
 def file(name: str) -> Callable[[Request], Any]:
-    """An endpoint that answers this file."""
+    """An endpoint that returns this file."""
     # Read once: a FileResponse would start a thread pool, which stays behind when the inspector stops.
     content = resources.files(__package__).joinpath("page", name).read_bytes()
     media_type = MEDIA_TYPES[PurePath(name).suffix]

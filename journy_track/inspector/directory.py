@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from journy_track.inspector.room import weight_of
 from journy_track.inspector.rules import a_kind, kind
+
+MAX_ENTRY = 4 * 1024 * 1024  # bytes of one user or account: of more, the older half is forgotten
+#: Bytes of an entry without anything in it, and of one user in one account, about.
+EMPTY, MEMBERSHIP = 600, 300
 
 
 @dataclass(eq=False, slots=True)  # an entry is itself, whatever it holds: so it can be a key of a dict
-class Entry:
+class Profile:
     """One user or one account. It changes with every upsert."""
 
     id: str | None = None
     alias: str | None = None  # a user's email, an account's domain
     properties: dict[str, Any] = field(default_factory=dict)
+    devices: dict[str, None] = field(default_factory=dict)  # of a user
+    members: dict[Profile, bool] = field(default_factory=dict)  # of an account: its users, and whether they still are
+    weight: int = 0  # in bytes, as the directory has counted it
     events: int = 0
     first_seen: datetime | None = None
     last_seen: datetime | None = None
@@ -28,7 +37,7 @@ class Entry:
         self.last_seen, self.last_number = moment, number
 
     def store(self, properties: dict[str, Any]) -> dict[str, str]:
-        """Merge: a later value wins, null deletes. Answers the rejected ones with reasons."""
+        """Merge: a later value wins, null deletes. Returns the rejected ones, with reasons."""
         rejected = {}
         for name, value in properties.items():
             stored = self.properties.get(name)
@@ -40,27 +49,43 @@ class Entry:
                 self.properties[name] = value
         return rejected
 
+    def link(self, device_id: str) -> None:
+        self.devices[device_id] = None
+
+    def weighed(self) -> int:
+        """What it takes, in bytes, after forgetting what is too much."""
+        size = EMPTY + weight_of(self.id) + weight_of(self.alias) + MEMBERSHIP * len(self.members)
+        for holder in (self.properties, self.devices):
+            while (weight := weight_of(holder)) > MAX_ENTRY // 2:
+                newer = list(holder.items())[(len(holder) + 1) // 2 :]
+                holder.clear()  # a dict keeps the room of what is deleted one by one
+                holder.update(newer)
+            size += weight
+        return size
+
     def snapshot(self) -> dict[str, Any]:
         """The properties, in a copy that the reader may keep and change."""
         return {name: list(value) if isinstance(value, list) else value for name, value in self.properties.items()}
 
 
 class Directory:
-    """The users, or the accounts. It changes with what arrives; the inspector's state guards it."""
+    """The newest `keep` users, or accounts. It changes with what arrives; the inspector's state guards it."""
 
-    def __init__(self, id_field: str, alias_field: str) -> None:
-        self._id_field, self._alias_field = id_field, alias_field
-        self._entries: dict[Entry, None] = {}
-        self._by_id: dict[str, Entry] = {}
-        self._by_alias: dict[str, Entry] = {}
+    def __init__(self, keep: int, id_field: str, alias_field: str, on_forgotten: Callable[[Profile], object]) -> None:
+        self._keep, self._id_field, self._alias_field = keep, id_field, alias_field
+        self._on_forgotten = on_forgotten
+        self._entries: OrderedDict[Profile, None] = OrderedDict()
+        self._by_id: dict[str, Profile] = {}
+        self._by_alias: dict[str, Profile] = {}
+        self.weight: int = 0
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[Profile]:
         return iter(self._entries)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def find(self, identification: dict[str, str]) -> Entry | None:
+    def find(self, identification: dict[str, str]) -> Profile | None:
         """The entry of that ID; without one, or while nobody has it, the entry of that email or domain."""
         id_, alias = identification.get(self._id_field), identification.get(self._alias_field)
         entry = self._by_id.get(id_) if id_ else None
@@ -70,9 +95,9 @@ class Directory:
                 return None  # the same email, but another ID: somebody else
         return entry
 
-    def remember(self, identification: dict[str, str]) -> Entry:
+    def remember(self, identification: dict[str, str]) -> Profile:
         """The entry of this identification, made when it is new, with what the identification adds to it."""
-        entry = self.find(identification) or Entry()
+        entry = self.find(identification) or Profile()
         self._entries[entry] = None
         if id_ := identification.get(self._id_field):
             entry.id = id_
@@ -83,33 +108,39 @@ class Directory:
             self._by_alias[alias] = entry
         return entry
 
-    def forget(self, identification: dict[str, str]) -> Entry | None:
-        """Delete the entry, and answer it. None when there was none."""
+    def weigh(self, entry: Profile) -> None:
+        """Count what it takes now; beyond `keep` the entry that came first is forgotten."""
+        if entry in self._entries:
+            weight = entry.weighed()
+            self.weight += weight - entry.weight
+            entry.weight = weight
+        if len(self._entries) > self._keep:
+            self.drop_oldest()
+
+    def drop_oldest(self) -> None:
+        """Forget the entry that came first."""
+        self._remove(next(iter(self._entries)))
+
+    def forget(self, identification: dict[str, str]) -> None:
+        """Delete the entry, if there is one."""
         entry = self.find(identification)
         if entry is not None:
             self._remove(entry)
-        return entry
 
-    def oldest_beyond(self, keep: int) -> Entry | None:
-        """Forget the entry that came first, and answer it, while there are more than `keep`. None: there aren't."""
-        if len(self._entries) <= keep:
-            return None
-        entry = next(iter(self._entries))
-        self._remove(entry)
-        return entry
-
-    def identification(self, entry: Entry) -> dict[str, str]:
+    def identification(self, entry: Profile) -> dict[str, str]:
         """The entry's identification as a request would carry it."""
         fields = ((self._id_field, entry.id), (self._alias_field, entry.alias))
         return {name: value for name, value in fields if value is not None}
 
-    def _remove(self, entry: Entry) -> None:
+    def _remove(self, entry: Profile) -> None:
         del self._entries[entry]
+        self.weight -= entry.weight
         if entry.id is not None and self._by_id.get(entry.id) is entry:
             del self._by_id[entry.id]
         self._release_alias(entry)
+        self._on_forgotten(entry)
 
-    def _release_alias(self, entry: Entry) -> None:
+    def _release_alias(self, entry: Profile) -> None:
         # The alias may have moved on to another entry, which keeps it.
         if entry.alias is not None and self._by_alias.get(entry.alias) is entry:
             del self._by_alias[entry.alias]

@@ -1,10 +1,10 @@
-"""Who may ask: only programs that call this machine by its own name."""
+"""Who may ask: only programs that call this machine by its own name, and no web page but its own."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,13 +13,17 @@ from journy_track.inspector.answers import message_body
 
 # With underscores: services of docker compose have them.
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?", re.IGNORECASE)
+_HOST = re.compile(r"(\[(?P<in_brackets>[^\[\]@/]*)\]|(?P<plain>[^:@/\[\]]*))(:[0-9]*)?")
 
 
 class HostGuard:
-    """Answers only to names of this machine.
+    """Accepts requests only under names of this machine, and from no page of another site.
 
     A page of a hostile site can point its own name at 127.0.0.1 (DNS rebinding), and would then be
     allowed by the browser to read what arrived here. Its name stays in the `Host` header.
+
+    Without that, a page can still send requests here, although it cannot read the responses: they would be listed
+    among the app's, and use up a fault that was ordered for the app.
     """
 
     def __init__(self, app: ASGIApp, allowed: Collection[str]) -> None:
@@ -27,27 +31,45 @@ class HostGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            host = headers_of(scope).get("host", "")
+            headers = headers_of(scope)
+            host, sentence, status = headers.get("host", ""), None, 403
             if not (is_loopback(name := host_name(host)) or name in self._allowed):
-                sentence = f"The inspector answers only to names of this machine, not to {host!r}."
-                refusal = JSONResponse(message_body(403, sentence, ""), 403)
-                return await refusal(scope, receive, send)
+                sentence = f"The inspector accepts requests only under names of this machine, not {host!r}."
+                status = 421  # not 403, which an app would take for a refused key
+            elif is_of_another_site(headers, scope["method"], scope["path"]):
+                sentence = "The inspector does not accept requests of other sites' web pages."
+            if sentence is not None:
+                return await JSONResponse(message_body(status, sentence, ""), status)(scope, receive, send)
         return await self._app(scope, receive, send)
 
 
 def checked_names(names: Collection[str]) -> frozenset[str]:
-    """Names of hosts, as they are compared. Raises ValueError for what is none: it would never be asked for."""
+    """Names of hosts, as they are compared. Raises ValueError for what is not one: no request could match it."""
     for name in names:
         if not (_NAME.fullmatch(name) or _is_address(name)):
-            raise ValueError(f"{name!r} is no name of a host: say it as in inspector or 192.0.2.1, without the rest.")
+            raise ValueError(f"{name!r} is not a host name: write it as in inspector or 192.0.2.1, without the rest.")
     return frozenset(name.lower() for name in names)
 
 
+def is_of_another_site(headers: Mapping[str, str], method: str, path: str) -> bool:
+    """Whether a browser sent this for a page that is not the inspector's. Links to its page may be followed.
+
+    `Sec-Fetch-Site` tells it. Browsers leave it out for plain http to other names than those of this machine; with a
+    POST they still send `Origin`.
+    """
+    if method == "GET" and path == "/" and headers.get("sec-fetch-mode") == "navigate":
+        return False
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return True
+    # What is below /__inspector changes nothing without a header that other pages cannot send.
+    origin = headers.get("origin")
+    return origin is not None and not path.startswith("/__inspector/") and origin != f"http://{headers.get('host')}"
+
+
 def host_name(host: str) -> str:
-    """The name in a `Host` header: without its port, without the brackets of IPv6, in lower case."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+    """The name in a `Host` header, without port and brackets, in lower case. Empty for what is not a host."""
+    found = _HOST.fullmatch(host)
+    return (found["in_brackets"] or found["plain"] or "").lower() if found else ""
 
 
 def is_loopback(name: str) -> bool:
@@ -64,7 +86,7 @@ def _is_address(name: str) -> bool:
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
-    """The headers by their names in lower case, repeated ones joined as HTTP says."""
+    """The headers by their names in lower case, repeated ones joined as in HTTP."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")

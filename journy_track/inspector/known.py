@@ -2,82 +2,109 @@
 
 from __future__ import annotations
 
-from collections import deque
+import hashlib
+from collections import Counter, deque
 from datetime import UTC, datetime
 from typing import Any
 
-from journy_track.inspector.directory import Directory, Entry
+from journy_track.inspector.directory import Directory, Profile
+from journy_track.inspector.room import KeptKind, KeptNames, Newest, weight_of
 from journy_track.inspector.values import KnownAccount, KnownUser, ReceivedEvent
 
 Identification = dict[str, str]
+
+EVENT = 300  # bytes of an event without its fields, about
+MESSAGE_ID = 100  # bytes of a message ID that is remembered, about
+MAX_MESSAGE_IDS = 100_000  # by which the repetition of a message is recognised
 
 
 class Known:
     """What accepted requests left behind, at most `keep` of each kind. The inspector's state guards it."""
 
     def __init__(self, keep: int) -> None:
-        self._keep = keep
-        self._users = Directory("userId", "email")
-        self._accounts = Directory("accountId", "domain")
-        self._devices: dict[Entry, dict[str, None]] = {}
-        # Of an account its users, and whether they still are; of a user the accounts that name it.
-        self._members: dict[Entry, dict[Entry, bool]] = {}
-        self._named_in: dict[Entry, set[Entry]] = {}
-        self._events: deque[ReceivedEvent] = deque(maxlen=keep)
-        # Dicts for their order: names appear as they first arrived.
-        self._event_names: dict[str, None] = {}
-        self._user_properties: dict[str, None] = {}
-        self._account_properties: dict[str, None] = {}
+        self._users = Directory(keep, "userId", "email", self._user_is_forgotten)
+        self._accounts = Directory(keep, "accountId", "domain", self._account_is_forgotten)
+        self._named_in: dict[Profile, set[Profile]] = {}  # of a user the accounts that name it
+        self._events: Newest[ReceivedEvent] = Newest(keep)
+        self._event_names, self._user_properties, self._account_properties = (
+            KeptNames(keep),
+            KeptNames(keep),
+            KeptNames(keep),
+        )
         self._number, self._moment = 0, datetime.now(UTC)
+        self._message_ids = MessageIds()
         self.accepted_events: int = 0
+        self.messages: Counter[str] = Counter()  # new ones, by type
+        self.duplicates: int = 0
+        self.ignored_messages: int = 0
+
+    def kinds(self) -> list[KeptKind]:
+        """What is kept, for `make_room`."""
+        names = (self._event_names, self._user_properties, self._account_properties)
+        return [self._users, self._accounts, self._events, self._message_ids, *names]
 
     def during(self, number: int, moment: datetime) -> None:
         """What comes next is learnt from this request."""
         self._number, self._moment = number, moment
 
-    def add_event(self, body: dict[str, Any]) -> None:
+    def add_message(self, kind: str, message_id: str | None) -> bool:
+        """Count a message of the batch API. False: its ID was known already, and nothing of it may be used."""
+        if message_id is not None and not self._message_ids.add(message_id):
+            self.duplicates += 1
+            return False
+        self.messages[kind] += 1
+        return True
+
+    def add_event(self, body: dict[str, Any], message_id: str | None = None) -> None:
         user, account = body["identification"].get("user"), body["identification"].get("account")
         if user is not None:
-            self._user(user).events += 1
+            self._count(self._users, user)
         if account is not None:
-            self._account(account).events += 1
-        event = ReceivedEvent(body["name"], user, account, body.get("metadata", {}), body.get("triggeredAt"))
-        self._events.append(event)
-        self._event_names[event.name] = None
+            self._count(self._accounts, account)
+        event = ReceivedEvent(
+            body["name"], user, account, body.get("metadata", {}), body.get("triggeredAt"), message_id
+        )
+        self._events.add(event, EVENT + weight_of(body))
+        self._event_names.add([event.name])
         self.accepted_events += 1
 
     def upsert_user(self, user: Identification, properties: dict[str, Any]) -> dict[str, str]:
-        """Answers the rejected properties, with their reasons."""
-        rejected = self._user(user).store(properties)
-        self._user_properties |= dict.fromkeys(name for name in properties if name not in rejected)
+        """Returns the rejected properties, with their reasons."""
+        entry = self._seen(self._users, user)
+        rejected = entry.store(properties)
+        self._users.weigh(entry)
+        self._user_properties.add(name for name in properties if name not in rejected)
         return rejected
 
     def upsert_account(self, account: Identification, properties: dict[str, Any]) -> dict[str, str]:
-        """Answers the rejected properties, with their reasons."""
-        rejected = self._account(account).store(properties)
-        self._account_properties |= dict.fromkeys(name for name in properties if name not in rejected)
+        """Returns the rejected properties, with their reasons."""
+        entry = self._seen(self._accounts, account)
+        rejected = entry.store(properties)
+        self._accounts.weigh(entry)
+        self._account_properties.add(name for name in properties if name not in rejected)
         return rejected
 
     def delete_user(self, user: Identification) -> None:
-        entry = self._users.forget(user)
-        if entry is not None:
-            self._forget_user(entry)
+        self._users.forget(user)
 
     def delete_account(self, account: Identification) -> None:
-        entry = self._accounts.forget(account)
-        if entry is not None:
-            self._forget_account(entry)
+        self._accounts.forget(account)
 
     def set_members(self, account: Identification, users: list[Identification], *, present: bool) -> None:
         """Add users to an account, or mark them as removed from it: they stay users."""
-        entry = self._account(account)
+        entry = self._seen(self._accounts, account)
+        self._accounts.weigh(entry)
         for user in users:
-            member = self._user(user)
-            self._members.setdefault(entry, {})[member] = present
+            member = self._seen(self._users, user)
+            entry.members[member] = present
             self._named_in.setdefault(member, set()).add(entry)
+            self._users.weigh(member)
+        self._accounts.weigh(entry)
 
     def link(self, user: Identification, device_id: str) -> None:
-        self._devices.setdefault(self._user(user), {})[device_id] = None
+        entry = self._seen(self._users, user)
+        entry.link(device_id)
+        self._users.weigh(entry)
 
     @property
     def number_of_users(self) -> int:
@@ -88,7 +115,7 @@ class Known:
         return len(self._accounts)
 
     def events(self) -> list[ReceivedEvent]:
-        return list(self._events)
+        return list(self._events.things)
 
     def users(self, after: int = 0) -> list[KnownUser]:
         """The users that a request behind number `after` named."""
@@ -97,7 +124,7 @@ class Known:
                 entry.id,
                 entry.alias,
                 entry.snapshot(),
-                tuple(self._devices.get(entry, ())),
+                tuple(entry.devices),
                 entry.events,
                 entry.first_seen,
                 entry.last_seen,
@@ -134,29 +161,56 @@ class Known:
     def account_properties(self) -> list[str]:
         return list(self._account_properties)
 
-    def _user(self, user: Identification) -> Entry:
-        entry = self._users.remember(user)
+    def _seen(self, directory: Directory, identification: Identification) -> Profile:
+        entry = directory.remember(identification)
         entry.seen(self._number, self._moment)
-        if oldest := self._users.oldest_beyond(self._keep):
-            self._forget_user(oldest)
         return entry
 
-    def _account(self, account: Identification) -> Entry:
-        entry = self._accounts.remember(account)
-        entry.seen(self._number, self._moment)
-        if oldest := self._accounts.oldest_beyond(self._keep):
-            self._forget_account(oldest)
-        return entry
+    def _count(self, directory: Directory, identification: Identification) -> None:
+        entry = self._seen(directory, identification)
+        entry.events += 1
+        directory.weigh(entry)
 
-    def _forget_user(self, entry: Entry) -> None:
-        self._devices.pop(entry, None)
+    def _user_is_forgotten(self, entry: Profile) -> None:
         for account in self._named_in.pop(entry, ()):
-            self._members[account].pop(entry, None)
+            account.members.pop(entry, None)
+            self._accounts.weigh(account)
 
-    def _forget_account(self, entry: Entry) -> None:
-        for user in self._members.pop(entry, ()):
+    def _account_is_forgotten(self, entry: Profile) -> None:
+        for user in entry.members:
             self._named_in[user].discard(entry)
 
-    def _identifications(self, account: Entry, *, present: bool) -> tuple[Identification, ...]:
-        members = self._members.get(account, {})
-        return tuple(self._users.identification(user) for user, is_member in members.items() if is_member is present)
+    def _identifications(self, account: Profile, *, present: bool) -> tuple[Identification, ...]:
+        members = account.members.items()
+        return tuple(self._users.identification(user) for user, is_member in members if is_member is present)
+
+
+class MessageIds:
+    """The newest IDs of messages: at most `MAX_MESSAGE_IDS`, as hashes of 8 bytes."""
+
+    def __init__(self) -> None:
+        self._known: set[int] = set()
+        self._order: deque[int] = deque()
+
+    @property
+    def weight(self) -> int:
+        return MESSAGE_ID * len(self._order)
+
+    def add(self, message_id: str) -> bool:
+        """False: it was there already."""
+        hashed = _hash(message_id)
+        if hashed in self._known:
+            return False
+        self._known.add(hashed)
+        self._order.append(hashed)
+        if len(self._order) > MAX_MESSAGE_IDS:
+            self.drop_oldest()
+        return True
+
+    def drop_oldest(self) -> None:
+        self._known.discard(self._order.popleft())
+
+
+def _hash(message_id: str) -> int:
+    digest = hashlib.blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest)

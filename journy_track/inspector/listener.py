@@ -1,4 +1,4 @@
-"""uvicorn as the inspector needs it: it says when it listens, and ends at once."""
+"""uvicorn as the inspector needs it: it calls back when it listens, and ends at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from journy_track.inspector.api import ABORT
 
 
 class Server(uvicorn.Server):
-    """uvicorn that says when it listens, and waits for nobody when it stops.
+    """uvicorn that calls back when it listens, and waits for nobody when it stops.
 
     It takes signals in the main thread only, so never from a program that runs the inspector in a thread.
     """
@@ -25,7 +25,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: Starlette, on_ready: Callable[[], object]) -> None:
         config = uvicorn.Config(
             app,
-            http=Connection,
+            http=CuttableConnection,
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Otherwise uvicorn waits for a request that is half sent, and for an answer that is ordered late.
+        # Otherwise uvicorn waits for a request that is half sent, and for a response that is delayed on purpose.
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
@@ -55,7 +55,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets=sockets)
 
 
-class Connection(H11Protocol):
+class CuttableConnection(H11Protocol):
     """uvicorn's connection, which the application may cut."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -70,7 +70,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # asyncio does so only for sockets that were made with their protocol's number, which ours wasn't.
-        # Without it the body waits for the caller's acknowledgement of the head: 40 ms for each answer.
+        # Without it the body waits for the caller's acknowledgement of the head: 40 ms for each response.
         with contextlib.suppress(OSError):  # the caller may have gone already
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)

@@ -15,7 +15,7 @@ class Second:
     """What arrived in one second. It changes until the second is over."""
 
     requests: int = 0
-    refused: int = 0  # answered 429
+    refused: int = 0  # with 429
     taken: int = 0  # of the budget: neither the refused ones nor those without a valid key
 
 

@@ -1,4 +1,4 @@
-"""The calls of the API: which there are, what they ask of a body, what they do and answer."""
+"""The calls of the API: which there are, what they ask of a body, what they do and return."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from journy_track.inspector import rules
+from journy_track.inspector import batches, rules
 from journy_track.inspector.known import Known
+from journy_track.inspector.rules import MAX_BODY
+from journy_track.inspector.values import MessageResult
 
 PERMISSIONS = ("TrackData", "GetTrackingSnippet", "ReadUserProfile")
 
@@ -18,10 +20,11 @@ UNKNOWN_DOMAIN = "unknown.example"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A status and what the answer says, without its meta. No content: an empty body."""
+    """A status and the content of the response, without its meta. No content: an empty body."""
 
     status: int
     content: dict[str, Any] | None
+    results: Mapping[int, MessageResult] | None = None  # of the batch API: what became of messages, by position
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Operation:
     id: str
     do: Callable[[Known, Any], Outcome]  # given the body, or for a read the query
     rule: rules.Rule | None = None  # None: a read, it has no body
+    max_body: int = MAX_BODY  # bytes
+    is_batch: bool = False  # of the batch API: other responses, and a write key
 
 
 def _track(known: Known, body: Any) -> Outcome:
@@ -125,6 +130,19 @@ def _data(data: Any) -> Outcome:
     return Outcome(200, {"data": data})
 
 
+def _messages(kind: str) -> Operation:
+    """A call of the batch API. Its limits are refused with 400, and what is wrong with one message is not told."""
+    do = batches.doer(kind)
+    largest = batches.MAX_BATCH if kind == "batch" else batches.MAX_MESSAGE
+    return Operation(
+        kind,
+        lambda known, body: Outcome(200, {"success": True}, do(known, body)),
+        batches.rule(kind),
+        max_body=largest,
+        is_batch=True,
+    )
+
+
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/track"): Operation("trackEvent", _track, rules.event),
     ("POST", "/events"): Operation("trackJourneyEvent", _track_by_its_old_name, rules.event),
@@ -142,6 +160,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/properties/accounts"): Operation("getAccountProperties", _account_properties),
     ("GET", "/segments/users"): Operation("getUserSegments", _segments),
     ("GET", "/segments/accounts"): Operation("getAccountSegments", _segments),
+    **{("POST", path): _messages(kind) for path, kind in batches.PATHS.items()},
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -13,15 +13,16 @@ from starlette.routing import Route
 
 from journy_track.inspector import copies
 from journy_track.inspector.assets import HEADERS, json_response
-from journy_track.inspector.state import State
-from journy_track.inspector.summaries import account_of, full, summary, user_of
+from journy_track.inspector.state import InspectorState
+from journy_track.inspector.summaries import account_of, full, report_of, summary, user_of
 from journy_track.inspector.values import Received
 
-MAX_LISTED = 1000  # requests in one answer to the page: between two, others get their answers
+MAX_LISTED = 1000  # requests in one response to the page: between two, others get theirs
+MAX_LISTED_BYTES = 1_000_000  # of their bodies: thousands of messages are read again for a list
 EXPORTED_AT_ONCE = 200  # lines, for the same reason
 
 
-def routes(state: State) -> list[Route]:
+def routes(state: InspectorState) -> list[Route]:
     """The reading half of `/__inspector`. No other site can read it: there is no CORS header."""
 
     async def requests(request: Request) -> Response:
@@ -29,7 +30,7 @@ def routes(state: State) -> list[Route]:
         return json_response(listing(state, number_of(request, "after"), number_of(request, "before"), most))
 
     async def one(request: Request) -> Response:
-        received = state.find(request.path_params["number"])
+        received = state.find(whole(request.path_params["number"]))
         if received is None:
             raise HTTPException(404, "This request is no longer kept")
         base_url = f"{request.url.scheme}://{request.url.netloc}"
@@ -57,7 +58,7 @@ def routes(state: State) -> list[Route]:
 
     return [
         Route("/requests", requests),
-        Route("/requests/{number:int}", one),
+        Route("/requests/{number}", one),
         Route("/users", users),
         Route("/accounts", accounts),
         Route("/budget", budget),
@@ -65,29 +66,51 @@ def routes(state: State) -> list[Route]:
     ]
 
 
-def listing(state: State, after: int, before: int, most: int) -> dict[str, Any]:
+def listing(state: InspectorState, after: int, before: int, most: int) -> dict[str, Any]:
     """The newest `most` requests behind number `after` and ahead of `before` (0: the end), oldest first."""
     with state.changed:
-        now, newest = _now(state), state.newest(after, before, most)
-    return {**now, "requests": [summary(received) for received in newest]}
+        now, newest = _now(state, reports_after=None if before else 0), state.newest(after, before, most)
+    listed = list(_within_bytes(reversed(newest)))[::-1]
+    return {**now, "requests": [summary(received) for received in listed]}
 
 
-def news(state: State, run: str, after: int, most: int) -> dict[str, Any]:
-    """The oldest `most` requests behind number `after`; of another run than the page's, from its beginning."""
+def news(state: InspectorState, run: str, after: int, most: int, reported: int) -> dict[str, Any]:
+    """The oldest `most` requests behind number `after`, and the reports behind `reported`.
+
+    Of another run than the page's, from its beginning.
+    """
     with state.changed:
-        now, oldest = _now(state), state.oldest(after if state.run == run else 0, most)
-    return {**now, "requests": [summary(received) for received in oldest]}
+        after, reported = (after, reported) if state.run == run else (0, 0)
+        now, oldest = _now(state, reports_after=reported), state.oldest(after, most)
+    return {**now, "requests": [summary(received) for received in _within_bytes(oldest)]}
+
+
+def _within_bytes(requests: Iterable[Received]) -> Iterator[Received]:
+    """The first of them whose bodies have room in one response; at least one."""
+    total = 0
+    for received in requests:
+        if total and total + len(received.body) > MAX_LISTED_BYTES:
+            return
+        total += len(received.body)
+        yield received
 
 
 def number_of(request: Request, name: str, default: int = 0) -> int:
     """A number of the query; the default for anything else."""
-    text = request.query_params.get(name, "")
+    return whole(request.query_params.get(name, ""), default)
+
+
+def whole(text: str, default: int = 0) -> int:
+    """A number that somebody wrote; the default for anything else, and for digits without end."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else default
 
 
-def _now(state: State) -> dict[str, Any]:
+def _now(state: InspectorState, reports_after: int | None = None) -> dict[str, Any]:
     counts = state.counts()
+    reports = [] if reports_after is None else state.reports.newer(reports_after)
     return {
+        "reported": state.reports.number,
+        "reports": [report_of(report) for report in reports],
         "run": state.run,
         "keep": state.keep,
         "counts": {
@@ -101,7 +124,7 @@ def _now(state: State) -> dict[str, Any]:
     }
 
 
-async def _lines(state: State) -> AsyncIterator[bytes]:
+async def _lines(state: InspectorState) -> AsyncIterator[bytes]:
     with state.changed:
         kept = list(state.requests)
     for start in range(0, len(kept), EXPORTED_AT_ONCE):

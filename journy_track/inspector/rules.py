@@ -1,4 +1,4 @@
-"""What a body must look like: each rule answers the fields that are wrong, and why."""
+"""What a body must look like: each rule returns the fields that are wrong, and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from typing import Any
 Errors = dict[str, str]
 Rule = Callable[[Any], Errors]
 
+MAX_BODY = 1024 * 1024  # bytes
 MAX_MEMBERS = 100  # users in one request to /accounts/users/add and /remove
+#: Levels of JSON. What can be read can be deeper than what can be written or printed again.
+MAX_DEPTH = 64
+MAX_DIGITS = 400  # of a whole number: as many as the largest float has, and some
 
 _DATETIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|z|[+-][0-9]{2}:[0-9]{2})?"
@@ -20,55 +24,66 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def parse(body: bytes) -> Any:
-    """The value of a JSON body. Raises ValueError for anything that RFC 8259 doesn't know.
+    """The value of a JSON body. Raises ValueError for anything that RFC 8259 doesn't know, and beyond `MAX_DEPTH`.
 
     Python reads NaN, Infinity and 1e999; a JSON parser of another language doesn't.
     """
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
     except RecursionError:
         raise ValueError("It is nested too deeply.") from None
+    if _is_deeper(value, MAX_DEPTH):
+        raise ValueError(f"It is nested too deeply: more than {MAX_DEPTH} levels.")
+    return value
+
+
+def parsed_or_none(body: bytes) -> Any:
+    """The value of a body; None for one that is empty, too large or not JSON."""
+    try:
+        return parse(body) if 0 < len(body) <= MAX_BODY else None
+    except ValueError:
+        return None
 
 
 def event(body: Any) -> Errors:
     """`POST /track`."""
-    if errors := _object("body", body):
+    if errors := an_object("body", body):
         return errors
     errors = _scope(body.get("identification")) if "identification" in body else _missing("identification")
     errors |= _text("name", body)
     if "triggeredAt" in body:
-        errors |= _moment("triggeredAt", body["triggeredAt"])
-    return errors | _values("metadata", body, _metadata_value)
+        errors |= moment("triggeredAt", body["triggeredAt"])
+    return errors | _values("metadata", body, metadata_value)
 
 
 def user_upsert(body: Any) -> Errors:
     """`POST /users/upsert`."""
-    return user_named(body) or _values("properties", body, _property_value)
+    return user_named(body) or _values("properties", body, property_value)
 
 
 def account_upsert(body: Any) -> Errors:
     """`POST /accounts/upsert`."""
-    return account_named(body) or _values("properties", body, _property_value)
+    return account_named(body) or _values("properties", body, property_value)
 
 
 def user_named(body: Any) -> Errors:
     """A body with a user's identification: `DELETE /users`."""
-    return _object("body", body) or _identification("identification", body, _user)
+    return an_object("body", body) or _identification("identification", body, _user)
 
 
 def account_named(body: Any) -> Errors:
     """A body with an account's identification: `DELETE /accounts`."""
-    return _object("body", body) or _identification("identification", body, _account)
+    return an_object("body", body) or _identification("identification", body, _account)
 
 
 def link(body: Any) -> Errors:
     """`POST /link`."""
-    return _object("body", body) or _text("deviceId", body) | _identification("identification", body, _user)
+    return an_object("body", body) or _text("deviceId", body) | _identification("identification", body, _user)
 
 
 def membership(body: Any) -> Errors:
     """`POST /accounts/users/add` and `/remove`."""
-    if errors := _object("body", body):
+    if errors := an_object("body", body):
         return errors
     errors = _identification("account", body, _account)
     if "users" not in body:
@@ -80,12 +95,12 @@ def membership(body: Any) -> Errors:
         return errors | {"users": f"Expected at most {MAX_MEMBERS} users but found {len(users)}."}
     for position, item in enumerate(users):
         path = f"users.{position}"
-        errors |= _object(path, item) or _identification("identification", item, _user, within=path)
+        errors |= an_object(path, item) or _identification("identification", item, _user, within=path)
     return errors
 
 
 def kind(value: Any) -> str:
-    """The type of a property as journy.io tells them apart: a date is a string that reads like one."""
+    """The type of a property as journy.io distinguishes them: a date is a string that reads like one."""
     match value:
         case None:
             return "null"
@@ -101,13 +116,19 @@ def kind(value: Any) -> str:
             return "object"
 
 
+def is_email(text: str) -> bool:
+    """Whether it has the shape of an e-mail address."""
+    return _EMAIL.fullmatch(text) is not None
+
+
 def a_kind(value: Any) -> str:
     """The kind of a value with its article, for a sentence."""
     name = kind(value)
     return name if name == "null" else f"an {name}" if name == "object" else f"a {name}"
 
 
-def _object(path: str, value: Any) -> Errors:
+def an_object(path: str, value: Any) -> Errors:
+    """A value that has to be an object."""
     return {} if isinstance(value, dict) else {path: f"Expected an object but found {a_kind(value)}."}
 
 
@@ -134,7 +155,7 @@ def _identification(
 
 def _scope(value: Any) -> Errors:
     path = "identification"
-    if errors := _object(path, value):
+    if errors := an_object(path, value):
         return errors
     if not ("user" in value or "account" in value):
         return {path: "An event needs a user, an account or both."}
@@ -146,7 +167,7 @@ def _user(path: str, value: Any) -> Errors:
     if errors := _either(path, value, "userId", "email"):
         return errors
     email = value.get("email")
-    if email is not None and not _EMAIL.fullmatch(email):
+    if email is not None and not is_email(email):
         return {f"{path}.email": "Expected an email address."}
     return {}
 
@@ -156,7 +177,7 @@ def _account(path: str, value: Any) -> Errors:
 
 
 def _either(path: str, value: Any, one: str, other: str) -> Errors:
-    if errors := _object(path, value):
+    if errors := an_object(path, value):
         return errors
     given = [field for field in (one, other) if field in value]
     if not given:
@@ -167,7 +188,8 @@ def _either(path: str, value: Any, one: str, other: str) -> Errors:
     return errors
 
 
-def _moment(path: str, value: Any) -> Errors:
+def moment(path: str, value: Any) -> Errors:
+    """A value that has to be a date-time with its offset."""
     if not isinstance(value, str):
         return {path: f"Expected a date-time but found {a_kind(value)}."}
     # Without an offset nobody but the sender knows when it was.
@@ -180,18 +202,20 @@ def _values(field: str, body: dict[str, Any], rule: Callable[[Any], str | None])
     if field not in body:
         return {}
     values = body[field]
-    if errors := _object(field, values):
+    if errors := an_object(field, values):
         return errors
     return {f"{field}.{name}": reason for name, value in values.items() if (reason := rule(value))}
 
 
-def _metadata_value(value: Any) -> str | None:
+def metadata_value(value: Any) -> str | None:
+    """Why this cannot be a value of an event's metadata; None: it can."""
     if isinstance(value, str | bool | int | float):
         return None
     return f"Expected a string, a boolean or a number but found {a_kind(value)}."
 
 
-def _property_value(value: Any) -> str | None:
+def property_value(value: Any) -> str | None:
+    """Why this cannot be a property of a user or account; None: it can."""
     match value:
         case dict():
             return "Expected a string, a boolean, a number, a list of strings or null but found an object."
@@ -215,8 +239,30 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON.")
 
 
+def _whole(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"A number of {len(text)} digits is beyond what a number can hold.")
+    return int(text)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether more lists and objects are within each other. Level by level: the call stack has an end."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            child
+            for one in level
+            if isinstance(one, dict | list)
+            for child in (one.values() if isinstance(one, dict) else one)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def _finite(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise ValueError(f"{text} is beyond what a number can hold.")
+        raise ValueError(f"{text[:40]} is beyond what a number can hold.")
     return number

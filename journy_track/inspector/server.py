@@ -10,17 +10,26 @@ from types import TracebackType
 from typing import Any, Self
 
 from journy_track.inspector.app import create_app
+from journy_track.inspector.faults import body_error, headers_error
 from journy_track.inspector.guard import is_loopback
 from journy_track.inspector.listener import Server
-from journy_track.inspector.state import State
-from journy_track.inspector.values import Counts, Fault, KnownAccount, KnownUser, Received, ReceivedEvent
+from journy_track.inspector.state import InspectorState
+from journy_track.inspector.values import (
+    Counts,
+    KnownAccount,
+    KnownUser,
+    PlannedFault,
+    Received,
+    ReceivedEvent,
+    ReceivedMessage,
+)
 
 
 class Inspector:
     """A local stand-in for the journy.io API that remembers what arrived.
 
     It listens on `host` and `port` (0: any free one), allows each key `limit` requests per `window` seconds
-    and keeps the newest `keep` requests, events, users and accounts (of bodies at most 64 MiB).
+    and keeps the newest `keep` requests, events, users and accounts, as far as they fit in 64 MiB in all.
     `clock` counts the window's seconds. A host that others can reach needs `allow_remote`, and the
     names under which it is called, `allowed_hosts`: there is no real key to protect what it shows; else it raises
     ValueError.
@@ -43,21 +52,21 @@ class Inspector:
             raise ValueError(f"{host!r} can be reached from other machines: pass allow_remote=True if that is meant.")
         self._host = "127.0.0.1" if host == "localhost" else host
         self._port = port
-        self._state = State(limit=limit, window=window, keep=keep, clock=clock)
+        self._state = InspectorState(limit=limit, window=window, keep=keep, clock=clock)
         self._app = create_app(self._state, allowed_hosts=allowed_hosts)
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
-        """Where it answers, without a slash at the end. A start after a stop takes the same port."""
+        """Its URL, without a slash at the end. A start after a stop takes the same port."""
         if self._port == 0:
             raise RuntimeError("The inspector has no port yet: start it first.")
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
         return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     def start(self) -> Self:
-        """Listen, in a thread. Returns when it answers; raises OSError when the port is taken."""
+        """Listen, in a thread. Returns when it accepts requests; raises OSError when the port is taken."""
         if self._server is not None:
             raise RuntimeError("The inspector is already running.")
         ready = threading.Event()
@@ -87,7 +96,7 @@ class Inspector:
         self._server = self._thread = None
 
     def run(self, on_ready: Callable[[Self], object] | None = None) -> None:
-        """Serve in this thread until Ctrl-C or `stop`. `on_ready` is called once it answers."""
+        """Serve in this thread until Ctrl-C or `stop`. `on_ready` is called once it accepts requests."""
         server, listener = self._listen(lambda: on_ready(self) if on_ready else None)
         self._server = server  # so that a stop from another thread reaches it
         try:
@@ -118,6 +127,11 @@ class Inspector:
             return self._state.known.events()
 
     @property
+    def messages(self) -> list[ReceivedMessage]:
+        """The messages of the batch API in the requests that are kept, oldest first, with what became of each."""
+        return [message for request in self.requests for message in request.messages]
+
+    @property
     def users(self) -> list[KnownUser]:
         """The users that requests named, in the order of their first one."""
         with self._state.changed:
@@ -135,7 +149,7 @@ class Inspector:
         return self._state.counts()
 
     def wait_for(self, condition: Callable[[Self], object], timeout: float = 5.0) -> None:
-        """Wait until `condition(inspector)` is true; it is asked again whenever a request was answered.
+        """Wait until `condition(inspector)` is true; it is asked again after each request.
 
         Raises TimeoutError, with what did arrive, after `timeout` seconds.
         """
@@ -156,19 +170,24 @@ class Inspector:
         count: int = 1,
         delay: float = 0.0,
         drop: bool = False,
+        containing: str = "",
     ) -> None:
-        """Answer the next `count` API requests so, before any check of key, limit or body.
+        """Respond to the next `count` API requests like this, before any check of key, limit or body.
 
-        A string as `body` travels as HTML, a mapping as JSON, None as the API's usual error
+        A string as `body` is sent as HTML, a mapping as JSON, None as the API's usual error
         shape. `headers` are all there are: no rate headers. `delay` is in seconds, and ends early
-        when the caller hangs up. `drop` closes the connection without an answer. With `status=None`
-        the request is processed as ever, and only its answer is late or lost.
+        when the caller hangs up. `drop` closes the connection without a response. With `status=None`
+        the request is processed as ever, and only its response is late or lost. `containing` keeps it for requests
+        with this text in their bodies, such as the messageId of one message in a batch. Raises ValueError for what
+        cannot be sent, and for more than 100 000 responses or 4 MiB of bodies that are still to come.
         """
         if status is not None and (not isinstance(status, int) or not 200 <= status <= 599):
-            raise ValueError(f"{status!r} is no status of an answer: 200 to 599.")
+            raise ValueError(f"{status!r} is not the status of a response: 200 to 599.")
+        if wrong := body_error(body) or headers_error(dict(headers or {})):
+            raise ValueError(wrong)
         if count < 1 or delay < 0:
             raise ValueError(f"count is at least 1 and delay at least 0 s, got {count} and {delay}.")
-        self._state.order(Fault(status, body, dict(headers or {}), delay, drop), count)
+        self._state.order(PlannedFault(status, body, dict(headers or {}), delay, drop, containing), count)
 
     def _listen(self, on_ready: Callable[[], object]) -> tuple[Server, socket.socket]:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
@@ -184,9 +203,9 @@ class Inspector:
         names = ", ".join(event.name for event in self.events[-5:]) or "none"
         last = requests[-1]
         return (
-            f"Arrived: {counts.requests} requests ({statuses}) "
-            f"and {counts.accepted} events, the last ones: {names}. "
-            f"Last request: {last.method} {last.path}, answered {last.status}."
+            f"Arrived: {_counted(counts.requests, 'request')} ({statuses}) "
+            f"and {_counted(counts.accepted, 'event')}, the last ones: {names}. "
+            f"Last request: {last.method} {last.path}, with status {last.status}."
         )
 
 
@@ -201,7 +220,7 @@ def serve(
     allow_remote: bool = False,
     on_ready: Callable[[Inspector], object] | None = None,
 ) -> None:
-    """Run an inspector in the foreground until Ctrl-C. `on_ready` gets it once it answers.
+    """Run an inspector in the foreground until Ctrl-C. `on_ready` gets it once it accepts requests.
 
     The rest is as `Inspector` takes it: `window` is in seconds. Raises OSError when the port is taken, and ValueError
     for a host that others can reach without `allow_remote`.
@@ -216,3 +235,8 @@ def serve(
         allow_remote=allow_remote,
     )
     inspector.run(on_ready)
+
+
+def _counted(number: int, noun: str) -> str:
+    """`1 event`, `2 events`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

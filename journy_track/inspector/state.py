@@ -1,15 +1,17 @@
-"""What the inspector keeps, and how a request gets its answer: everything behind one lock."""
+"""What the inspector keeps, and how a request gets its response: everything behind one lock."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import threading
 import time
 import uuid
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from journy_track.inspector import answers, rules
@@ -17,19 +19,31 @@ from journy_track.inspector.attempts import Attempts
 from journy_track.inspector.known import Known
 from journy_track.inspector.meter import Meter
 from journy_track.inspector.operations import OPERATIONS, Operation, Outcome, methods
-from journy_track.inspector.values import Answer, Call, Counts, Fault, Received
+from journy_track.inspector.reports import AppReports
+from journy_track.inspector.room import Newest, make_room, weight_of
+from journy_track.inspector.values import (
+    Counts,
+    IncomingRequest,
+    PlannedFault,
+    PreparedResponse,
+    Received,
+    masked,
+)
 from journy_track.inspector.window import SlidingWindow
 
-MAX_BODY = 1024 * 1024  # bytes
-MAX_KEPT = 64 * 1024 * 1024  # bytes of all bodies: 10 000 of the largest would fill the machine
+MAX_KEYS = 100  # whose windows are remembered
+MAX_FAULTS = 100_000  # responses that are planned ahead
+MAX_FAULT_BYTES = 4 * 1024 * 1024  # of their bodies
+REQUEST = 800  # bytes of a request without its parts, about
+RESULT = 200  # bytes of what became of a message that is not simply accepted
 SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
-class State:
+class InspectorState:
     """Requests, users, accounts, counts and windows of one inspector.
 
     It changes with every request, which the server's thread brings, and is read from others: whoever
-    touches it holds `changed`, a condition that is notified whenever a request has been answered.
+    touches it holds `changed`, a condition that is notified after each request.
     """
 
     def __init__(self, *, limit: int, window: float, keep: int, clock: Callable[[], float]) -> None:
@@ -43,18 +57,29 @@ class State:
     def reset(self) -> None:
         """As if nothing had ever arrived: scripted faults and rate windows are gone, too."""
         with self.changed:
-            self.run: str = uuid.uuid4().hex  # tells the page that the numbers begin anew
+            self.run: str = uuid.uuid4().hex  # by which the page sees that the numbers begin anew
             self.known: Known = Known(self.keep)
-            self.requests: deque[Received] = deque()
-            self.faults: deque[Fault] = deque()
-            self._bytes = 0
+            self._kept: Newest[Received] = Newest(self.keep)
+            self.faults: deque[PlannedFault] = deque()
             self._number = 0
             self._by_status: Counter[int] = Counter()
             self._by_operation: Counter[str] = Counter()
-            self._windows: dict[bytes, SlidingWindow] = {}
+            self._windows: OrderedDict[bytes, SlidingWindow] = OrderedDict()
             self._meter = Meter(self._window)
             self._attempts = Attempts()
+            self.reports: AppReports = AppReports()
             self._tell()
+
+    def report(self, sent: list[Mapping[str, Any]]) -> None:
+        """Keep what an app reports of itself."""
+        with self.changed:
+            self.reports.add(sent, self._number, datetime.now(UTC))
+            self._tell()
+
+    @property
+    def requests(self) -> deque[Received]:
+        """Those that are kept, oldest first."""
+        return self._kept.things
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call this whenever something has changed, in the thread that changed it. It must not wait."""
@@ -73,6 +98,10 @@ class State:
                 refused=self._by_status[429],
                 by_status=dict(self._by_status),
                 by_operation=dict(self._by_operation),
+                messages=self.known.messages.total(),
+                by_type=dict(self.known.messages),
+                duplicates=self.known.duplicates,
+                ignored=self.known.ignored_messages,
             )
 
     def newest(self, after: int, before: int, most: int) -> list[Received]:
@@ -96,9 +125,14 @@ class State:
         with self.changed:
             return {"limit": self._limit, "window": self._window, "now": time.time(), "keys": self._meter.spending()}
 
-    def order(self, fault: Fault, count: int) -> None:
-        """Answer the next `count` requests so."""
+    def order(self, fault: PlannedFault, count: int) -> None:
+        """Respond to the next `count` requests like this. Raises ValueError when too much is planned already."""
         with self.changed:
+            if len(self.faults) + count > MAX_FAULTS:
+                raise ValueError(f"At most {MAX_FAULTS} responses can be planned ahead.")
+            texts = {id(one): weight_of(one.body) + weight_of(one.containing) for one in (*self.faults, fault)}
+            if sum(texts.values()) > MAX_FAULT_BYTES:
+                raise ValueError(f"The responses that are planned ahead hold more than {MAX_FAULT_BYTES} bytes.")
             self.faults.extend([fault] * count)
             self._tell()
 
@@ -107,26 +141,35 @@ class State:
             self.faults.clear()
             self._tell()
 
-    def next_fault(self) -> Fault | None:
+    def next_fault(self, body: bytes = b"") -> PlannedFault | None:
+        """The fault for a request with this body: the first that is not waiting for another text."""
         with self.changed:
-            return self.faults.popleft() if self.faults else None
+            passed: set[int] = set()  # most are one fault, many times
+            for place, fault in enumerate(self.faults):
+                if id(fault) in passed:
+                    continue
+                if fault.containing.encode("utf-8", "surrogatepass") in body:
+                    del self.faults[place]
+                    return fault
+                passed.add(id(fault))
+            return None
 
-    def answer(self, call: Call, fault: Fault | None, elapsed: Callable[[], float]) -> Answer:
+    def answer(
+        self, call: IncomingRequest, fault: PlannedFault | None, elapsed: Callable[[], float]
+    ) -> PreparedResponse:
         """Decide, do and record in one step, so that no reader sees an event without its request."""
         with self.changed:
             self._number += 1
             self.known.during(self._number, call.received_at)
             operation = OPERATIONS.get((call.method, call.path))
-            # Parsed once for the record and once for what is known: a reader may change what it was given.
-            parsed = answers.parsed_or_none(call.body[:MAX_BODY])
             request_id = str(uuid.uuid4())
             if fault is None or fault.status is None:
                 answer = self._real_answer(call, operation, request_id)
             else:
                 answer = answers.scripted(fault, fault.status, request_id)
             if fault is not None and fault.drop:
-                answer = Answer(0, request_id, taken=answer.taken)
-            self._record(call, operation, parsed, answer, elapsed())
+                answer = PreparedResponse(0, request_id, taken=answer.taken, results=answer.results)
+            self._record(call, operation, answer, elapsed())
             return answer
 
     def _between(self, after: int, before: int) -> list[Received]:
@@ -144,10 +187,11 @@ class State:
             return list(backwards)[::-1]
         return list(itertools.islice(self.requests, start, end))
 
-    def _real_answer(self, call: Call, operation: Operation | None, request_id: str) -> Answer:
+    def _real_answer(self, call: IncomingRequest, operation: Operation | None, request_id: str) -> PreparedResponse:
         now = self._clock()
         window = self._window_of(_digest(call.key))
-        outcome, taken = _key_refused(call.key), False
+        is_batch = operation is not None and operation.is_batch
+        outcome, taken = _key_refused(call.key, "write key" if is_batch else "key"), False
         if outcome is None:
             taken = window.take(now)
             outcome = (
@@ -155,20 +199,25 @@ class State:
                 if taken
                 else _failure(429, f"Too many requests: at most {self._limit} in {self._window:g} seconds.")
             )
+        if is_batch:  # which rate headers it has nobody knows: a client has to do without
+            wait = {"Retry-After": str(math.ceil(window.wait(now)))} if outcome.status == 429 else {}
+            return replace(answers.batch(outcome, request_id, wait), taken=taken)
         headers = {"X-RateLimit-Limit": str(self._limit), "X-RateLimit-Remaining": str(window.remaining(now))}
         if outcome.status == 405:
             headers["Allow"] = ", ".join(methods(call.path))
         return replace(answers.real(outcome, request_id, headers), taken=taken)
 
-    def _performed(self, call: Call, operation: Operation | None) -> Outcome:
+    def _performed(self, call: IncomingRequest, operation: Operation | None) -> Outcome:
         if operation is None:
             if allowed := methods(call.path):
-                return _failure(405, f"{call.path} answers {' and '.join(allowed)}, not {call.method}.")
+                return _failure(405, f"{call.path} takes {' and '.join(allowed)}, not {call.method}.")
             return _failure(404, f"There is no {call.path} in this API.")
         if operation.rule is None:
             return operation.do(self.known, call.query)
-        if len(call.body) > MAX_BODY:
-            return _failure(413, f"The body is larger than {MAX_BODY} bytes.")
+        if len(call.body) > operation.max_body:
+            return _failure(
+                400 if operation.is_batch else 413, f"The body is larger than {operation.max_body} bytes."
+            )
         try:
             body = rules.parse(call.body)
         except ValueError as error:
@@ -181,14 +230,21 @@ class State:
         # Requests without a key share a window that stays full.
         if digest not in self._windows:
             self._windows[digest] = SlidingWindow(self._limit, self._window)
+            if len(self._windows) > MAX_KEYS:
+                self._windows.popitem(last=False)
+        self._windows.move_to_end(digest)
         return self._windows[digest]
 
-    def _record(self, call: Call, operation: Operation | None, parsed: Any, answer: Answer, duration: float) -> None:
+    def _record(
+        self, call: IncomingRequest, operation: Operation | None, answer: PreparedResponse, duration: float
+    ) -> None:
         self._by_status[answer.status] += 1
         if operation is not None:
             self._by_operation[operation.id] += 1
         key = masked(call.key) if call.key else None
-        self.requests.append(
+        batch = operation.id if operation and operation.is_batch else None
+        attempt, first = self._attempts.number(call, answer, self._number, batch)
+        self._keep_request(
             Received(
                 number=self._number,
                 received_at=call.received_at,
@@ -197,22 +253,30 @@ class State:
                 query=dict(call.query),
                 headers=_without_secrets(call.headers),
                 body=call.body,
-                json=parsed,
                 operation=operation.id if operation else None,
                 status=answer.status,
-                answer=answer.json,
+                answer_body=answer.body,
                 request_id=answer.request_id,
                 duration_ms=duration * 1000,
                 key=key,
-                attempt=self._attempts.number(call, answer),
+                attempt=attempt,
+                first=first,
+                packed=call.packed,
+                results=answer.results,
             )
         )
-        self._bytes += len(call.body)
-        while len(self.requests) > self.keep or (self._bytes > MAX_KEPT and len(self.requests) > 1):
-            self._bytes -= len(self.requests.popleft().body)
+        make_room([self._kept, *self.known.kinds()])
         second, refused = int(call.received_at.timestamp()), answer.status == 429
         self._meter.count(_digest(call.key), key or "no key", second, refused=refused, taken=answer.taken)
         self._tell()
+
+    def _keep_request(self, received: Received) -> None:
+        texts = weight_of(received.headers) + weight_of(received.query) + weight_of(received.path)
+        # Most results are duplicates, which weigh little, and problems name fields that stand in the body.
+        results = RESULT * len(received.results or ()) + sum(
+            weight_of(dict(result.problems)) for result in (received.results or {}).values()
+        )
+        self._kept.add(received, REQUEST + len(received.body) + len(received.answer_body) + texts + results)
 
     def _tell(self) -> None:
         self.changed.notify_all()
@@ -225,11 +289,6 @@ def _digest(key: str | None) -> bytes:
     return hashlib.sha256((key or "").encode("utf-8", "surrogateescape")).digest()
 
 
-def masked(key: str) -> str:
-    """Enough of a key to tell it from another: nothing of a short one."""
-    return "…" + key[-4:] if len(key) >= 8 else "…"
-
-
 def _without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
     kept = {name: "…" if name in SECRETS else value for name, value in headers.items()}
     if "x-api-key" in kept:
@@ -237,13 +296,14 @@ def _without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def _key_refused(key: str | None) -> Outcome | None:
+def _key_refused(key: str | None, kind: str) -> Outcome | None:
     if not key:
-        return _failure(401, "The header X-Api-Key is missing.")
+        missing = "The write key is missing." if kind == "write key" else "The header X-Api-Key is missing."
+        return _failure(401, missing)
     if key == "invalid":
-        return _failure(401, "This key is unknown, or may not make this call.")
+        return _failure(401, f"This {kind} is unknown, or may not make this call.")
     if key == "disabled":
-        return _failure(403, "This key is disabled.")
+        return _failure(403, f"This {kind} is disabled.")
     return None
 
 

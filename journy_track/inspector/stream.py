@@ -1,4 +1,4 @@
-"""What arrives, told to the page at once: server-sent events."""
+"""What arrives, sent to the page at once: server-sent events."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from starlette.types import Receive, Scope, Send
 
 from journy_track.inspector.api import hung_up
 from journy_track.inspector.assets import HEADERS
-from journy_track.inspector.reading import news, number_of
-from journy_track.inspector.state import State
+from journy_track.inspector.reading import news, number_of, whole
+from journy_track.inspector.state import InspectorState
 
 PAUSE = 0.1  # seconds between two messages: a burst is a few messages, not thousands
 HEARTBEAT = 15.0  # seconds; a proxy in between closes what is silent
-MOST = 500  # requests in one message
+MAX_REQUESTS = 500  # requests in one message
 
 
-class Stream:
+class RequestStream:
     """Every new request after the one that the page names, for as long as the page is open.
 
     A page that reconnects goes on where it stopped, by the ID of the last message it got. When the
     inspector was reset or started anew in between, it gets everything from the beginning.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: InspectorState) -> None:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        run, _, number = request.headers.get("last-event-id", "").partition(":")
+        run, number, told = (*request.headers.get("last-event-id", "").split(":"), "", "", "")[:3]
         run = run or request.query_params.get("run", "")
-        after = int(number) if number.isascii() and number.isdigit() else number_of(request, "after")
+        after = whole(number, default=number_of(request, "after"))
+        reported = whole(told, default=number_of(request, "reported"))
         headers = HEADERS | {"Content-Type": "text/event-stream"}
         raw_headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw_headers})
@@ -47,7 +48,7 @@ class Stream:
         try:
             while not gone.done():
                 changed.clear()
-                run, after, message, complete = self._message(run, after)
+                run, after, reported, message, complete = self._message(run, after, reported)
                 await send({"type": "http.response.body", "body": message, "more_body": True})
                 if complete:
                     await _first(gone, changed.wait(), HEARTBEAT)
@@ -56,13 +57,14 @@ class Stream:
             self._state.unlisten(wake)
             gone.cancel()
 
-    def _message(self, run: str, after: int) -> tuple[str, int, bytes, bool]:
-        content = news(self._state, run, after, MOST)
+    def _message(self, run: str, after: int, reported: int) -> tuple[str, int, int, bytes, bool]:
+        content = news(self._state, run, after, MAX_REQUESTS, reported)
         listed = content["requests"]
         last = listed[-1]["number"] if listed else after if content["run"] == run else 0
         text = json.dumps(content, separators=(",", ":"))  # in ASCII, so without a line break of any kind
-        message = f"id: {content['run']}:{last}\ndata: {text}\n\n".encode("ascii")
-        return content["run"], last, message, len(listed) < MOST
+        reported = content["reported"]
+        message = f"id: {content['run']}:{last}:{reported}\ndata: {text}\n\n".encode("ascii")
+        return content["run"], last, reported, message, not listed or last == content["counts"]["requests"]
 
 
 async def _first(gone: asyncio.Task[None], other: object, timeout: float | None) -> None:

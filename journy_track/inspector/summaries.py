@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from journy_track.inspector.values import KnownAccount, KnownUser, Received
+from journy_track.inspector.messages import meaning
+from journy_track.inspector.reports import AppReport
+from journy_track.inspector.values import KnownAccount, KnownUser, Received, ReceivedMessage
 
 # A row shows some values; all of them are in the full record. So a huge body doesn't make a huge list.
 MAX_VALUES = 40
@@ -29,8 +31,9 @@ def summary(received: Received) -> dict[str, Any]:
         "operation": received.operation,
         "status": received.status,
         "ms": round(received.duration_ms, 2),
-        "size": len(received.body),
+        "size": received.size,
         "attempt": received.attempt,
+        "first": received.first,
         "key": received.key,
         "name": _text(body.get("name")),
         "triggered": _text(body.get("triggeredAt")),
@@ -39,7 +42,7 @@ def summary(received: Received) -> dict[str, Any]:
         "values": _values(body.get("metadata", body.get("properties"))),
         "message": _text(answer.get("message")) if failed(received) else None,
         "wrong": len(_mapping(_mapping(answer.get("errors")).get("fields"))) + len(_mapping(answer.get("rejected"))),
-    }
+    } | ({"messages": [_message(message) for message in received.messages]} if received.is_batch else {})
 
 
 def full(received: Received) -> dict[str, Any]:
@@ -53,6 +56,8 @@ def full(received: Received) -> dict[str, Any]:
         "headers": received.headers,
         # As text, for it may be anything.
         "body": received.body.decode("utf-8", "replace"),
+        "packed": received.packed,
+        "unpacked": len(received.body),
         "json": received.json,
         "operation": received.operation,
         "status": received.status,
@@ -61,7 +66,7 @@ def full(received: Received) -> dict[str, Any]:
         "duration_ms": round(received.duration_ms, 2),
         "attempt": received.attempt,
         "key": received.key,
-    }
+    } | ({"messages": [_result(message) for message in received.messages]} if received.is_batch else {})
 
 
 def user_of(user: KnownUser) -> dict[str, Any]:
@@ -93,9 +98,50 @@ def account_of(account: KnownAccount) -> dict[str, Any]:
     }
 
 
+def report_of(report: AppReport) -> dict[str, Any]:
+    """A report as the page shows it."""
+    return {
+        "number": report.number,
+        "after": report.after,
+        "at": report.at or _moment(report.received_at),
+        "kind": report.kind,
+        "name": _short(report.name),
+        "operation": report.operation,
+        "reason": report.reason,
+        "place": report.place,
+        "text": report.text,
+        "values": _values(report.values),
+    }
+
+
 def failed(received: Received) -> bool:
     """Whether the caller didn't get what it asked for."""
     return received.status == 0 or received.status >= 400
+
+
+def _message(message: ReceivedMessage) -> dict[str, Any]:
+    """A message in the words of the REST API, so that it is listed among the requests that mean the same."""
+    sent = message.json
+    # The last step names all that the others do: the user of an account stands beside the account.
+    operation, body = (meaning(sent).steps or (("", {}),))[-1]
+    users, account = _named(body, operation)
+    return {
+        "position": message.position,
+        "type": _text(message.type),
+        "operation": operation or None,
+        "name": _text(sent.get("event", sent.get("name"))),
+        "triggered": _text(sent.get("timestamp")),
+        "users": [user for user in users if user],
+        "account": account or None,
+        "values": _values(sent.get("properties", sent.get("traits"))),
+        "outcome": message.outcome,
+        "wrong": len(message.problems),
+    }
+
+
+def _result(message: ReceivedMessage) -> dict[str, Any]:
+    """What became of a message, beside what was sent."""
+    return {"id": message.message_id, "outcome": message.outcome, "problems": dict(message.problems)}
 
 
 def _named(body: dict[str, Any], operation: str | None) -> tuple[list[dict[str, str]], dict[str, str]]:
@@ -131,7 +177,7 @@ def _short(value: Any) -> Any:
         case bool() | int() | float() | None:
             return value
         case list():
-            return [_short(item) for item in value[:MAX_VALUES] if isinstance(item, str)]
+            return [_short(item) if not isinstance(item, list) else "[…]" for item in value[:MAX_VALUES]]
         case _:
             return "{…}"
 

@@ -35,3 +35,7 @@ class SlidingWindow:
         while self._taken and now - self._taken[0] >= self._seconds:
             self._taken.popleft()
         return self._limit - len(self._taken)
+
+    def wait(self, now: float) -> float:
+        """Seconds until one more request fits."""
+        return 0.0 if self.remaining(now) else self._seconds - (now - self._taken[0])

@@ -5,29 +5,36 @@ from __future__ import annotations
 import inspect
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from journy_track._capture.blocks import account_of, user_of
-from journy_track._capture.context import UNSET, Cell, Change
-from journy_track._capture.pending import Answer, Pending
-from journy_track._delivery.notices import Notices
-from journy_track._model.errors import ConfigurationError, described
+from journy_track._capture.attributes import UNSET, Attributes
+from journy_track._capture.inputs import account_of, user_of
+from journy_track._capture.own_code import uncaptured, uncaptured_async
+from journy_track._capture.request import SKIPPED, Actor, Cell, Moment, Pending, RequestCell
+from journy_track._model.clock import monotonic
+from journy_track._model.errors import ConfigurationError, InvalidArgument, described, without_values
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.identity import UserIdentified
+from journy_track._model.notices import Notices
 from journy_track._model.once import also_forget
 from journy_track._model.values import frozen_mapping
-from journy_track._runtime import link
+from journy_track._runtime import link, refuse
 
-#: Gets what the framework knows of the request; answers an ID, an identity or a mapping, or a promise of one.
+#: Gets what the framework knows of the request; returns an ID, an identity or a mapping, or a promise of one.
 Callback = Callable[..., Any]
 #: The cookie in which journy.io's web snippet keeps the device's ID.
 COOKIE = "__journey"
-MOST_DEVICES = 10_000
+MAX_DEVICES = 10_000
+#: Devices that one user may add in `HOUR` seconds. Whoever sends a request chooses its cookie, and a link costs one
+#: of the key's requests.
+MAX_NEW_DEVICES = 5
+HOUR = 3600.0
 #: Users of one device that are remembered.
-MOST_USERS = 10
-_LONGEST_DEVICE = 256
+MAX_USERS = 10
+_MAX_DEVICE = 256
 
 _notices = Notices()
 
@@ -35,14 +42,22 @@ _notices = Notices()
 class Callbacks:
     """The functions that say who acts: *user*, *account* and *metadata* of a request, each optional.
 
-    One that raises is logged, at most once a minute, and the request goes on without its answer. Raises
-    `ConfigurationError` for what is no function.
+    *carried* returns the `Attributes` that a trusted sender has given the request, beneath what the others return.
+    *skip* says whether the request is skipped; then the others are not asked. One that raises is logged, at most once
+    a minute, and the request goes on without its answer. Raises `ConfigurationError` for what is not a function.
     """
 
     def __init__(
-        self, user: Callback | None, account: Callback | None, metadata: Callback | None, *, link_devices: bool
+        self,
+        user: Callback | None,
+        account: Callback | None,
+        metadata: Callback | None,
+        *,
+        skip: Callback | None = None,
+        carried: Callback | None = None,
+        link_devices: bool,
     ) -> None:
-        given = (("user", user), ("account", account), ("metadata", metadata))
+        given = (("skip", skip), ("trust", carried), ("user", user), ("account", account), ("metadata", metadata))
         for name, function in given:
             if function is not None and not callable(function):
                 raise ConfigurationError(f"{name} must be a function of the request, got {described(function)}")
@@ -51,8 +66,11 @@ class Callbacks:
         self.any_async: bool = any(is_async(function) for function in self.functions.values())
         self.link_devices = link_devices
 
-    def ask(self, *arguments: Any, last_chance: bool = False) -> Answer | None:
+    def ask(self, *arguments: Any, last_chance: bool = False) -> Actor | None:
         """Their answer; `None` where one raised, which may do better later: unless this is the *last_chance*."""
+        return uncaptured(self._ask, arguments, last_chance)
+
+    def _ask(self, arguments: tuple[Any, ...], last_chance: bool) -> Actor | None:
         given: dict[str, Any] = {}
         failed = False
         for name, function in self.functions.items():
@@ -63,13 +81,18 @@ class Callbacks:
                     failed = True
                 else:
                     given[name] = _CHECKED[name](value)
+                if given.get("skip") or _is_suppressed(given.get("trust")):
+                    return SKIPPED
             except Exception as error:  # noqa: BLE001 - contained: the request goes on
                 failed = True
                 _tell(name, error)
         return None if failed and not last_chance else self._answer(given)
 
-    async def ask_async(self, *arguments: Any, last_chance: bool = False) -> Answer | None:
+    async def ask_async(self, *arguments: Any, last_chance: bool = False) -> Actor | None:
         """As `ask`, where some of them may have to be awaited."""
+        return await uncaptured_async(self._ask_async(arguments, last_chance))
+
+    async def _ask_async(self, arguments: tuple[Any, ...], last_chance: bool) -> Actor | None:
         given: dict[str, Any] = {}
         failed = False
         for name, function in self.functions.items():
@@ -78,6 +101,8 @@ class Callbacks:
                 while inspect.isawaitable(value):  # a lambda in a thread answers a promise of a promise
                     value = await value
                 given[name] = _CHECKED[name](value)
+                if given.get("skip") or _is_suppressed(given.get("trust")):
+                    return SKIPPED
             except Exception as error:  # noqa: BLE001 - contained: the request goes on
                 failed = True
                 _tell(name, error)
@@ -85,101 +110,194 @@ class Callbacks:
 
     def _is_async_after_all(self, name: str, value: Any, last_chance: bool) -> None:
         self.any_async = True
-        if inspect.iscoroutine(value):
+        if hasattr(value, "close"):
             value.close()  # else Python warns that it was never awaited
         if last_chance:
-            _notices.say(
+            _notices.log(
                 ("callback", name, "async"),
-                "the function that says the request's %s has to be awaited, and nobody can here; the request went on "
-                "without it.",
+                "the callback for the request's %s is async, in a sync stack; the request went on without it.",
                 name,
             )
 
-    def _answer(self, given: dict[str, Any]) -> Answer:
-        lasting = all(given.get(name) is not None for name in self.functions)
-        return Answer(
+    def _answer(self, given: dict[str, Any]) -> Actor:
+        carried: Attributes | None = given.get("trust")
+        if carried is not None:  # beneath what the functions say
+            if given.get("user") is None and carried.user is not UNSET:
+                given["user"] = carried.user
+            if given.get("account") is None and carried.account is not UNSET:
+                given["account"] = carried.account
+            given["metadata"] = FrozenDict({**carried.metadata, **(given.get("metadata") or {})})
+        lasting = given.keys() >= self.functions.keys() and None not in given.values()
+        return Actor(
             given.get("user", UNSET), given.get("account", UNSET), given.get("metadata") or FrozenDict(), lasting
         )
 
 
-class Request:
-    """One request: the scope that it runs in, and who acts there. *now* answers at capture, where it can."""
+class Request(ABC):
+    """One request: the cell of the scope that it runs in, and who acts there."""
 
-    def __init__(self, callbacks: Callbacks, now: Callable[[], Answer | None], device: str | None) -> None:
-        self.cell: Cell = Cell()
+    __slots__ = ("_callbacks", "_device", "cell")
+
+    def __init__(self, callbacks: Callbacks, device: str | None) -> None:
+        self.cell: Cell = RequestCell()
         self._callbacks = callbacks
-        self._device = device if callbacks.link_devices and device else None
-        self.pending: Pending = Pending(self.cell, now)
+        self._device = device
         if callbacks.functions:
-            self.cell.pending = self.pending
+            self.cell.pending = Pending(self.cell, self.ask_now, self.moment)
+
+    @abstractmethod
+    def moment(self) -> Moment:
+        """What the answer hangs on, as far as that can be seen."""
+
+    @abstractmethod
+    def ask_now(self, moment: Moment) -> Actor | None:
+        """Ask at capture; `None` where it cannot be asked here and now."""
 
     @property
-    def change(self) -> Change:
-        """What opens its scope."""
-        return Change(cell=self.cell)
+    def pending(self) -> Pending | None:
+        """Who acts. `None`: there is nobody to ask, or nobody can be asked any more.
+
+        The cell has the only reference: at the end of the request it drops that, and no cycle is left to collect.
+        """
+        return self.cell.pending
 
     @property
     def unanswered(self) -> bool:
         """Whether somebody needs to know who acts, and nobody has said so."""
-        if self.cell.pending is None:
+        pending = self.cell.pending
+        if pending is None:
             return False
-        return self.pending.waiting or self.pending.wanted or self.new_device
+        if pending.waiting:
+            return True
+        return (pending.wanted or self.new_device) and not pending.answered
 
     @property
     def new_device(self) -> bool:
         """Whether its device was linked to nobody yet, and could be."""
-        return _devices.is_new(self._device)
+        return self._device is not None and _devices.is_new(self._device)
 
-    def close(self, ask: Callable[[], Answer | None] | None) -> None:
+    def end(self) -> bool:
+        """Close it where nobody needed to know who acts. Returns whether it was closed."""
+        pending = self.cell.pending
+        return self._device is None and (pending is None or pending.end())
+
+    def close(self, ask: Callable[[Moment], Actor | None] | None) -> None:
         """The request has ended: nothing of it waits any more. *ask* is asked where somebody needs it."""
-        try:
-            answer = ask() if ask is not None and self.unanswered else None
-        except BaseException:
-            self._closed(None)
-            raise
-        self._closed(answer)
-
-    async def close_async(self, ask: Callable[[], Awaitable[Answer | None]]) -> None:
-        """As `close`. When it is cancelled, what waits goes on with the identity that is known."""
+        pending = self.cell.pending
         answer = None
         try:
-            if self.unanswered:
-                answer = await ask()
+            if ask is not None and pending is not None and self.unanswered:
+                self.settle_earlier(ask)
+                answer = ask(pending.moment()) if self.unanswered else None
         finally:
-            self._closed(answer)
+            self._closed(pending, answer)
 
-    def _closed(self, answer: Answer | None) -> None:
-        self.pending.close(answer)
-        user = self.cell.current().user
-        if self._device is not None and isinstance(user, UserIdentified):
-            _devices.link(self._device, user)
+    async def close_async(self, ask: Callable[[Moment], Awaitable[Actor | None]]) -> None:
+        """As `close`. When it is cancelled, what waits goes on with the identity that is known."""
+        pending = self.cell.pending
+        answer = None
+        try:
+            if pending is not None and self.unanswered:
+                await self.settle_earlier_async(ask)
+                answer = await ask(pending.moment()) if self.unanswered else None
+        finally:
+            self._closed(pending, answer)
+
+    def settle_earlier(self, ask: Callable[[Moment], Actor | None]) -> None:
+        """Let *ask* answer for what waits since before the user changed."""
+        if (pending := self.cell.pending) is not None:
+            for moment in pending.earlier():
+                if (answer := ask(moment)) is not None:
+                    pending.settle_earlier(answer, moment)
+
+    async def settle_earlier_async(self, ask: Callable[[Moment], Awaitable[Actor | None]]) -> None:
+        """As `settle_earlier`."""
+        if (pending := self.cell.pending) is not None:
+            for moment in pending.earlier():
+                if (answer := await ask(moment)) is not None:
+                    pending.settle_earlier(answer, moment)
+
+    def _closed(self, pending: Pending | None, answer: Actor | None) -> None:
+        if pending is not None:
+            pending.close(answer)
+        if self._device is not None:
+            known = self.cell.current()
+            if isinstance(known.user, UserIdentified) and not known.suppressed:
+                _devices.link(self._device, known.user)
+
+
+class SyncRequest(Request):
+    """A request that ends where sync code may run."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def ask_last(self, moment: Moment) -> Actor | None:
+        """Ask at the end, where nobody can be asked later."""
+
+    def finish(self) -> None:
+        """It has ended."""
+        if not self.end():
+            self.close(self.ask_last)
 
 
 class Devices:
-    """Which devices were linked to whom by this process: the latest 10 000, each with its latest users."""
+    """Which devices were linked to whom by this process: the latest 10 000, each with its latest users.
 
-    def __init__(self) -> None:
-        self._linked: dict[str, tuple[UserIdentified, ...]] = {}
+    Users are remembered by their hashes: an ID may be long.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._linked: dict[str, tuple[int, ...]] = {}
+        #: Since when each user's new devices are counted, and how many there are: of the latest 10 000 users.
+        self._added: dict[int, tuple[float, int]] = {}
         self._lock = threading.Lock()
 
-    def is_new(self, device: str | None) -> bool:
+    def is_new(self, device: str) -> bool:
         """Whether it was linked to nobody yet."""
-        return device is not None and device not in self._linked
+        return device not in self._linked
 
     def link(self, device: str, user: UserIdentified) -> None:
-        """Link *device* to *user*, unless that was done."""
+        """Link *device* to *user*, unless that was done. Beyond `MAX_NEW_DEVICES` of a user it is counted instead.
+
+        Such a device is not remembered: it is linked when it comes again an hour later.
+        """
+        who = hash(user)
         with self._lock:
-            users = self._linked.pop(device, ())
-            self._linked[device] = users if user in users else (*users, user)[-MOST_USERS:]
-            if len(self._linked) > MOST_DEVICES:
-                del self._linked[next(iter(self._linked))]
-        if user not in users:
+            users = self._linked.get(device, ())
+            allowed = who in users or self._may_add(who)
+            if allowed:
+                self._linked.pop(device, None)  # it becomes the latest
+                self._linked[device] = users if who in users else (*users, who)[-MAX_USERS:]
+                if len(self._linked) > MAX_DEVICES:
+                    del self._linked[next(iter(self._linked))]
+        if not allowed:
+            refuse("too_many_devices")
+            _notices.log(
+                "too_many_devices",
+                "a user has more than %d new devices within an hour: the others are not linked, and counted as "
+                "too_many_devices.",
+                MAX_NEW_DEVICES,
+            )
+        elif who not in users:
             link(device, user=user)
+
+    def _may_add(self, who: int) -> bool:
+        now = self._clock()
+        since, count = self._added.pop(who, (now, 0))
+        if now - since >= HOUR:
+            since, count = now, 0
+        self._added[who] = (since, min(count + 1, MAX_NEW_DEVICES + 1))
+        if len(self._added) > MAX_DEVICES:
+            del self._added[next(iter(self._added))]
+        return count < MAX_NEW_DEVICES
 
     def forget(self) -> None:
         """As if none had been linked. For tests."""
         with self._lock:
             self._linked.clear()
+            self._added.clear()
 
 
 _devices = Devices()
@@ -192,22 +310,34 @@ def device_of(cookies: str | None) -> str | None:
     for part in (cookies or "").split(";"):
         name, _, value = part.strip().partition("=")
         if name == COOKIE:
-            return device_in(unquote(value.strip('"')))
+            # Each character of a device is one of it, or three. Whoever sends more keeps nobody busy with it.
+            return device_in(unquote(value[: 3 * _MAX_DEVICE + 3].strip('"')))
     return None
 
 
 def device_in(value: str | None) -> str | None:
     """The value of the cookie, where it can be a device's ID."""
-    if value and len(value) <= _LONGEST_DEVICE and value.isascii() and value.isprintable() and " " not in value:
+    if value and len(value) <= _MAX_DEVICE and value.isascii() and value.isprintable() and " " not in value:
         return value
     return None
+
+
+def _is_suppressed(carried: Attributes | None) -> bool:
+    """Whether the request was sent where nothing is tracked."""
+    return carried is not None and carried.suppressed
 
 
 def _metadata_of(value: Mapping[str, Any] | None) -> FrozenDict:
     return FrozenDict(frozen_mapping(value or {}))
 
 
-_CHECKED: dict[str, Callable[[Any], Any]] = {"user": user_of, "account": account_of, "metadata": _metadata_of}
+_CHECKED: dict[str, Callable[[Any], Any]] = {
+    "skip": bool,
+    "trust": lambda attributes: attributes,
+    "user": user_of,
+    "account": account_of,
+    "metadata": _metadata_of,
+}
 
 
 def is_async(function: Any) -> bool:
@@ -216,11 +346,19 @@ def is_async(function: Any) -> bool:
 
 
 def _tell(name: str, error: Exception) -> None:
+    if isinstance(error, InvalidArgument):  # of what it returned: it happened in our code
+        _notices.log(
+            ("callback", name, type(error)),
+            "the callback for the request's %s returned a wrong value: %s; the request went on without it.",
+            name,
+            without_values(str(error)),
+        )
+        return
     # Without the error's own text, which may name a person.
     where = traceback.extract_tb(error.__traceback__)[-1]
-    _notices.say(
+    _notices.log(
         ("callback", name, type(error)),
-        "the function that says the request's %s raised %s at %s:%s; the request went on without it.",
+        "the callback for the request's %s raised %s at %s:%s; the request went on without it.",
         name,
         type(error).__name__,
         where.filename,

@@ -2,33 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, Final
 
 from journy_track._capture.bodies import Body, driven_async
+from journy_track._capture.context import Frame, current_frame, set_frame
+
+_END: Final = object()
 
 
 class Stream:
-    """*content*, each of its steps in *body*; closing it closes *content* there, and then calls *end*."""
+    """*content*, each of its steps in *frame*; closing it closes *content* there, and then calls *end*.
 
-    def __init__(self, content: Iterator[Any], body: Body, end: Callable[[], None]) -> None:
+    Each step keeps the context as the step left it for the next one, and gives the server its own back.
+    """
+
+    __slots__ = ("_content", "_end", "_frame", "_iterator", "_steps")
+
+    def __init__(self, content: Iterable[Any], frame: Frame, end: Callable[[], None]) -> None:
         self._content = content
-        self._body = body
+        self._frame = frame
         self._end = end
+        self._iterator: Iterator[Any] | None = None
+        self._steps: Iterator[Any] | None = None  # where somebody takes them one by one
 
     def __iter__(self) -> Iterator[Any]:
-        return self
+        return self._in_scope()
 
     def __next__(self) -> Any:
-        return self._body.step(next, self._content)
+        if self._steps is None:
+            self._steps = self._in_scope()
+        return next(self._steps)
+
+    def _in_scope(self) -> Iterator[Any]:
+        while True:
+            server = current_frame()
+            set_frame(self._frame)
+            try:
+                if self._iterator is None:
+                    self._iterator = iter(self._content)
+                part = next(self._iterator, _END)
+            finally:
+                self._frame = current_frame()
+                set_frame(server)
+            if part is _END:
+                return
+            yield part
 
     def close(self) -> None:
+        server = current_frame()
+        set_frame(self._frame)
         try:
             close = getattr(self._content, "close", None)
             if close is not None:
-                self._body.step(close)
+                close()
         finally:
-            self._end()
+            try:
+                self._end()
+            finally:
+                self._frame = current_frame()
+                set_frame(server)
 
 
 async def async_stream(content: Any, body: Body, end: Callable[[], None]) -> AsyncIterator[Any]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from journy_track._capture.carrier import HEADER
 from journy_track._capture.context import enter, leave
-from journy_track._capture.pending import Answer
-from journy_track._model.logs import say
-from journy_track._runtime import aflush
+from journy_track._capture.request import Actor, Moment, same
+from journy_track._capture.routes import look_at
+from journy_track._model.logs import log
+from journy_track._runtime import get_tracker
 from journy_track.integrations._requests import Callback, Callbacks, Request, device_of
+from journy_track.integrations._sessions import Contents, Untouched, of_the_kind_of
+from journy_track.integrations._trust import Trust, trusted
 
 __all__ = ["JournyMiddleware"]
 
@@ -27,14 +33,22 @@ class JournyMiddleware:
         app.add_middleware(JournyMiddleware, user=lambda scope: scope["user"].id)   # Starlette, FastAPI
         app = JournyMiddleware(app, user=lambda scope: scope["user"].id)            # any other
 
+    With Channels it belongs inside `AuthMiddlewareStack`.
+
     *user*, *account* and *metadata* get the ASGI scope and answer an ID (or `UserIdentified`,
     `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them, and once
-    somebody was found not again in that request. Async ones are awaited when the request next sends or receives
-    something, at the latest at its end; until then its events wait. *link_devices*: link the `__journey`
-    cookie's device to that user, once for each device and user in this process.
+    somebody was found only again when `scope["user"]` is another object or `scope["session"]` holds something else.
+    Async ones are awaited when the request next sends or receives something, at the latest at its end; until then its
+    events wait.
+    *link_devices*: link the `__journey` cookie's device to that user, once for each device and user in this process.
+    *skip* is called as they are, and before them: where it returns true, nothing of that request is tracked, but for
+    deletes and removals; see `journy_track.suppressed()`.
+    *trust* says whether the request comes from a service of yours, whose `propagate_to` has said who acts: a
+    function, called as the others are, or `"signed"`, where both have the same `carrier_secret`. What the others
+    return wins.
     Raises `ConfigurationError` for what is no function.
 
-    At the end of the lifespan everything that is captured is delivered, for as long as `shutdown_timeout` seconds:
+    At the end of the lifespan everything that is captured is delivered, for as long as exit would wait:
     uvicorn ends by a signal, so nothing that is registered with `atexit` runs.
     """
 
@@ -45,10 +59,15 @@ class JournyMiddleware:
         user: Callback | None = None,
         account: Callback | None = None,
         metadata: Callback | None = None,
+        skip: Callback | None = None,
+        trust: Trust = None,
         link_devices: bool = False,
     ) -> None:
         self.app = app
-        self._callbacks = Callbacks(user, account, metadata, link_devices=link_devices)
+        self._callbacks = Callbacks(
+            user, account, metadata, skip=skip, carried=trusted(trust, _carrier_of), link_devices=link_devices
+        )
+        self._looked_at: object = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the server calls, for each connection and for its own start and stop."""
@@ -61,52 +80,113 @@ class JournyMiddleware:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         callbacks = self._callbacks
-        device = _device_of(scope) if callbacks.link_devices else None
-
-        def now() -> Answer | None:
-            return None if callbacks.any_async else callbacks.ask(scope)
-
-        async def ask() -> Answer | None:
-            return await callbacks.ask_async(scope, last_chance=True)
-
-        request = Request(callbacks, now, device)
+        request = _AsgiRequest(callbacks, scope)
         if callbacks.any_async:
-            receive, send = _asking(request, callbacks, scope, receive, send)
-        entry = enter(request.change)
+            receive, send = _asking(request, receive, send)
+        entry = enter(request.cell)
         try:
             try:
                 await self.app(scope, receive, send)
-            except GeneratorExit:  # the event loop was closed: there is no awaiting any more
+            except GeneratorExit:  # the event loop was closed: nothing can be awaited any more
                 request.close(None)
                 raise
             except BaseException:
-                await request.close_async(ask)
+                await request.close_async(request.ask_last)
                 raise
-            await request.close_async(ask)
+            if not request.end():
+                await request.close_async(request.ask_last)
         finally:
             leave(entry)
+            app = scope.get("app", self.app)  # Starlette and FastAPI say which of them answered
+            if app is not self._looked_at:
+                self._looked_at = app
+                look_at(app)
 
 
-def _asking(
-    request: Request, callbacks: Callbacks, scope: Scope, receive: Receive, send: Send
-) -> tuple[Receive, Send]:
+class _AsgiRequest(Request):
+    """A request, or a websocket, that is known by its scope."""
+
+    __slots__ = ("_contents", "_scope")
+
+    def __init__(self, callbacks: Callbacks, scope: Scope) -> None:
+        super().__init__(callbacks, _device_of(scope) if callbacks.link_devices else None)
+        self._scope = scope
+        self._contents: Contents | None = None
+
+    def moment(self) -> Moment:
+        if self._contents is None:
+            self._contents = Contents()
+        return _looked_through(self._scope.get("user")), self._contents.of(self._scope.get("session"))
+
+    def ask_now(self, moment: Moment) -> Actor | None:
+        if self._callbacks.any_async:
+            return None
+        with _untouched(self._scope):
+            return self._callbacks.ask(self._as_of(moment))
+
+    async def ask(self, moment: Moment) -> Actor | None:
+        """Ask where it can be awaited."""
+        with _untouched(self._scope):
+            return await self._callbacks.ask_async(self._as_of(moment))
+
+    async def ask_last(self, moment: Moment) -> Actor | None:
+        """As `ask`, where nobody can be asked later."""
+        with _untouched(self._scope):
+            return await self._callbacks.ask_async(self._as_of(moment), last_chance=True)
+
+    async def settle(self) -> None:
+        """Let go on what waits to know who acts, where that can be said."""
+        pending = self.cell.pending
+        if pending is not None and pending.waiting:
+            await self.settle_earlier_async(self.ask)
+            if pending.waiting and (answer := await self.ask(pending.moment())) is not None:
+                pending.settle(answer)
+
+    def _as_of(self, then: Moment) -> Scope:
+        """The scope, with the user and the session of *then*, where there were any."""
+        scope = self._scope
+        if same(then, self.moment()):
+            return scope
+        user, session = then
+        as_then = dict(scope)
+        if user is not None:
+            as_then["user"] = user
+        if session is not None:
+            as_then["session"] = of_the_kind_of(scope.get("session"), session)
+        return as_then
+
+
+def _asking(request: _AsgiRequest, receive: Receive, send: Send) -> tuple[Receive, Send]:
     """*receive* and *send*, which also ask who acts, when something waits to know."""
 
-    async def settle() -> None:
-        if request.pending.waiting:
-            answer = await callbacks.ask_async(scope)
-            if answer is not None:
-                request.pending.settle(answer)
-
     async def receiving() -> Message:
-        await settle()
+        await request.settle()
         return await receive()
 
     async def sending(message: Message) -> None:
-        await settle()
+        await request.settle()
         await send(message)
 
     return receiving, sending
+
+
+def _looked_through(user: Any) -> Any:
+    """*user*, or what a lazy one of Channels stands for: signing in changes that, and not the lazy one."""
+    functional = sys.modules.get("django.utils.functional")
+    if functional is None or not issubclass(type(user), functional.LazyObject):
+        return user
+    held = user.__dict__.get("_wrapped")
+    return user if held is None or held is functional.empty else held
+
+
+def _untouched(scope: Scope) -> Untouched:
+    session = scope.get("session")
+    return Untouched(session if issubclass(type(session), dict) else None)  # that of Channels is lazy
+
+
+def _carrier_of(scope: Scope) -> str | None:
+    header = HEADER.encode()
+    return next((value.decode("latin-1") for name, value in scope.get("headers", ()) if name.lower() == header), None)
 
 
 def _device_of(scope: Scope) -> str | None:
@@ -125,11 +205,24 @@ class _Lifespan:
     async def run(self, app: App, scope: Scope) -> None:
         try:
             await app(scope, self._receiving, self._sending)
-        except Exception:
+        except Exception as error:
             if self._known:
                 raise
+            if not _is_about_the_scope(error):
+                log(
+                    logging.WARNING,
+                    "the application raised %s before its lifespan began. Where the server goes on, it will not tell "
+                    "when it stops, and what then waits for delivery is only delivered by what runs at exit.",
+                    type(error).__name__,
+                )
+                raise
+            log(
+                logging.INFO,
+                "the application does not take the server's lifespan: it raised %s",
+                type(error).__name__,
+            )
         if not self._known:
-            # The app knows no lifespan, and raises, as Django's, or returns. The server would take that as "none
+            # The app has no lifespan, and raises, as Django's, or returns. The server would take that as "none
             # here", and never tell of the stop: so it is answered here.
             await self._instead()
 
@@ -154,9 +247,32 @@ class _Lifespan:
                 return
 
 
+def _is_about_the_scope(error: Exception) -> bool:
+    """Whether an app raised *error* because it does not know the type of the lifespan's scope.
+
+    Django's and Channels' raise ValueError and name it. Others assert a type, or look for what only a request has.
+    Anything else is a failure at start, which the server has to see.
+    """
+    if isinstance(error, KeyError):
+        return error.args[:1] in _ONLY_REQUESTS_HAVE
+    if isinstance(error, (AssertionError, NotImplementedError)):
+        return True
+    text = str(error).lower()
+    if isinstance(error, ValueError) and re.search(r"\b(http|websocket)\b(?!:)", text):
+        return True
+    return "lifespan" in text or "scope type" in text
+
+
+#: Keys of a request's scope that the lifespan's does not have.
+_ONLY_REQUESTS_HAVE = [
+    (key,) for key in ("client", "headers", "http_version", "method", "path", "query_string", "raw_path", "scheme")
+]
+
+
 async def _flush() -> None:
-    if not await aflush():
-        say(
+    tracker = get_tracker()
+    if tracker is not None and not await tracker.aflush_at_end():
+        log(
             logging.WARNING,
-            "the server stops, and not everything could be delivered in shutdown_timeout: see stats()",
+            "the server stops, and not everything could be delivered: see stats() and shutdown_limit",
         )

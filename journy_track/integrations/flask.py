@@ -3,37 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextvars import ContextVar
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from flask import Flask, Response
+from flask import Flask, Response, g, request
+from flask.globals import app_ctx, request_ctx
 
-from journy_track._capture.pending import Answer
-from journy_track.integrations._requests import Callback, Callbacks, Request, device_of
-from journy_track.integrations.wsgi import in_own_context
+from journy_track._capture.carrier import HEADER
+from journy_track._capture.request import Actor, Moment, same
+from journy_track._capture.routes import look_at
+from journy_track._model.loops import in_asyncio
+from journy_track.integrations._requests import Callback, Callbacks, SyncRequest, device_of
+from journy_track.integrations._sessions import Contents, Untouched
+from journy_track.integrations._trust import Trust, trusted
+from journy_track.integrations.wsgi import in_scope
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
-__all__ = ["JournyTrack"]
+__all__ = ["JournyTrack", "instrument_flask"]
+
+F = TypeVar("F", bound=Flask)
+
+
+def instrument_flask(
+    app: F,
+    *,
+    user: Callback | None = None,
+    account: Callback | None = None,
+    metadata: Callback | None = None,
+    skip: Callback | None = None,
+    trust: Trust = None,
+    link_devices: bool = False,
+) -> F:
+    """Run each request of a Flask app in a scope of its own. Returns *app*.
+
+        instrument_flask(app, user=lambda: current_user.get_id())
+
+    *user*, *account* and *metadata* are called in the request's own Flask context and return an ID (or
+    `UserIdentified`, `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them,
+    and once somebody was found only again when the session or Flask-Login's user has changed: where yours comes from
+    elsewhere, call `set_user()` when it changes. Events of other threads wait for them, at the latest until the
+    request's context ends; those of an async view do not. *link_devices*: link the `__journey` cookie's device to
+    that user, once for each device and user in this process. *skip* is called as they are: where it returns true,
+    nothing of that request is tracked, but for deletes and removals; see `journy_track.suppressed()`. *trust* says
+    whether the request comes from a service of yours, whose `propagate_to` has said who acts: a function, called as
+    the others are, or `"signed"`, where both have the same `carrier_secret`. What the others return wins. Raises
+    `ConfigurationError` for what is not a function.
+
+    A streamed body sees the request's user, and the next request on that thread does not.
+    """
+    JournyTrack(app, user=user, account=account, metadata=metadata, skip=skip, trust=trust, link_devices=link_devices)
+    return app
 
 
 class JournyTrack:
-    """A scope for each request of a Flask app.
+    """The earlier name of `instrument_flask`, as a Flask extension: ``JournyTrack(app)``, with the same options.
 
-        JournyTrack(app, user=lambda: current_user.get_id())
-
-    or, with an application factory, ``journy = JournyTrack(user=...)`` and ``journy.init_app(app)``.
-
-    *user*, *account* and *metadata* are called in the request's own Flask context and answer an ID (or
-    `UserIdentified`, `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs
-    them, and once somebody was found not again in that request: where its user changes, call `set_user()`.
-    Events of other threads wait for them, at the latest until the request's context ends. *link_devices*: link
-    the `__journey` cookie's device to that user, once for each device and user in this process.
-    Raises `ConfigurationError` for what is no function.
-
-    A streamed body sees the request's user, and the next request on that thread does not.
+    With an application factory: ``journy = JournyTrack(user=...)`` and later ``journy.init_app(app)``.
     """
 
     def __init__(
@@ -43,9 +70,13 @@ class JournyTrack:
         user: Callback | None = None,
         account: Callback | None = None,
         metadata: Callback | None = None,
+        skip: Callback | None = None,
+        trust: Trust = None,
         link_devices: bool = False,
     ) -> None:
-        self._callbacks = Callbacks(user, account, metadata, link_devices=link_devices)
+        self._callbacks = Callbacks(
+            user, account, metadata, skip=skip, carried=trusted(trust, _carrier), link_devices=link_devices
+        )
         if app is not None:
             self.init_app(app)
 
@@ -54,57 +85,105 @@ class JournyTrack:
         app.extensions["journy_track"] = self
         app.after_request(_after)
         app.teardown_request(_teardown)
-        app.wsgi_app = _Around(app.wsgi_app, self._callbacks)  # type: ignore[method-assign]
+        app.wsgi_app = _Around(app, self._callbacks)  # type: ignore[method-assign]
 
 
 class _Around:
     """The app's WSGI side, around all that Flask does."""
 
-    def __init__(self, app: WSGIApplication, callbacks: Callbacks) -> None:
+    def __init__(self, app: Flask, callbacks: Callbacks) -> None:
+        self._inner = app.wsgi_app
         self._app = app
         self._callbacks = callbacks
+        self._looked = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        request = _FlaskRequest(self._callbacks, environ.get("HTTP_COOKIE"))
-        return in_own_context(request.carrying(self._app), environ, start_response, request, None)
+        tracked = _FlaskRequest(self._callbacks, environ)
+        environ[_KEY] = tracked
+        body = in_scope(self._inner, environ, start_response, tracked)
+        if not self._looked:
+            self._looked = True
+            look_at(self._app)
+        return body
 
 
-class _FlaskRequest(Request):
-    """A request whose callbacks need Flask's own context: that of its thread."""
+class _FlaskRequest(SyncRequest):
+    """A request whose callbacks need Flask's own context."""
 
-    def __init__(self, callbacks: Callbacks, cookies: str | None) -> None:
-        super().__init__(callbacks, self._now, device_of(cookies))
+    __slots__ = ("_contents", "_own_thread", "_seen")
+
+    def __init__(self, callbacks: Callbacks, environ: WSGIEnvironment) -> None:
+        super().__init__(callbacks, device_of(environ.get("HTTP_COOKIE")) if callbacks.link_devices else None)
         self._own_thread = get_ident()
+        self._seen: Moment = (None, None)
+        self._contents: Contents | None = None
 
-    def carrying(self, app: WSGIApplication) -> WSGIApplication:
-        """*app*, called where this request is the current one."""
+    def moment(self) -> Moment:
+        """What Flask-Login found, and what the session holds."""
+        if not self._is_current():
+            return self._seen
+        if self._contents is None:
+            self._contents = Contents()
+        self._seen = (g.get("_login_user"), self._contents.of(_session()))
+        return self._seen
 
-        def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            _current.set(self)
-            return app(environ, start_response)
+    def ask_now(self, moment: Moment) -> Actor | None:
+        # In an async view's own thread, too: that of the request waits for it. Any other runs beside the request.
+        if get_ident() != self._own_thread and not in_asyncio():
+            return None
+        return self._asked() if self._is_current() and (moment is self._seen or same(moment, self.moment())) else None
 
-        return call
+    def ask_last(self, moment: Moment) -> Actor | None:
+        """Ask at the end: in a test client's `with` block Flask's context is still there."""
+        return self._asked(last_chance=True) if self._is_current() and same(moment, self.moment()) else None
 
-    def ask(self, *, needed: bool) -> None:
+    def ask_for_good(self) -> None:
         """Ask, while there is a Flask context: where that ends, the answer holds for what comes."""
-        if needed or self.unanswered:
-            self.pending.close(self._callbacks.ask(last_chance=True))
+        if (pending := self.cell.pending) is not None:
+            pending.close(self._asked(last_chance=True))
 
-    def _now(self) -> Answer | None:
-        return self._callbacks.ask() if get_ident() == self._own_thread else None
+    def _asked(self, *, last_chance: bool = False) -> Actor | None:
+        with Untouched(_session()):
+            return self._callbacks.ask(last_chance=last_chance)
+
+    def _is_current(self) -> bool:
+        return _current() is self
 
 
-_current: ContextVar[_FlaskRequest | None] = ContextVar("journy_track_flask", default=None)
+#: Where a request of ours is found in its environ.
+_KEY = "journy_track.request"
+
+
+def _current() -> _FlaskRequest | None:
+    """The request whose Flask context this is."""
+    try:
+        known = request._get_current_object()  # type: ignore[attr-defined]  # documented for whoever needs it itself
+    except RuntimeError:  # there is none
+        return None
+    found: _FlaskRequest | None = known.environ.get(_KEY)
+    return found
+
+
+def _carrier() -> str | None:
+    return request.headers.get(HEADER)
+
+
+def _session() -> Any:
+    """The session, without its noting that: looked at by its public name, the response would vary by cookie."""
+    for context in (request_ctx, app_ctx):  # from Flask 3.2 on they are one
+        known = vars(cast("Any", context)._get_current_object())
+        if (session := known.get("_session", known.get("session"))) is not None:
+            return session
+    return None
 
 
 def _after(response: Response) -> Response:
-    request = _current.get()
-    if request is not None and request.cell.pending is not None and response.is_streamed:
-        request.ask(needed=True)  # Flask's context is gone when the body is produced
+    if response.is_streamed and (tracked := _current()) is not None:
+        tracked.ask_for_good()  # Flask's context is gone when the body is produced
     return response
 
 
 def _teardown(_: Any) -> None:
-    request = _current.get()
-    if request is not None:
-        request.ask(needed=False)
+    tracked = _current()
+    if tracked is not None and tracked.unanswered:
+        tracked.ask_for_good()

@@ -1,15 +1,15 @@
-"""Logging: a log record that names an event becomes that event."""
+"""Logging: a log record that names an event becomes that event; and log lines that name who acts."""
 
 from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import Any
 
-from journy_track._capture.context import UNSET
+from journy_track._capture.attributes import UNSET
+from journy_track._capture.context import known_ids
 from journy_track._runtime import get_tracker, track
 
-__all__ = ["JournyHandler"]
+__all__ = ["JournyFilter", "JournyHandler"]
 
 #: Loggers of what delivery itself runs on: an event of each of their records would never end.
 _OURS = ("journy_track", "urllib3", "requests")
@@ -27,8 +27,9 @@ class JournyHandler(logging.Handler):
     event. Behind a `QueueHandler` records are handled on another thread, where there is no context: give
     ``journy_user`` there.
 
-    Records of this library, of urllib3 and of requests never become events. One whose extras are wrong is counted
-    as dropped, ``invalid``, and goes to `logging.Handler.handleError`, as any error of a handler.
+    Records of this library, of urllib3 and of requests never become events. What is wrong in the extras is treated
+    as in `track()`; where that raises, while ``strict``, the record is counted as ``invalid`` and goes to
+    `logging.Handler.handleError`, as any error of a handler.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -37,11 +38,10 @@ class JournyHandler(logging.Handler):
         name = given.get("journy_event")
         if name is None or record.name.partition(".")[0] in _OURS:
             return
-        metadata: Any = given.get("journy_metadata") or {}
         try:
             track(
                 name,
-                metadata,
+                given.get("journy_metadata") or None,
                 user=given.get("journy_user", UNSET),
                 account=given.get("journy_account", UNSET),
                 happened_at=datetime.fromtimestamp(record.created, UTC),
@@ -51,3 +51,24 @@ class JournyHandler(logging.Handler):
             if tracker is not None and tracker.recorder is not None:  # with raiseExceptions off, nothing else tells
                 tracker.recorder.refuse("invalid")
             self.handleError(record)
+
+
+class JournyFilter(logging.Filter):
+    """Adds ``user_id`` and ``account_id`` to each record, as attributes for a format or a JSON formatter.
+
+        handler.addFilter(JournyFilter())
+        handler.setFormatter(logging.Formatter("%(levelname)s user=%(user_id)s account=%(account_id)s %(message)s"))
+
+    They are the IDs of the context, `None` where there is none or it is not known yet: the request's user is not
+    asked for, since that may query the database, which may log. Never an e-mail address or a domain. What the record
+    has already, as from ``extra=``, stays. Put it on the handlers: a filter of a logger is not called for records of
+    the loggers below it. A `QueueHandler` needs it itself, as the thread behind it acts for nobody. Lets every record
+    pass.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add what is known. Returns true."""
+        user, account = known_ids()
+        record.__dict__.setdefault("user_id", user)
+        record.__dict__.setdefault("account_id", account)
+        return True

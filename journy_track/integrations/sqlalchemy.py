@@ -33,7 +33,7 @@ _used: ContextVar[tuple[ref[Session], ...]] = ContextVar("journy_track_sessions"
 
 
 def instrument_sqlalchemy(sessions: S) -> S:
-    """Have `after_commit=True` wait for the sessions that *sessions* makes. Answers *sessions*.
+    """Have `after_commit=True` wait for the sessions that *sessions* makes. Returns *sessions*.
 
     Takes a `sessionmaker`, an `async_sessionmaker`, either as scoped session, a `Session` class, or one session.
     What is captured inside a savepoint waits for that, too. A session that is closed without a commit has rolled

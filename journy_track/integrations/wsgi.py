@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from journy_track._capture.context import Frame, live_frame, set_frame
-from journy_track.integrations._requests import Callback, Callbacks, Request, device_of
+from journy_track._capture.carrier import HEADER
+from journy_track._capture.context import current_frame, live_frame, scoped, set_frame
+from journy_track._capture.request import Actor, Moment, same
+from journy_track._capture.routes import look_at
+from journy_track.integrations._requests import Callback, Callbacks, SyncRequest, device_of
+from journy_track.integrations._streams import Stream
+from journy_track.integrations._trust import Trust, trusted
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -22,12 +26,17 @@ class JournyMiddleware:
 
     *user*, *account* and *metadata* get the environ and answer an ID (or `UserIdentified`,
     `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them, on the
-    thread that captures it, and once somebody was found not again in that request. *link_devices*: link the
-    `__journey` cookie's device to that user, once for each device and user in this process.
+    thread that captures it, and once somebody was found only again when ``REMOTE_USER`` is another. *link_devices*:
+    link the `__journey` cookie's device to that user, once for each device and user in this process.
+    *skip* is called as they are, and before them: where it returns true, nothing of that request is tracked, but for
+    deletes and removals; see `journy_track.suppressed()`.
+    *trust* says whether the request comes from a service of yours, whose `propagate_to` has said who acts: a
+    function, called as the others are, or `"signed"`, where both have the same `carrier_secret`. What the others
+    return wins.
     Raises `ConfigurationError` for what is no function.
 
-    The call, the iteration over the body and its close run in one copy of the context, so a streamed body sees
-    the request's user, and the next request on that thread does not.
+    The call, the iteration over the body and its close run in the request's scope, so a streamed body sees the
+    request's user, and the next request on that thread does not.
     """
 
     def __init__(
@@ -37,74 +46,77 @@ class JournyMiddleware:
         user: Callback | None = None,
         account: Callback | None = None,
         metadata: Callback | None = None,
+        skip: Callback | None = None,
+        trust: Trust = None,
         link_devices: bool = False,
     ) -> None:
         self._app = app
-        self._callbacks = Callbacks(user, account, metadata, link_devices=link_devices)
+        self._callbacks = Callbacks(
+            user, account, metadata, skip=skip, carried=trusted(trust, _carrier_of), link_devices=link_devices
+        )
+        self._looked = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        def ask(last_chance: bool = False) -> Any:
-            return self._callbacks.ask(environ, last_chance=last_chance)
+        if not self._looked:
+            self._looked = True
+            look_at(getattr(self._app, "__self__", self._app))  # mostly `app.wsgi_app`, a method of Flask's app
+        return in_scope(self._app, environ, start_response, _WsgiRequest(self._callbacks, environ))
 
-        request = Request(self._callbacks, ask, device_of(environ.get("HTTP_COOKIE")))
-        return in_own_context(self._app, environ, start_response, request, lambda: ask(last_chance=True))
+
+class _WsgiRequest(SyncRequest):
+    """A request of which nothing but its environ is known."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, callbacks: Callbacks, environ: WSGIEnvironment) -> None:
+        super().__init__(callbacks, device_of(environ.get("HTTP_COOKIE")) if callbacks.link_devices else None)
+        self._environ = environ
+
+    def moment(self) -> Moment:
+        return (self._environ.get("REMOTE_USER"),)
+
+    def ask_now(self, moment: Moment) -> Actor | None:
+        return self._callbacks.ask(self._as_of(moment))
+
+    def ask_last(self, moment: Moment) -> Actor | None:
+        return self._callbacks.ask(self._as_of(moment), last_chance=True)
+
+    def _as_of(self, moment: Moment) -> WSGIEnvironment:
+        return self._environ if same(moment, self.moment()) else {**self._environ, "REMOTE_USER": moment[0]}
 
 
-def in_own_context(
-    app: WSGIApplication,
-    environ: WSGIEnvironment,
-    start_response: StartResponse,
-    request: Request,
-    ask: Callable[[], Any] | None,
+def _carrier_of(environ: WSGIEnvironment) -> str | None:
+    found: str | None = environ.get(_HEADER)
+    return found
+
+
+#: The carrier's header, as WSGI spells it.
+_HEADER = "HTTP_" + HEADER.upper().replace("-", "_")
+
+
+def in_scope(
+    app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse, request: SyncRequest
 ) -> Iterable[bytes]:
-    """Run *app*, its body and the body's close in a context of the request's own."""
-    context = copy_context()
+    """Run *app*, its body and the body's close in the request's scope, and in the context that they are called in.
 
-    def call() -> Iterable[bytes]:
-        set_frame(Frame(live_frame(), None, request.change))  # never left: this context ends with the request
-        return app(environ, start_response)
-
+    Not in a copy of it: Flask's test client keeps a request's context for whoever called it.
+    """
+    server = current_frame()
+    set_frame(scoped(live_frame(), request.cell))
     try:
-        body = context.run(call)
+        body = app(environ, start_response)
+        if type(body) in (list, tuple) or _is_file(body, environ):
+            # Nothing of the app runs while these are sent, and the server looks at their type.
+            request.finish()
+            return body
+        return Stream(body, current_frame(), request.finish)
     except BaseException:
-        context.run(request.close, ask)
+        request.finish()
         raise
-    if type(body) in (list, tuple) or _is_file(body, environ):
-        # Nothing of the app runs while these are sent, and the server looks at their type.
-        context.run(request.close, ask)
-        return body
-    return _Body(body, context, request, ask)
+    finally:
+        set_frame(server)
 
 
 def _is_file(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(wrapper, type) and isinstance(body, wrapper)
-
-
-class _Body:
-    """A response's body, each of its steps in the request's context."""
-
-    def __init__(
-        self, body: Iterable[bytes], context: Context, request: Request, ask: Callable[[], Any] | None
-    ) -> None:
-        self._body = body
-        self._context = context
-        self._request = request
-        self._ask = ask
-        self._next: Callable[[], bytes] | None = None
-
-    def __iter__(self) -> _Body:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._next is None:
-            self._next = self._context.run(iter, self._body).__next__
-        return self._context.run(self._next)
-
-    def close(self) -> None:
-        try:
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                self._context.run(close)
-        finally:
-            self._context.run(self._request.close, self._ask)

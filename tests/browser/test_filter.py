@@ -2,6 +2,7 @@
 
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.sync_api import expect
 
 
@@ -114,3 +115,36 @@ def test_names_that_were_seen_are_suggested(sample, open_page):
     values = "list => [...list.options].map((option) => option.value)"
     assert page.locator("#events-seen").evaluate(values) == ["created_invoice", "exported_report", "signed_in"]
     assert page.locator("#accounts-seen").evaluate(values) == ["acme", "globex"]
+
+
+SEARCHES = [
+    ("ada report", 1),
+    ("report ada", 1),
+    ("rows=100", 1),
+    ("rows=10", 0),
+    ("rows=100 grace", 1),
+    ("rows=100 ada", 0),
+    ("user=ada", 2),
+    ("account=acme event=signed_in", 2),
+    ("status=400", 1),
+    ('"exported_report"', 3),
+    ("channel=web alan", 1),
+    ("rows=", 0),
+]
+
+
+@pytest.mark.parametrize(("text", "number"), SEARCHES, ids=[text for text, _ in SEARCHES])
+def test_several_words_and_keys_with_values_are_searched(sample, open_page, text, number):
+    page = open_page()
+    wait_for(page, 8)
+    page.get_by_label("Search").fill(text)
+    wait_for(page, number)
+
+
+def test_hits_are_marked(sample, open_page):
+    page = open_page("?q=ada+report")
+    wait_for(page, 1)
+    marked = page.evaluate("[...CSS.highlights.get('hits')].map((range) => range.toString())")
+    assert marked == ["report", "ada"]
+    page.get_by_role("button", name="Clear").click()
+    assert page.evaluate("CSS.highlights.get('hits').size") == 0

@@ -78,7 +78,7 @@ def test_a_slash_searches_and_escape_leaves(page):
 
 def test_everything_can_be_reached_with_tab_and_the_focus_is_seen(page):
     reached = []
-    for _ in range(18):
+    for _ in range(24):
         page.keyboard.press("Tab")
         name, outline = page.evaluate(
             "[document.activeElement.id || document.activeElement.name || document.activeElement.dataset.view || '',"
@@ -125,17 +125,21 @@ def test_faults_are_ordered_and_forgotten_on_the_page(api, call, open_page, scre
     page.get_by_role("button", name="Faults").click()
     dialog = page.get_by_role("dialog", name="Faults")
     dialog.get_by_role("button", name="Maintenance").click()
+    expect(dialog.get_by_role("button", pressed=True)).to_have_text("Maintenance")
     dialog.get_by_label("Requests").fill("2")
-    dialog.get_by_role("button", name="Order").click()
+    expect(dialog.get_by_role("button", pressed=True)).to_have_count(0)
+    dialog.get_by_role("button", name="Set faults").click()
     expect(dialog).to_contain_text("2 × answer 503")
     expect(page.locator("#pending")).to_have_text("2")
     assert call.track().status_code == 503
     expect(dialog).to_contain_text("1 × answer 503")
     screenshot(page, "faults")
     dialog.get_by_text("From a script").click()
+    dialog.get_by_role("button", name="Copy the command").click()
+    assert page.evaluate("navigator.clipboard.readText()").startswith("curl -X POST http://127.0.0.1")
     assert json.loads(dialog.locator("#faults-script").inner_text().partition("-d '")[2][:-1])["status"] == 503
-    dialog.get_by_role("button", name="Forget them").click()
-    expect(dialog).to_contain_text("Nothing is ordered")
+    dialog.get_by_role("button", name="Clear faults").click()
+    expect(dialog).to_contain_text("No fault is set")
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     assert call.track().status_code == 201
@@ -147,10 +151,10 @@ def test_a_fault_that_makes_no_sense_is_told(open_page):
     dialog = page.get_by_role("dialog", name="Faults")
     dialog.get_by_label("Status").fill("299")
     dialog.get_by_label("Delay").fill("0.5")
-    dialog.get_by_role("button", name="Order").click()
+    dialog.get_by_role("button", name="Set faults").click()
     expect(dialog).to_contain_text("1 × answer 299, after 0.5 s")
     dialog.get_by_label("Status").evaluate("input => { input.removeAttribute('pattern'); input.value = '100'; }")
-    dialog.get_by_role("button", name="Order").click()
+    dialog.get_by_role("button", name="Set faults").click()
     expect(dialog.get_by_role("alert")).to_contain_text("status: Expected a status from 200 to 599")
 
 
@@ -177,3 +181,18 @@ def test_everything_is_exported(sample, open_page):
         page.get_by_role("link", name="Export").click()
     lines = download.value.path().read_text("utf-8").splitlines()
     assert len(lines) == 19
+
+
+def test_a_question_mark_shows_the_keys_and_digits_choose_the_view(page):
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    expect(keys).to_contain_text("search")
+    page.keyboard.press("Escape")
+    expect(keys).to_be_hidden()
+    for key, view in (("4", "Requests"), ("2", "Users"), ("1", "Events")):
+        page.keyboard.press(key)
+        expect(page.get_by_role("grid", name=view)).to_be_visible()
+    page.keyboard.press("h")
+    expect(page.locator("#live")).to_have_text("Held")
+    page.keyboard.press("h")
+    expect(page.locator("#live")).to_have_text("Live")

@@ -1,5 +1,7 @@
 """Each view, what it shows, and that nothing of what arrived is ever markup."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from playwright.sync_api import expect
 
@@ -154,7 +156,7 @@ def test_every_key_of_the_budget_can_be_chosen(api, open_page):
             for _ in range(count):
                 caller.track()
     page = open_page("#/budget")
-    keys = page.get_by_label("Key")
+    keys = page.get_by_label("Key", exact=True)
     expect(keys.locator("option")).to_have_text(["Key …0001", "Key … (no. 2)", "Key … (no. 1)"])
     expect(keys.locator("option:checked")).to_have_text("Key … (no. 1)")
     remaining = page.locator(".tiles b").first
@@ -296,3 +298,65 @@ CONTRAST = """() => {
   }
   return bad;
 }"""
+
+
+def test_a_name_is_not_cut_while_nothing_has_a_trace(call, open_page):
+    name = "invited_a_colleague_to_the_team"
+    call.track(name)
+    page = open_page(viewport={"width": 1024, "height": 768})
+    cell = page.get_by_role("row", name=name).locator(".name")
+    assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+    expect(page.get_by_role("columnheader", name="Trace")).to_be_hidden()
+
+
+def test_a_user_who_is_known_by_email_is_named_beside_the_open_details(call, open_page):
+    call("/users/upsert", {"identification": {"email": "jane@acme.example"}, "properties": {}})
+    page = open_page("#/users/jane@acme.example")
+    expect(page.locator(".row .name")).to_have_text("jane@acme.example")
+
+
+def test_on_a_phone_an_event_shows_its_metadata(call, open_page):
+    call.track("bought", plan="pro")
+    page = open_page(viewport=PHONE)
+    expect(page.locator(".row .chip")).to_be_visible()
+    row, chip = page.locator(".row").bounding_box(), page.locator(".row .chip").bounding_box()
+    assert row["y"] < chip["y"] < chip["y"] + chip["height"] < row["y"] + row["height"]
+
+
+def test_an_event_of_an_account_alone_is_not_indented_on_a_phone(call, open_page):
+    call("/track", {"identification": {"account": {"accountId": "acme"}}, "name": "renewed"})
+    page = open_page(viewport=PHONE)
+    lefts = [page.locator(f".row .{part}").bounding_box()["x"] for part in ("name", "account")]
+    assert lefts[0] == lefts[1]
+
+
+def test_an_empty_text_a_list_and_a_missing_name_are_seen(call, open_page):
+    call("/track", {"identification": {"user": {"userId": "u1"}}, "metadata": {"empty": "", "list": [1, "x"]}})
+    call("/track", {"identification": {"user": {"userId": "u1"}}, "name": ""})
+    page = open_page()
+    expect(page.get_by_role("row", name="empty name")).to_be_visible()
+    row = page.get_by_role("row", name="no name")
+    assert row.locator(".chip").all_inner_texts() == ['empty ""', 'list [1,"x"]']
+
+
+def test_the_ring_of_the_details_is_seen_beside_their_head(call, open_page):
+    call.track()
+    page = open_page()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("#detail")).to_be_focused()
+    assert page.locator(".detail-head").evaluate("head => getComputedStyle(head).boxShadow") != "none"
+
+
+def test_a_timeline_goes_by_when_it_happened_and_names_the_arrival_of_what_came_late(call, open_page):
+    day = datetime.now(UTC) - timedelta(days=3)
+    call.track("now")
+    body = {"identification": {"user": {"userId": "u1"}}, "name": "earlier", "triggeredAt": day.isoformat()}
+    assert call("/track", body).status_code == 201
+    page = open_page("#/users/u1")
+    timeline = page.get_by_role("list", name="Timeline")
+    assert timeline.locator("b").all_inner_texts() == ["now", "earlier"]
+    expect(timeline.locator(".day")).to_have_count(2)
+    late = timeline.get_by_role("listitem").last
+    expect(late).to_contain_text("3 days ago, arrived")
+    expect(timeline.get_by_role("listitem").first).not_to_contain_text("arrived")

@@ -15,7 +15,7 @@ from journy_track import Event
 
 
 class Kept:
-    """Called, it answers what was captured so far, and forgets it."""
+    """Called, it returns what was captured so far, and forgets it."""
 
     def __init__(self) -> None:
         self._items: list[Event] = []
@@ -31,6 +31,11 @@ class Kept:
 
     def users(self) -> list[str | None]:
         return [None if event.user is None else event.user.user_id for event in self()]
+
+    def lost(self) -> dict[str, int]:
+        """How many were dropped, by reason; `before_send` dropped what was kept."""
+        self()
+        return {reason: count for reason, count in self.tracker.stats().dropped.items() if reason != "before_send"}
 
     def one(self) -> Event:
         [event] = self()
@@ -51,17 +56,17 @@ def elsewhere() -> Callable[..., Any]:
 
 def user_id() -> str | None:
     """Who acts now."""
-    user = journy_track.current().user
+    user = journy_track.current_context().user
     return None if user is None else user.user_id
 
 
 @pytest.fixture
 def whoami() -> Callable[[], str | None]:
-    """Answers the ID of the user who acts now, `None` for nobody."""
+    """Returns the ID of the user who acts now, `None` for nobody."""
     return user_id
 
 
-# ── Kinds: each gives a function of (plan, fail), decorated, that runs to its end and answers the result ──
+# ── Kinds: each gives a function of (plan, fail), decorated, that runs to its end and returns the result ──
 
 
 def body(plan: str, fail: bool) -> str:

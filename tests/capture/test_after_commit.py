@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 import journy_track
-from journy_track import InvalidArgument, testing, track_event
+from journy_track import InvalidArgument, UserIdentified, testing, track_event
 from journy_track._capture import commit
+from journy_track._capture.context import Change, enter, leave
 from journy_track._capture.queue import UNIT
+from journy_track._capture.request import Actor, Cell, Pending
 
 
 class Transaction:
@@ -102,6 +105,7 @@ def test_every_kind_of_decorated_function_waits(transaction, events, kind):
     assert [event.name for event in events] == ["done"]
 
 
+@pytest.mark.slow
 def test_what_is_rolled_back_was_never_captured(api, tracker, transaction, balance):
     for _ in range(3):
         journy_track.track("undone", user="u1", after_commit=True)
@@ -115,6 +119,7 @@ def test_what_is_rolled_back_was_never_captured(api, tracker, transaction, balan
     assert [event.name for event in api.events] == ["done"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bound", [{"queue_size": 10}, {"queue_bytes": 10 * UNIT}], ids=["by their number", "by their size"]
 )
@@ -161,6 +166,7 @@ def test_in_debug_mode_a_mistake_is_raised_where_it_is_made(api, transaction):
         journy_track.track("opened", after_commit=True)
 
 
+@pytest.mark.slow
 def test_at_most_every_counts_what_was_let_go(transaction, events):
     opened = track_event("opened", user="u1", after_commit=True, at_most_every=60)(lambda: None)
     opened()
@@ -185,6 +191,7 @@ def test_a_forked_child_has_a_queue_of_its_own(api, tracker, transaction):
     assert sorted(event.name for event in api.events) == ["first", "in_child"]
 
 
+@pytest.mark.slow
 def test_a_span_gets_its_event_when_it_is_let_go_if_it_still_runs(api, transaction):
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -203,6 +210,83 @@ def test_a_span_gets_its_event_when_it_is_let_go_if_it_still_runs(api, transacti
     assert journy_track.flush(10)
     trace_ids = {event.metadata["trace_id"] for event in api.events}
     assert trace_ids == {f"{span.get_span_context().trace_id:032x}"}
+
+
+# ── Where it is not known yet who acts ──
+
+
+@pytest.fixture
+def pending() -> Iterator[Pending]:
+    """A request of which nobody can say yet who acts in it. It ends with the test, unless that closed it."""
+    cell = Cell()
+    cell.pending = waiting = Pending(cell, lambda moment: None)
+    entry = enter(Change(cell=cell))
+    yield waiting
+    waiting.close(None)
+    leave(entry)
+
+
+JANE = Actor(UserIdentified("jane"))
+
+
+@pytest.mark.parametrize("first", ["commit", "actor"])
+def test_an_item_waits_for_its_transactions_and_for_who_acts_whichever_comes_last(
+    open_transactions, events, pending, first
+):
+    open_transactions += [Transaction(), Transaction()]
+    journy_track.track("opened", after_commit=True)
+    steps = [open_transactions[0].commit, open_transactions[1].commit, lambda: pending.close(JANE)]
+    for step in steps if first == "commit" else reversed(steps):
+        assert not events
+        step()
+    assert [event.user for event in events] == [UserIdentified("jane")]
+
+
+def test_what_is_rolled_back_does_not_go_when_it_is_known_who_acted(api, tracker, transaction, pending, balance):
+    journy_track.track("undone", after_commit=True)
+    transaction.roll_back()
+    pending.close(JANE)
+    assert tracker.flush(5)
+    balance(tracker, 0)
+
+
+def test_without_a_transaction_it_waits_for_who_acts_alone(open_transactions, events, pending):
+    journy_track.track("opened", after_commit=True)
+    assert not events
+    pending.close(JANE)
+    assert [event.user for event in events] == [UserIdentified("jane")]
+
+
+def test_without_a_transaction_a_span_gets_the_event_whose_actor_is_not_known_yet(api, open_transactions, pending):
+    from opentelemetry.sdk.trace import TracerProvider
+
+    journy_track.configure("a-key", base_url=api.url, span_events=True)
+    with TracerProvider().get_tracer("test").start_as_current_span("request") as span:
+        journy_track.track("opened", after_commit=True)
+    assert [event.name for event in span.events] == ["opened"]
+
+
+def test_a_commit_and_an_actor_that_come_at_once_let_an_item_go_once(open_transactions, events):
+    # Catches: two flags, each looked at by both threads.
+    rounds = 50
+    for number in range(rounds):
+        transaction, cell, start = Transaction(), Cell(), threading.Barrier(2)
+        open_transactions[:] = [transaction]
+        cell.pending = pending = Pending(cell, lambda moment: None)
+        entry = enter(Change(cell=cell))
+        journy_track.track("opened", number=number, after_commit=True)
+        leave(entry)
+
+        def commit_at_once(transaction: Transaction = transaction, start: threading.Barrier = start) -> None:
+            start.wait(10)
+            transaction.commit()
+
+        committing = threading.Thread(target=journy_track.in_context(commit_at_once))
+        committing.start()
+        start.wait(10)
+        pending.close(JANE)
+        committing.join()
+    assert [event.metadata["number"] for event in events] == list(range(rounds))
 
 
 @pytest.mark.parametrize("value", [1, "yes", None])

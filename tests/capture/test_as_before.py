@@ -20,7 +20,7 @@ def fails(*_: object) -> None:
 
 
 class Blocked:
-    """An HTTP client that answers nothing until it is let go."""
+    """An HTTP client that does not respond until it is let go."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -97,9 +97,9 @@ OPTIONS = {
     "none": {},
     "always": {"on": "always"},
     "metadata raises": {"metadata": fails, "on": "always"},
-    "metadata answers nonsense": {"metadata": lambda call: 3, "on": "always"},
+    "metadata returns nonsense": {"metadata": lambda call: 3, "on": "always"},
     "user raises": {"user": fails, "on": "always"},
-    "user answers nonsense": {"user": lambda call: 1.5, "on": "always"},
+    "user returns nonsense": {"user": lambda call: 1.5, "on": "always"},
     "account raises": {"account": fails, "on": "always"},
     "when raises": {"when": fails, "on": "always"},
     "everything": {"metadata": fails, "user": "u1", "duration": True, "capture": ("argument",), "on": "always"},
@@ -214,24 +214,24 @@ def test_track_itself_never_fails_the_app():
     journy_track.upsert_user(user="u1", plan="pro")
 
 
-# ── What is said about it ────────────────────────────────────────────────────────────────────────────────
+# ── What is logged about it ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_not_configured_is_said_once(caplog):
+def test_not_configured_is_logged_once(caplog):
     work = track_event("worked")(lambda: None)
     work(), work()
     journy_track.track("worked", user="u1")
     assert [record.message.count("before journy_track.configure()") for record in caplog.records] == [1]
 
 
-def test_disabled_says_nothing(caplog):
+def test_disabled_logs_nothing(caplog):
     journy_track.configure(enabled=False)
     track_event("worked")(lambda: None)()
     journy_track.track("worked", user="u1")
     assert caplog.records == []
 
 
-def test_metadata_that_raises_costs_that_part_only_and_is_said_once(kept, caplog):
+def test_metadata_that_raises_costs_that_part_only_and_is_logged_once(kept, caplog):
     work = track_event("worked", metadata=fails, capture=("plan",), user="u1")(lambda plan: plan)
     work("pro"), work("pro")
     assert [event.metadata for event in kept()] == [{"plan": "pro"}] * 2
@@ -273,7 +273,7 @@ def test_a_mapping_that_raises_costs_the_item_which_is_counted(verb, kept, caplo
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_what_is_no_mapping_is_refused_with_a_tracker_or_without(enabled):
+def test_what_is_not_a_mapping_is_refused_with_a_tracker_or_without(enabled):
     journy_track.configure(KEY, base_url="http://127.0.0.1:9", enabled=enabled)
     with pytest.raises(InvalidArgument, match="must be a mapping"):
         journy_track.track("worked", ["plan"], user="u1")
@@ -281,7 +281,7 @@ def test_what_is_no_mapping_is_refused_with_a_tracker_or_without(enabled):
         journy_track.upsert_user(["plan"], user="u1")
 
 
-def test_an_event_about_nobody_is_counted_and_said(kept, caplog):
+def test_an_event_about_nobody_is_counted_and_logged(kept, caplog):
     assert track_event("worked")(lambda: "result")() == "result"
     assert kept() == []
     assert kept.tracker.stats().dropped == {"no_identity": 1}

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import journy_track
 from journy_track import in_context, track_event
 
+pytestmark = pytest.mark.slow
+
 quickly = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

@@ -19,7 +19,7 @@ def _as_jane():
 
 
 async def echo():
-    """Answers what it is sent; what is thrown in, too, but for GeneratorExit."""
+    """Yields what it is sent; what is thrown in, too, but for GeneratorExit."""
     got = None
     while got != "end":
         await asyncio.sleep(0)
@@ -115,7 +115,7 @@ def test_one_that_ignores_generator_exit_raises_as_before_and_counts_not(kept):
     assert kept() == []
 
 
-def test_generator_exit_thrown_in_and_survived_is_no_closing(kept):
+def test_generator_exit_thrown_in_and_survived_does_not_close_it(kept):
     @track_event("listed")
     async def rows():
         try:
@@ -133,6 +133,7 @@ def test_generator_exit_thrown_in_and_survived_is_no_closing(kept):
     assert kept.names() == ["listed"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", ["success", "error", "always"])
 def test_one_never_started_emits_nothing(on, kept):
     async def main() -> None:
@@ -229,6 +230,7 @@ def test_identity_and_metadata_are_the_bodys_own_at_exhaustion(kept):
     assert (event.user.user_id, event.metadata) == ("set in the body", {"at": "call", "rows": 1})
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_one_left_by_break_is_closed_by_the_loop_as_before(kept):
     closed = []

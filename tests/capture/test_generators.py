@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
+import threading
 
 import pytest
 
 import journy_track
 from journy_track import track_event
+from journy_track._capture import bodies, context
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +20,7 @@ def _as_jane():
 
 
 def echo():
-    """Answers what it is sent; what is thrown in, too, but for GeneratorExit. Returns the last."""
+    """Yields what it is sent; what is thrown in, too, but for GeneratorExit. Returns the last."""
     got = None
     while got != "end":
         try:
@@ -116,6 +119,7 @@ def test_one_that_ignores_generator_exit_raises_as_before_and_counts_when_it_end
     assert kept.names() == ["listed"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", ["success", "error", "always"])
 def test_one_never_started_emits_nothing(on, kept):
     made = track_event("listed", on=on)(echo)
@@ -225,3 +229,79 @@ def test_each_call_is_a_generator_of_its_own(kept):
 def test_the_generator_carries_the_functions_name():
     stream = track_event("listed")(echo)()
     assert (stream.__name__, stream.__qualname__) == ("echo", "echo")
+
+
+@pytest.fixture
+def sets(monkeypatch):
+    """Every frame that a body sets, in order: of its own, or the consumer's again."""
+    frames = []
+    gc.collect()  # what other tests abandoned sets frames as it ends
+    monkeypatch.setattr(bodies, "set_frame", lambda frame: frames.append(frame) or context.set_frame(frame))
+    return frames
+
+
+@pytest.mark.slow
+def test_a_body_in_its_consumers_context_sets_nothing(sets, whoami):
+    @track_event("listed")
+    def rows():
+        for _ in range(3):
+            yield whoami()
+
+    assert list(rows()) == ["jane"] * 3
+    assert sets == []
+
+
+@pytest.mark.slow
+def test_a_body_with_a_context_of_its_own_sets_it_and_the_consumers_once_a_step(sets):
+    stream = journy_track.user("A")(echo)()
+    next(stream)
+    consumers = context.current_frame()
+    [own, _] = sets
+    assert sets == [own, consumers]
+    stream.send("one")
+    assert sets == [own, consumers] * 2
+
+
+def test_a_body_that_began_in_its_consumers_context_keeps_it_when_the_consumers_changes(whoami):
+    @track_event("listed")
+    def rows():
+        while True:
+            with journy_track.user("in the block"):
+                yield whoami()
+            yield whoami()
+
+    stream = rows()
+    assert [next(stream), whoami()] == ["in the block", "jane"]
+    assert [next(stream), whoami()] == ["jane", "jane"]
+    with journy_track.user("another"):
+        assert [next(stream), whoami()] == ["in the block", "another"]
+        assert [next(stream), whoami()] == ["jane", "another"]
+    assert [next(stream), whoami()] == ["in the block", "jane"]
+
+
+def test_what_a_body_leaves_behind_in_its_consumers_context_stays_its_own(whoami):
+    @track_event("listed")
+    def rows():
+        journy_track.user("entered").__enter__()
+        yield whoami()
+        raise KeyError("row")
+
+    stream = rows()
+    assert [next(stream), whoami()] == ["entered", "jane"]
+    with pytest.raises(KeyError, match="row"):
+        next(stream)
+    assert whoami() == "jane"
+
+
+def test_a_generator_that_no_python_code_resumes_works(kept):
+    """Naive: a look at whoever resumes it, where that is a thread without any frame."""
+    ended = threading.Event()
+
+    @track_event("listed", user="u1")
+    def rows():
+        yield from ()
+        ended.set()
+
+    _thread.start_new_thread(next, (rows(), None))
+    assert ended.wait(10)
+    assert kept.names() == ["listed"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import functools
 import inspect
+import multiprocessing
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -53,7 +56,20 @@ def test_it_is_the_context_of_the_moment_it_was_carried(whoami):
         assert [carried(), whoami()] == ["then", "now"]
 
 
-def test_other_context_variables_travel_too():
+def test_a_coroutine_that_a_plain_function_returns_runs_in_that_context_too(whoami):
+    async def work() -> list[str | None]:
+        before = whoami()
+        await asyncio.sleep(0)
+        return [before, whoami()]
+
+    with journy_track.user("then"):
+        carried = in_context(lambda: work())  # noqa: PLW0108 - a plain function is what this is about
+    with journy_track.user("now"):
+        assert asyncio.run(carried()) == ["then", "then"]
+        assert whoami() == "now"
+
+
+def test_other_context_variables_are_carried_too():
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
     token = variable.set("set")
     carried = in_context(variable.get)
@@ -154,6 +170,34 @@ def test_events_of_a_carried_tracked_function_belong_to_the_carried_user(kept):
     assert kept.users() == ["u1"] * 4
 
 
-def test_what_is_no_function_is_refused():
+def test_what_is_not_a_function_is_refused():
     with pytest.raises(InvalidArgument, match=r"in_context\(\) takes a function, got"):
         in_context("work")
+
+
+def test_what_is_carried_cannot_be_pickled_and_says_what_to_do_instead():
+    with pytest.raises(TypeError, match=r"pass what inject\(\) writes"):
+        pickle.dumps(in_context(functools.partial(print)))
+    with pytest.raises(pickle.PicklingError):  # by its name it is another function
+        pickle.dumps(in_context(functools.lru_cache))
+
+
+IN_ANOTHER = """
+import journy_track
+with journy_track.extract(headers) as context:
+    assert context.user == journy_track.UserIdentified("u1"), context
+assert journy_track.current_context().user is None
+"""
+
+
+@pytest.mark.parametrize("pool", ["ProcessPoolExecutor", "InterpreterPoolExecutor"])
+def test_a_pool_of_processes_or_interpreters_is_given_the_header(pool):
+    executor = getattr(concurrent.futures, pool, None)
+    if executor is None:
+        pytest.skip(f"{pool} is new in Python 3.14")
+    headers: dict[str, str] = {}
+    with journy_track.user("u1"):
+        journy_track.inject(headers)
+    options = {"mp_context": multiprocessing.get_context("spawn")} if pool == "ProcessPoolExecutor" else {}
+    with executor(1, **options) as workers:
+        workers.submit(exec, IN_ANOTHER, {"headers": headers}).result(60)

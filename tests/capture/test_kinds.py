@@ -120,18 +120,20 @@ def test_decorators_can_be_stacked_in_any_order(kept):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_a_coroutine_closed_before_it_was_awaited_is_closed_quietly(decorate, kept):
     decorate(coroutine)("pro").close()
     gc.collect()
 
 
+@pytest.mark.slow
 def test_a_coroutine_that_nobody_awaits_warns_once_as_before(decorate, kept):
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         decorate(coroutine)("pro")
         gc.collect()
-    assert [str(warning.message) for warning in said] == ["coroutine 'coroutine' was never awaited"]
+    assert [str(warning.message) for warning in warned] == ["coroutine 'coroutine' was never awaited"]
 
 
 def test_a_coroutine_is_awaited_once_as_before(decorate):
@@ -157,7 +159,7 @@ MODULE = """
 
     @journy_track.user("jane")
     def triple(number):
-        return 3 * number, journy_track.current().user.user_id
+        return 3 * number, journy_track.current_context().user.user_id
 
     class Service:
         def __init__(self, factor):
@@ -224,11 +226,13 @@ def test_a_method_is_pickled_from_its_class(app):
     assert pickle.loads(pickle.dumps(app.Service.method))(app.Service(5), 2) == 10
 
 
-def test_what_has_no_name_says_that_it_cannot_be_pickled(app):
-    with pytest.raises(pickle.PicklingError, match="a decorated partial has no name to be pickled by"):
-        pickle.dumps(app.nameless)
+def test_what_has_no_name_is_pickled_by_value_and_stays_decorated(app, kept):
+    with journy_track.user("jane"):
+        assert pickle.loads(pickle.dumps(app.nameless))() == 2
+    assert kept.names() == ["doubled", "n"]
 
 
+@pytest.mark.slow
 def test_a_decorated_function_runs_in_a_process_pool(app):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(app.double, 4).result(60) == 8

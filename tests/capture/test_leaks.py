@@ -16,19 +16,19 @@ import journy_track
 
 @pytest.fixture(params=["block in the body, tracked", "block in the body, scoped", "decorator"])
 def rows(request, whoami):
-    """A decorated generator function that holds user A while it is suspended, and answers who acts."""
+    """A decorated generator function that holds user A while it is suspended, and yields who acts."""
 
     def holding():
         with journy_track.user("A"):
             while True:
                 yield whoami()
 
-    def answering():
+    def yielding():
         while True:
             yield whoami()
 
     if request.param == "decorator":
-        return journy_track.user("A")(answering)
+        return journy_track.user("A")(yielding)
     if request.param.endswith("tracked"):
         return journy_track.track_event("listed", on="always")(holding)
     return journy_track.scope()(holding)
@@ -127,6 +127,7 @@ def test_a_generator_that_ends_gives_back_the_consumers_user(ending, whoami):
         assert whoami() == "B"
 
 
+@pytest.mark.slow
 def test_an_abandoned_generator_leaves_nothing_behind(rows, whoami):
     """Naive: whoever lets go of the generator gets the user of before it."""
     stream = rows()

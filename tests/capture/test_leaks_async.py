@@ -16,7 +16,7 @@ import journy_track
 
 @pytest.fixture(params=["block in the body", "decorator"])
 def rows(request, whoami):
-    """A decorated async generator function that holds user A while it is suspended, and answers who acts."""
+    """A decorated async generator function that holds user A while it is suspended, and yields who acts."""
 
     async def holding():
         with journy_track.user("A"):
@@ -24,13 +24,13 @@ def rows(request, whoami):
                 await asyncio.sleep(0)
                 yield whoami()
 
-    async def answering():
+    async def yielding():
         while True:
             await asyncio.sleep(0)
             yield whoami()
 
     if request.param == "decorator":
-        return journy_track.user("A")(answering)
+        return journy_track.user("A")(yielding)
     return journy_track.track_event("listed", on="always")(holding)
 
 
@@ -181,6 +181,7 @@ def test_cancelling_a_task_suspended_in_a_step_restores_its_user(kept, whoami):
     assert (event.user.user_id, event.metadata["error_type"]) == ("creator", "CancelledError")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_an_abandoned_async_generator_leaves_nothing_behind(rows, whoami):
     """Naive: the event loop closes it in a task of its own, where `reset(token)` raises."""
@@ -286,6 +287,7 @@ def test_undecorated_closed_from_a_child_task_ends_here_too(whoami):
     assert asyncio.run(main()) == ["outer"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_undecorated_and_left_by_break_ends_as_soon_as_the_loop_has_closed_it(whoami):
     """Naive: the loop closes it in a copy of this context, so popping there leaves A acting here."""

@@ -30,7 +30,7 @@ def test_a_success_is_one_event_of_the_contexts_user_and_account(kind, kept):
     assert (event.name, event.user, event.account, event.metadata) == ("changed_plan", JANE, ACME, {})
 
 
-def test_a_failure_is_no_event_unless_asked_for(kind, kept):
+def test_a_failure_is_not_an_event_unless_asked_for(kind, kept):
     with pytest.raises(ValueError, match="pro"):
         kind(journy_track.track_event("changed_plan"))("pro", fail=True)
     assert kept() == []
@@ -47,7 +47,7 @@ def test_a_failure_is_no_event_unless_asked_for(kind, kept):
         ("always", True, [{"error_type": "ValueError"}]),
     ],
 )
-def test_on_says_which_endings_count(kind, on, fail, expected, kept):
+def test_on_decides_which_endings_count(kind, on, fail, expected, kept):
     changed = kind(journy_track.track_event("changed_plan", on=on))
     if fail:
         with pytest.raises(ValueError, match="pro"):
@@ -160,7 +160,7 @@ def test_the_name_of_a_bare_decorator_is_the_functions(kind, kept):
     assert kept.names() == ["changed", "changed"]
 
 
-def test_a_call_with_wrong_arguments_fails_as_before_and_is_no_success(kind, kept):
+def test_a_call_with_wrong_arguments_fails_as_before_and_is_not_a_success(kind, kept):
     with pytest.raises(TypeError):
         kind(journy_track.track_event("changed_plan"))(nonsense=1)
     assert kept() == []

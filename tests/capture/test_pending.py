@@ -1,4 +1,4 @@
-"""A scope whose user has to be asked for: what waits for the answer, and how it is counted."""
+"""A scope whose actor has to be asked for: what waits until it is known, and how that is counted."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ import pytest
 
 import journy_track
 from journy_track import AccountIdentified, UserIdentified, track
-from journy_track._capture import pending as room
-from journy_track._capture.context import Cell, Change, enter, leave
-from journy_track._capture.pending import NOBODY, Answer, Pending
+from journy_track._capture import request as requests
+from journy_track._capture.context import Change, enter, leave
+from journy_track._capture.request import NOBODY, Actor, Cell, Pending
+from journy_track._model.frozendict import FrozenDict
 
-JANE = Answer(UserIdentified("jane"), AccountIdentified("acme"), journy_track.current().metadata)
+JANE = Actor(UserIdentified("jane"), AccountIdentified("acme"), journy_track.current_context().metadata)
 
 
 class Asked:
-    """Answers what it is told to, and counts how often it was asked."""
+    """Returns *actor*, and counts how often it was asked."""
 
     def __init__(self) -> None:
-        self.answer: Answer | None = None
+        self.actor: Actor | None = None
         self.times = 0
         self.on_ask: Callable[[], Any] = lambda: None
 
-    def __call__(self) -> Answer | None:
+    def __call__(self, moment: object) -> Actor | None:
         self.times += 1
         self.on_ask()
-        return self.answer
+        return self.actor
 
 
 @pytest.fixture
@@ -49,8 +50,8 @@ def request(asked: Asked) -> Iterator[Pending]:
         leave(entry)
 
 
-def test_an_event_asks_and_what_comes_later_asks_no_more(kept, asked):
-    asked.answer = JANE
+def test_an_event_asks_and_what_comes_later_does_not(kept, asked):
+    asked.actor = JANE
     with request(asked):
         track("first")
         track("second")
@@ -74,31 +75,31 @@ def test_who_is_not_known_yet_is_waited_for_in_order(kept, asked):
 
 
 def test_nobody_is_asked_for_again(kept, asked):
-    asked.answer = Answer(user=None, account=AccountIdentified("acme"), lasting=False)
+    asked.actor = Actor(user=None, account=AccountIdentified("acme"), lasting=False)
     with request(asked):
         track("seen")
-        asked.answer = JANE
+        asked.actor = JANE
         track("signed_in")
     assert kept.users() == [None, "jane"]
 
 
 def test_who_was_known_in_part_stays_so_when_nobody_can_be_asked_any_more(kept, asked):
-    asked.answer = Answer(UserIdentified("jane"), account=None, lasting=False)
+    asked.actor = Actor(UserIdentified("jane"), account=None, lasting=False)
     with request(asked) as pending:
         track("first")
-        asked.answer = None
+        asked.actor = None
         track("waits")
         pending.close(None)
         track("late")
-        assert journy_track.current().user == UserIdentified("jane")
+        assert journy_track.current_context().user == UserIdentified("jane")
     assert kept.users() == ["jane"] * 3
 
 
 def test_who_has_changed_is_not_who_it_was(kept, asked):
-    asked.answer = Answer(UserIdentified("jane"), account=None, lasting=False)
+    asked.actor = Actor(UserIdentified("jane"), account=None, lasting=False)
     with request(asked) as pending:
         track("first")
-        asked.answer = None
+        asked.actor = None
         pending.renew()
         pending.close(None)
         track("late", account="acme")
@@ -106,7 +107,7 @@ def test_who_has_changed_is_not_who_it_was(kept, asked):
 
 
 def test_what_is_set_in_the_request_wins(kept, asked):
-    asked.answer = JANE
+    asked.actor = JANE
     with request(asked):
         journy_track.set_user("joe")
         track("set")
@@ -116,19 +117,19 @@ def test_what_is_set_in_the_request_wins(kept, asked):
 
 
 def test_current_asks_too(asked):
-    asked.answer = JANE
+    asked.actor = JANE
     with request(asked):
-        assert journy_track.current().user == UserIdentified("jane")
+        assert journy_track.current_context().user == UserIdentified("jane")
         with journy_track.scope(inherit=True):
-            assert journy_track.current().user == UserIdentified("jane")
+            assert journy_track.current_context().user == UserIdentified("jane")
 
 
-def test_metadata_of_the_answer_stands_beneath_all_other(kept, asked):
+def test_metadata_of_the_actor_is_beneath_all_other(kept, asked):
     with request(asked) as pending:
         journy_track.add_metadata(plan="of the request")
         track("first")
         track("second", seats=5)
-        pending.close(Answer(UserIdentified("jane"), metadata=room.FrozenDict(plan="asked", seats=1, region="eu")))
+        pending.close(Actor(UserIdentified("jane"), metadata=FrozenDict(plan="asked", seats=1, region="eu")))
     assert [event.metadata for event in kept()] == [
         {"plan": "of the request", "seats": 1, "region": "eu"},
         {"plan": "of the request", "seats": 5, "region": "eu"},
@@ -136,7 +137,7 @@ def test_metadata_of_the_answer_stands_beneath_all_other(kept, asked):
 
 
 def test_what_is_captured_while_asking_waits_and_does_not_ask(kept, asked):
-    asked.answer = JANE
+    asked.actor = JANE
     asked.on_ask = lambda: track("asking")
     with request(asked):
         track("first")
@@ -144,7 +145,7 @@ def test_what_is_captured_while_asking_waits_and_does_not_ask(kept, asked):
     assert kept.users() == ["jane", "jane"]
 
 
-def test_without_an_answer_what_waits_is_dropped_for_lack_of_identity(api, tracker, asked, balance):
+def test_without_an_actor_what_waits_is_dropped_for_lack_of_identity(api, tracker, asked, balance):
     with request(asked) as pending:
         track("nobodys")
         track("janes", user="jane")
@@ -162,12 +163,22 @@ def test_what_comes_after_the_end_waits_for_nothing(kept, asked):
     assert kept.users() == ["jane"]
 
 
+def test_nobody_is_asked_after_the_end_of_a_request_that_did_not_need_to_know(kept, asked):
+    asked.actor = JANE
+    with request(asked) as pending:
+        assert pending.end()
+        assert pending.attributes() is not None  # as a thread that found it pending a moment ago
+        track("late", account="acme")
+    assert asked.times == 0
+    assert kept.users() == [None]
+
+
 def test_a_user_who_changes_is_asked_for_again(kept, asked):
-    asked.answer = JANE
+    asked.actor = JANE
     with request(asked) as pending:
         journy_track.set_account("of the request")
         track("first")
-        asked.answer = Answer(UserIdentified("joe"))
+        asked.actor = Actor(UserIdentified("joe"))
         pending.renew()
         track("second")
     assert [(event.user.user_id, event.account.account_id) for event in kept()] == [
@@ -177,7 +188,7 @@ def test_a_user_who_changes_is_asked_for_again(kept, asked):
 
 
 def test_a_full_room_drops_and_counts_but_lets_go_who_has_an_identity(api, tracker, asked, balance, monkeypatch):
-    monkeypatch.setattr(room, "MOST_WAITING", 3)
+    monkeypatch.setattr(requests, "MAX_WAITING", 3)
     with request(asked) as pending:
         for number in range(5):
             track("nobodys", number=number)
@@ -225,6 +236,7 @@ def test_a_shutdown_counts_what_still_waits_once(api, tracker, asked, balance):
     assert api.events == []
 
 
+@pytest.mark.slow
 def test_a_forked_child_leaves_what_waits_to_its_parent(kept, asked):
     with request(asked) as pending:
         track("waits")
@@ -237,7 +249,9 @@ def test_a_forked_child_leaves_what_waits_to_its_parent(kept, asked):
     assert kept.users() == ["jane"]
 
 
-def test_no_item_stays_behind_when_the_answer_comes_in_the_same_moment(api, tracker, balance):
+@pytest.mark.slow
+@pytest.mark.parametrize("actor", [JANE, None], ids=["an actor", "nobody was asked"])
+def test_no_item_stays_behind_when_the_request_ends_in_the_same_moment(api, tracker, balance, actor):
     """Four threads capture while the request ends."""
     for _ in range(50):
         asked = Asked()
@@ -247,15 +261,108 @@ def test_no_item_stays_behind_when_the_answer_comes_in_the_same_moment(api, trac
             def capture(start: threading.Barrier = start) -> None:
                 start.wait(10)
                 for _ in range(5):
-                    track("raced")
+                    track("raced", account="acme")
 
             threads = [threading.Thread(target=journy_track.in_context(capture)) for _ in range(4)]
             for thread in threads:
                 thread.start()
             start.wait(10)
-            pending.close(JANE)
+            if actor is not None or not pending.end():
+                pending.close(actor)
             for thread in threads:
                 thread.join()
             assert not pending.waiting
     assert tracker.flush(30)
     assert balance(tracker, captured=1000).delivered == 1000
+
+
+# ── A user who changes within a request, as far as that can be seen ──
+
+
+class Seen:
+    """What the actor depends on, and the actor of each moment."""
+
+    def __init__(self) -> None:
+        self.user: object = None
+        self.actors: dict[object, Actor | None] = {}
+        self.asked: list[object] = []
+
+    def moment(self) -> tuple[object, ...]:
+        return (self.user,)
+
+    def __call__(self, moment: tuple[object, ...]) -> Actor | None:
+        self.asked.append(moment[0])
+        return self.actors.get(moment[0])
+
+
+@contextmanager
+def watched(seen: Seen) -> Iterator[Pending]:
+    cell = Cell()
+    cell.pending = Pending(cell, seen, seen.moment)
+    entry = enter(Change(cell=cell))
+    try:
+        yield cell.pending
+    finally:
+        leave(entry)
+
+
+@pytest.fixture
+def seen() -> Seen:
+    seen = Seen()
+    seen.actors = {name: Actor(UserIdentified(name)) for name in ("jane", "joe")}
+    return seen
+
+
+def test_an_actor_holds_as_long_as_its_moment(kept, seen):
+    with watched(seen):
+        for seen.user in ("jane", "jane", "joe", "joe", "jane"):
+            track("seen")
+    assert kept.users() == ["jane", "jane", "joe", "joe", "jane"]
+    assert seen.asked == ["jane", "joe", "jane"]
+
+
+def test_what_waits_gets_the_actor_of_its_own_moment(kept, seen):
+    actors, seen.actors = seen.actors, {}
+    with watched(seen):
+        seen.user = "jane"
+        track("first")
+        seen.user = "joe"
+        track("second")
+        seen.actors = actors
+        track("third")
+    assert [(event.name, event.user.user_id) for event in kept()] == [
+        ("first", "jane"),
+        ("second", "joe"),
+        ("third", "joe"),
+    ]
+
+
+def test_what_waits_since_an_earlier_moment_is_nobodys_when_its_actor_cannot_be_found(kept, seen):
+    seen.actors = {}
+    with watched(seen) as pending:
+        seen.user = "jane"
+        track("first", account="acme")
+        seen.user = "joe"
+        track("second")
+        pending.close(Actor(UserIdentified("joe")))
+    assert {event.name: event.user and event.user.user_id for event in kept()} == {"first": None, "second": "joe"}
+
+
+def test_a_user_who_was_not_looked_at_yet_has_not_changed(kept, seen):
+    seen.actors = {}
+    with watched(seen) as pending:
+        track("before_the_authentication")
+        seen.user = "jane"
+        pending.close(JANE)
+    assert kept.users() == ["jane"]
+
+
+def test_an_actor_that_does_not_hold_any_more_is_not_given_to_what_waits(kept, seen):
+    with watched(seen) as pending:
+        seen.user = "jane"
+        track("first")
+        seen.user = "unknown yet"
+        track("second", account="acme")
+        pending.close(None)
+        track("late", account="acme")
+    assert kept.users() == ["jane", None, None]

@@ -1,4 +1,4 @@
-"""What `track_event` and the blocks refuse, and how they say so."""
+"""What `track_event` and the blocks refuse, and with which message."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def later(call):
 
 @pytest.mark.filterwarnings("ignore:coroutine 'later' was never awaited")
 @pytest.mark.parametrize("callback", [lambda call: 5, later])
-def test_a_callback_that_answers_no_mapping_is_named_and_the_event_goes_out(api, tracker, caplog, callback):
+def test_a_callback_that_does_not_return_a_mapping_is_named_and_the_event_goes_out(api, tracker, caplog, callback):
     with journy_track.user("u1"):
         track_event("e", metadata=callback)(work)("pro")
     assert "must return a mapping or None, at once, and not " in caplog.text

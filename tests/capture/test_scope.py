@@ -22,14 +22,14 @@ def test_what_is_set_in_a_scope_holds_until_the_scope_ends(kept):
     assert event.user == UserIdentified("u1", "jane@acme.com")
     assert event.account == AccountIdentified("acme")
     assert event.metadata == {"plan": "pro", "region": "eu"}
-    assert journy_track.current() == Context()
+    assert journy_track.current_context() == Context()
 
 
 def test_a_scope_inherits_nothing():
     with journy_track.user("u1"), journy_track.account("acme"), journy_track.metadata(plan="pro"):
         with journy_track.scope() as context:
             assert context == Context()
-        assert journy_track.current().user == UserIdentified("u1")
+        assert journy_track.current_context().user == UserIdentified("u1")
 
 
 def test_a_scope_inherits_when_asked_and_keeps_its_own_changes():
@@ -38,8 +38,8 @@ def test_a_scope_inherits_when_asked_and_keeps_its_own_changes():
             assert context.user == UserIdentified("u1")
             journy_track.set_user("u2")
             journy_track.add_metadata(seats=3)
-            assert journy_track.current() == Context(UserIdentified("u2"), None, {"plan": "pro", "seats": 3})
-        assert journy_track.current() == Context(UserIdentified("u1"), None, {"plan": "pro"})
+            assert journy_track.current_context() == Context(UserIdentified("u2"), None, {"plan": "pro", "seats": 3})
+        assert journy_track.current_context() == Context(UserIdentified("u1"), None, {"plan": "pro"})
 
 
 def test_a_scope_in_a_scope_is_its_own(whoami):
@@ -57,7 +57,7 @@ def test_an_enclosing_block_inside_the_scope_still_wins(whoami):
             journy_track.set_user("request")
             journy_track.add_metadata(plan="request", region="eu")
             assert whoami() == "block"
-            assert journy_track.current().metadata == {"plan": "block", "region": "eu"}
+            assert journy_track.current_context().metadata == {"plan": "block", "region": "eu"}
         assert whoami() == "request"
 
 
@@ -74,7 +74,7 @@ def test_setting_nobody_makes_the_request_anonymous(whoami):
         journy_track.set_account("acme")
         journy_track.set_user(None)
         journy_track.set_account(None)
-        assert journy_track.current() == Context()
+        assert journy_track.current_context() == Context()
 
 
 def test_what_a_child_task_sets_is_seen_by_the_request_and_its_other_tasks(whoami):
@@ -150,7 +150,7 @@ def test_a_request_set_from_many_threads_loses_nothing():
         start.wait(5)
         for number in range(200):
             journy_track.add_metadata({f"{thread}.{number}": number})
-            assert journy_track.current().metadata[f"{thread}.{number}"] == number
+            assert journy_track.current_context().metadata[f"{thread}.{number}"] == number
 
     with journy_track.scope():
         threads = [threading.Thread(target=journy_track.in_context(fill), args=(number,)) for number in range(4)]
@@ -158,7 +158,7 @@ def test_a_request_set_from_many_threads_loses_nothing():
             thread.start()
         for thread in threads:
             thread.join(30)
-        assert len(journy_track.current().metadata) == 800
+        assert len(journy_track.current_context().metadata) == 800
 
 
 def test_each_call_of_a_function_decorated_with_scope_has_one_of_its_own(whoami):
@@ -182,7 +182,7 @@ def test_a_generator_decorated_with_scope_keeps_what_its_body_sets(whoami):
     assert [(row, whoami()) for row in stream()] == [("u1", None), ("u1", None)]
 
 
-def test_an_event_keeps_what_the_request_said_when_it_was_captured(kept):
+def test_an_event_keeps_what_the_request_held_when_it_was_captured(kept):
     with journy_track.scope():
         journy_track.set_user("u1")
         journy_track.add_metadata(step=1)
@@ -234,8 +234,8 @@ def test_outside_any_scope_a_task_keeps_it_to_itself(whoami):
 
 
 @pytest.mark.parametrize("verb", [journy_track.set_user, journy_track.set_account])
-def test_setting_what_is_no_identity_changes_nothing(verb):
+def test_setting_what_is_not_an_identity_changes_nothing(verb):
     with journy_track.scope():
         with pytest.raises(journy_track.InvalidArgument):
             verb("")
-        assert journy_track.current() == Context()
+        assert journy_track.current_context() == Context()

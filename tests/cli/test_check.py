@@ -21,6 +21,7 @@ def test_it_tells_permissions_budget_and_round_trip(api):
     assert api.requests[-1].request_id in words(ended.stdout)
 
 
+@pytest.mark.slow
 def test_as_json_it_is_one_document_on_stdout(api):
     ended = journy("check", "--json", JOURNY_BASE_URL=api.url)
     document = json.loads(ended.stdout)
@@ -33,11 +34,11 @@ def test_as_json_it_is_one_document_on_stdout(api):
 @pytest.mark.parametrize(
     ("scripted", "said"),
     [
-        ({"status": 503}, "could not answer now"),
-        ({"status": 200, "body": "<html>log in</html>"}, "Something between here and journy.io answered (200"),
-        ({"status": 502, "body": "<html>bad gateway</html>"}, "Something between here and journy.io answered (502"),
-        ({"status": 404, "body": "<html>no</html>"}, "Something between here and journy.io answered (404"),
-        ({"status": 200, "body": {"hello": 1}, "headers": {}}, "Something between here and journy.io answered (200"),
+        ({"status": 503}, "cannot take it now"),
+        ({"status": 200, "body": "<html>log in</html>"}, "Something between here and journy.io responded (200"),
+        ({"status": 502, "body": "<html>bad gateway</html>"}, "Something between here and journy.io responded (502"),
+        ({"status": 404, "body": "<html>no</html>"}, "Something between here and journy.io responded (404"),
+        ({"status": 200, "body": {"hello": 1}, "headers": {}}, "Something between here and journy.io responded (200"),
         ({"status": 200, "body": {"meta": {"requestId": "r"}}, "headers": {}}, "is not journy.io"),
         ({"status": 302, "headers": {"Location": "https://example.com"}}, "redirect (302), which is never followed"),
         ({"status": 429, "headers": {"Retry-After": "17"}}, "budget is used up"),
@@ -54,15 +55,16 @@ def test_what_goes_wrong_on_the_way_is_a_sentence_and_exit_code_1(api, scripted,
     assert KEY not in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "said"), [("invalid", "does not know this key"), ("disabled", "disabled or lacks")])
-def test_a_refused_key_is_told_apart_from_a_disabled_one(api, key, said):
+def test_a_refused_key_differs_from_a_disabled_one(api, key, said):
     ended = run("check", JOURNY_BASE_URL=api.url, JOURNY_API_KEY=key)
     assert ended.exit_code == 1
     assert said in words(ended.stderr)
     assert "request ID" in words(ended.stderr)
 
 
-def test_a_refused_connection_and_an_unknown_host_are_told_apart(monkeypatch):
+def test_a_refused_connection_differs_from_an_unknown_host(monkeypatch):
     monkeypatch.setattr(pytest_journy_track, "live", True)  # the name leads nowhere
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -92,12 +94,14 @@ def test_a_server_that_speaks_no_tls_is_said_to_be_untrusted():
     assert "REQUESTS_CA_BUNDLE" in words(ended.stderr)
 
 
-def test_a_server_that_does_not_answer_is_waited_for_as_long_as_configured(hung_server):
+@pytest.mark.slow
+def test_a_server_that_does_not_respond_is_waited_for_as_long_as_configured(hung_server):
     ended = run("check", JOURNY_BASE_URL=hung_server, JOURNY_TIMEOUT="0.3")
     assert ended.exit_code == 1
-    assert "no answer in time" in words(ended.stderr)
+    assert "no response in time" in words(ended.stderr)
 
 
+@pytest.mark.slow
 def test_the_key_may_come_from_a_file(api, tmp_path):
     file = tmp_path / "key"
     file.write_text("a-key-in-a-file\n")
@@ -124,6 +128,7 @@ def test_the_key_is_never_an_argument():
     assert run("check", "--api-key", KEY).exit_code == 2
 
 
+@pytest.mark.slow
 def test_without_a_terminal_there_is_no_colour(api):
     ended = journy("check", JOURNY_BASE_URL=api.url)
     assert ended.returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -14,6 +15,8 @@ import pytest
 from journy_track import Stats
 from journy_track.cli.demo import _conclude, _show_one_event
 from journy_track.inspector import Inspector
+
+pytestmark = pytest.mark.slow
 
 CALLS = (
     "get_api_key_details",
@@ -94,7 +97,7 @@ def test_the_environment_of_a_real_project_does_not_disturb_the_demo(tmp_path: P
     assert not spool.exists()
 
 
-def test_a_demo_whose_events_did_not_arrive_says_so(api: Inspector, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_demo_whose_events_did_not_arrive_prints_that(api: Inspector, capsys: pytest.CaptureFixture[str]) -> None:
     _show_one_event(api)
     _conclude(Stats(captured=3, delivered=1, given_up=2), arrived=1, complete=False)
     said = " ".join(capsys.readouterr().out.split())
@@ -105,5 +108,5 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(api) -> None:  # type: ignor
     port = api.url.rpartition(":")[2]
     ended = run("demo", "--port", port)
     assert ended.returncode == 1
-    assert f"Cannot listen on port {port}" in ended.stderr
+    assert f"Cannot listen on port {port}: {os.strerror(errno.EADDRINUSE)}. Leave" in " ".join(ended.stderr.split())
     assert "Traceback" not in ended.stderr

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import platform
 import socket
+import sys
 
 import pytest
 import pytest_journy_track
+import redis
 
 import journy_track
 
+from ..redis_server import redis_server
 from .commands import KEY, journy, run, words
 
 
@@ -28,7 +31,7 @@ def findings(*arguments, **variables):
     return {(f["topic"], f["name"]): f for f in document["findings"]}
 
 
-def test_each_setting_is_told_with_its_origin_and_the_key_never(api, tmp_path):
+def test_each_setting_is_printed_with_its_origin_and_the_key_never(api, tmp_path):
     file = tmp_path / "key"
     file.write_text("key-of-the-file")
     seen = findings("--base-url", api.url, JOURNY_TIMEOUT="3", JOURNY_SHARE="0.5")
@@ -53,7 +56,7 @@ def test_versions_process_and_reachability(api):
     assert "TrackData" in seen["reach", "API"]["value"]
 
 
-def test_every_wrong_setting_is_told_and_not_only_the_first(api):
+def test_every_wrong_setting_is_printed_and_not_only_the_first(api):
     seen = findings("--offline", JOURNY_BASE_URL=api.url, JOURNY_TIMEOUT="soon", JOURNY_SHARE="7")
     assert seen["settings", "timeout"]["state"] == seen["settings", "share"]["state"] == "problem"
     assert "JOURNY_TIMEOUT" in seen["settings", "timeout"]["value"]
@@ -61,6 +64,7 @@ def test_every_wrong_setting_is_told_and_not_only_the_first(api):
     assert "plain http://" in seen["settings", "configure()"]["value"]
 
 
+@pytest.mark.slow
 def test_what_is_out_of_reach_is_a_problem():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -71,19 +75,27 @@ def test_what_is_out_of_reach_is_a_problem():
     assert "could not be resolved" in seen["reach", "DNS"]["value"]
 
 
+@pytest.mark.slow
 def test_a_server_without_tls_is_a_problem_of_tls(hung_server):
     seen = findings(JOURNY_BASE_URL=hung_server.replace("http://", "https://"), JOURNY_TIMEOUT="0.3")
     assert seen["reach", "TLS"]["state"] == "problem"
 
 
-def test_a_proxy_is_told_without_its_password_and_asked_instead(api, monkeypatch):
+def test_a_proxy_is_printed_without_its_password_and_reached_instead(api, monkeypatch):
     monkeypatch.setattr(pytest_journy_track, "live", True)  # the proxy is this machine
-    proxy = "http://jane:secret@127.0.0.1:9"
+    proxy = "http://jane:swordfish@127.0.0.1:9"
     seen = findings(JOURNY_BASE_URL="https://api.example", HTTPS_PROXY=proxy, NO_PROXY="")
     assert seen["network", "HTTPS_PROXY"]["value"] == "http://…@127.0.0.1:9"
     assert seen["reach", "proxy"]["value"] == "http://…@127.0.0.1:9 is asked for api.example"
     assert "the proxy refused the connection" in seen["reach", "API"]["value"]
-    assert "secret" not in json.dumps(list(seen.values()))
+    assert "swordfish" not in json.dumps(list(seen.values()))
+
+
+def test_a_socks_proxy_without_pysocks_is_named_with_the_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "socks", None)  # not installed
+    monkeypatch.setattr(pytest_journy_track, "live", True)
+    seen = findings(JOURNY_BASE_URL="https://api.example", ALL_PROXY="socks5://127.0.0.1:9", NO_PROXY="")
+    assert "needs PySocks: pip install 'requests[socks]'" in seen["reach", "API"]["value"]
 
 
 def test_certificates_that_are_not_there_are_a_problem(tmp_path):
@@ -100,7 +112,7 @@ def test_the_folder_of_the_spool_is_looked_at_and_not_made(api, tmp_path):
     journy_track.track("signed_in", user="u1")
     journy_track.flush(10)
     seen = findings("--offline", JOURNY_BASE_URL=api.url, JOURNY_SPOOL=str(folder))
-    assert seen["spool", str(folder)]["value"].startswith("1 files, ")
+    assert seen["spool", str(folder)]["value"].startswith("1 file, ")
     assert ("spool", "permissions") not in seen
     folder.rename(tmp_path / "moved")
     folder.write_text("a file")
@@ -108,6 +120,7 @@ def test_the_folder_of_the_spool_is_looked_at_and_not_made(api, tmp_path):
     assert seen["spool", str(folder)]["state"] == "problem"
 
 
+@pytest.mark.slow
 def test_for_people_it_is_a_list_and_a_sentence(api):
     ended = journy("doctor", JOURNY_BASE_URL=api.url, COLUMNS="50")
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -118,3 +131,21 @@ def test_for_people_it_is_a_list_and_a_sentence(api):
     assert ended.returncode == 1
     assert "no API key: nothing would be captured" in words(ended.stdout)
     assert "One thing is wrong: configure()." in ended.stderr
+
+
+@pytest.mark.slow
+def test_the_broker_is_looked_at_and_the_api_is_the_relays(monkeypatch):
+    with redis_server() as url:
+        client = redis.Redis.from_url(url)
+        client.config_set("maxmemory-policy", "volatile-lru")
+        seen = findings(JOURNY_BROKER_URL=url, JOURNY_API_KEY="")
+        assert seen["broker", "reach"]["value"] == "0 messages wait; 0 dead letters"
+        assert seen["broker", "relay"]["state"] == "note"
+        assert "volatile-lru" in seen["broker", "settings"]["value"]
+        assert not [topic for topic, _ in seen if topic == "reach"]
+        client.set("journy:{items}:v1:lease", "x")
+        assert findings(JOURNY_BROKER_URL=url, JOURNY_API_KEY="")["broker", "relay"]["value"] == "one leads"
+        client.close()
+    away = findings(JOURNY_BROKER_URL=url.replace("//", "//:canary@"), JOURNY_API_KEY="")
+    assert away["broker", "reach"]["state"] == "problem"
+    assert "canary" not in json.dumps(list(away.values()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 
 import pytest
 
@@ -46,6 +47,7 @@ def test_users_with_properties_and_accounts_arrive(api, write):
     assert "2 of 2 rows" in words(ended.stdout)
 
 
+@pytest.mark.slow
 def test_accounts_and_events_of_json_lines_arrive(api, write):
     accounts = write("accounts.jsonl", {"account_id": "acme", "mrr": 399.5, "tags": ["a"]}, "", {"domain": "x.com"})
     assert run("import", accounts, JOURNY_BASE_URL=api.url).exit_code == 0
@@ -55,6 +57,7 @@ def test_accounts_and_events_of_json_lines_arrive(api, write):
     assert [(e.name, e.user, dict(e.metadata)) for e in api.events] == [("paid", {"userId": "7"}, {"amount": 3})]
 
 
+@pytest.mark.slow
 def test_memberships_of_an_account_are_merged_into_few_calls(api, write):
     path = write("users.csv", "id,account_id", *(f"u{n},acme" for n in range(120)))
     assert run("import", path, JOURNY_BASE_URL=api.url).exit_code == 0
@@ -62,6 +65,7 @@ def test_memberships_of_an_account_are_merged_into_few_calls(api, write):
     assert api.counts.by_operation["addUserToAccount"] < 60
 
 
+@pytest.mark.slow
 def test_what_csv_files_look_like_in_the_world(api, write):
     path = write("users.csv", "\ufeffid;name;note", 'u1;Zoë;"two', 'lines; and ""quotes"""', "", "u2;Ünal;x")
     ended = run("import", path, "--delimiter", ";", JOURNY_BASE_URL=api.url)
@@ -82,7 +86,8 @@ def test_a_dry_run_names_the_rows_at_fault_needs_no_key_and_sends_nothing(api, w
     path = write("users.csv", *FAULTS)
     ended = run("import", path, "--type", "age:int", "--dry-run", JOURNY_BASE_URL=api.url, JOURNY_API_KEY="")
     assert ended.exit_code == 1
-    for line, why in (("2", "malformed"), ("3", "whole number"), ("4", "nobody"), ("5", "4 cells"), ("6", "no CSV")):
+    faults = {"2": "malformed", "3": "whole number", "4": "nobody", "5": "4 cells", "6": "is not CSV"}
+    for line, why in faults.items():
         assert any(row.split()[:1] == [line] and why in row for row in ended.stdout.splitlines()), ended.stdout
     assert "5 of 6 rows are at fault" in words(ended.stderr)
     ended = run("import", path, "--type", "age:int", "--dry-run", "--json")
@@ -93,16 +98,19 @@ def test_a_dry_run_names_the_rows_at_fault_needs_no_key_and_sends_nothing(api, w
     assert [file.name for file in path.parent.iterdir()] == ["users.csv"]
 
 
+@pytest.mark.slow
 def test_one_row_is_a_row(api, write):
     path = write("users.csv", "id", "u1")
     assert words(run("import", path, "--dry-run").stdout) == "1 row is ready to be imported. Nothing was sent."
     wrong = write("events.csv", *events("")[:2])
     assert "1 of 1 row is at fault" in words(run("import", wrong, "--dry-run").stderr)
+    assert "Mend it, or send the others" in words(run("import", wrong, JOURNY_BASE_URL=api.url).stderr)
     ended = run("import", path, JOURNY_BASE_URL=api.url)
     assert "1 of 1 row took" in words(ended.stdout)
     assert words(ended.stdout).endswith(", 1 request")
 
 
+@pytest.mark.slow
 def test_while_rows_are_at_fault_nothing_is_sent_unless_they_are_skipped(api, write):
     path = write("users.csv", *FAULTS)
     ended = run("import", path, "--type", "age:int", JOURNY_BASE_URL=api.url)
@@ -117,6 +125,7 @@ def test_while_rows_are_at_fault_nothing_is_sent_unless_they_are_skipped(api, wr
     assert rejected(path)[0]["row"] == {"id": "u1", "email": "nope", "age": "3"}
 
 
+@pytest.mark.slow
 def test_what_the_api_refuses_goes_to_a_file_with_the_reason(api, write):
     path = write("events.csv", *events("u1", "u2", "u3"))
     body = {"message": "Some fields are wrong.", "meta": {"requestId": "r-1"}, "errors": {"fields": {"name": "No."}}}
@@ -131,7 +140,8 @@ def test_what_the_api_refuses_goes_to_a_file_with_the_reason(api, write):
     assert document["rejected_file"] == str(path) + ".rejected.jsonl"
 
 
-def test_a_property_that_is_not_taken_is_told_with_its_row_though_that_was_delivered(api, write):
+@pytest.mark.slow
+def test_a_rejected_property_is_reported_with_its_row_though_that_was_delivered(api, write):
     path = write("users.csv", "id,plan,other", "u1,pro,x")
     api.answer_next(None)
     api.answer_next(201, {"meta": {"requestId": "r"}, "rejected": {"plan": "Expected a number."}})
@@ -142,6 +152,7 @@ def test_a_property_that_is_not_taken_is_told_with_its_row_though_that_was_deliv
     assert rejected(path)[0]["fields"] == {"plan": "Expected a number."}
 
 
+@pytest.mark.slow
 def test_what_fails_for_a_while_is_tried_again(api, write):
     path = write("events.csv", *events("u1", "u2"))
     api.answer_next(None)
@@ -150,7 +161,8 @@ def test_what_fails_for_a_while_is_tried_again(api, write):
     assert sorted(event.user["userId"] for event in api.events) == ["u1", "u2"]
 
 
-def test_a_file_that_was_imported_is_not_sent_again_unless_told(api, write):
+@pytest.mark.slow
+def test_a_file_that_was_imported_is_not_sent_again_without_restart(api, write):
     path = write("events.csv", *events("u1"))
     assert run("import", path, JOURNY_BASE_URL=api.url).exit_code == 0
     again = run("import", path, JOURNY_BASE_URL=api.url)
@@ -160,6 +172,7 @@ def test_a_file_that_was_imported_is_not_sent_again_unless_told(api, write):
     assert len(api.events) == 2
 
 
+@pytest.mark.slow
 def test_a_state_of_another_content_or_of_other_options_is_not_gone_on_with(api, write):
     path = write("events.csv", *events("u1"))
     assert run("import", path, JOURNY_BASE_URL=api.url).exit_code == 0
@@ -170,10 +183,11 @@ def test_a_state_of_another_content_or_of_other_options_is_not_gone_on_with(api,
     assert (other.exit_code, "another content" in words(other.stderr)) == (2, True)
     path.with_name("events.csv.import.json").write_text("{")
     other = run("import", path, JOURNY_BASE_URL=api.url)
-    assert (other.exit_code, "is no state of an import" in words(other.stderr)) == (2, True)
+    assert (other.exit_code, "is not the state of an import" in words(other.stderr)) == (2, True)
     assert len(api.events) == 1
 
 
+@pytest.mark.slow
 def test_a_key_that_is_refused_ends_it_before_and_also_in_the_middle(api, write):
     path = write("events.csv", *events("u1", "u2"))
     ended = run("import", path, JOURNY_BASE_URL=api.url, JOURNY_API_KEY="invalid")
@@ -198,6 +212,7 @@ def test_a_key_that_lacks_the_permission_ends_it_and_rejects_no_row(api, write):
     assert not path.with_name("events.csv.rejected.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_when_nothing_is_settled_for_too_long_it_stops_and_can_go_on(api, write):
     path = write("events.csv", *events("u1", "u2"))
     api.answer_next(None)
@@ -211,10 +226,11 @@ def test_when_nothing_is_settled_for_too_long_it_stops_and_can_go_on(api, write)
     assert sorted(event.user["userId"] for event in api.events) == ["u1", "u2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "said"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "signal")]
 )
-def test_stopped_it_says_how_to_go_on_and_then_sends_what_is_left(api, write, number, code, said):
+def test_stopped_it_prints_how_to_go_on_and_then_sends_what_is_left(api, write, number, code, said):
     users = [f"u{n}" for n in range(40)]
     path = write("events.csv", *events(*users))
     api.answer_next(None, count=11)
@@ -248,15 +264,16 @@ def test_two_imports_of_one_file_do_not_run_at_once(api, write):
     assert api.events == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("users.txt", [], "--format csv or --format jsonl"),
-        ("people.csv", [], "say --kind users, --kind accounts or --kind events."),
+        ("users.txt", [], "pass --format with one of csv, jsonl, parquet, rejected"),
+        ("people.csv", [], "pass --kind users, --kind accounts or --kind events."),
         ("users.csv", ["--map", "nope=email"], "there is no such column"),
         ("users.csv", ["--map", "email"], "write --map column=field"),
         ("users.csv", ["--map", "id=user_id", "--map", "plan=user_id"], "two columns go to 'user_id'"),
-        ("users.csv", ["--type", "age:number"], "'number' is no type"),
+        ("users.csv", ["--type", "age:number"], "'number' is not a type"),
         ("users.csv", ["--type", "nope:int"], "there is no such column"),
         ("users.csv", ["--empty", "maybe"], "--empty takes one of"),
         ("events.csv", ["--empty", "delete"], "--empty is for users and accounts"),
@@ -264,9 +281,9 @@ def test_two_imports_of_one_file_do_not_run_at_once(api, write):
         ("users.csv", ["--encoding", "utf-16"], "convert the file"),
         ("users.csv", ["--encoding", "klingon"], "is not known"),
         ("users.csv", ["--delimiter", "ab"], "one character"),
-        ("users.csv", ["--patience", "-1"], "--patience -1 is no time to wait: it takes seconds above 0"),
-        ("users.csv", ["--patience", "0"], "--patience 0 is no time"),
-        ("users.csv", ["--patience", "nan"], "--patience nan is no time"),
+        ("users.csv", ["--patience", "-1"], "--patience -1 is not a time to wait: pass seconds above 0"),
+        ("users.csv", ["--patience", "0"], "--patience 0 is not a time"),
+        ("users.csv", ["--patience", "nan"], "--patience nan is not a time"),
     ],
 )
 def test_wrong_options_are_wrong_usage(api, write, name, options, said):
@@ -313,8 +330,8 @@ def test_a_header_is_read_in_the_encoding_that_is_said(api, write):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], ". ends neither in .csv nor in .jsonl: "),
-        (["--format", "csv"], ". does not say what it holds: "),
+        ([], ". does not end in .csv, .jsonl or .parquet: "),
+        (["--format", "csv"], ". does not tell what it holds: "),
         (["--format", "csv", "--kind", "users"], "Cannot read .: "),
     ],
 )
@@ -351,3 +368,11 @@ def test_a_state_that_cannot_be_written_is_said_before_anything_is_sent(api, wri
 @pytest.mark.parametrize("word", ["--kind", "--skip-invalid", "--restart", "FILE.import.json", "FILE.rejected.jsonl"])
 def test_the_readme_names_what_a_first_import_meets(word):
     assert f"`{word}`" in "\n".join(section(README.read_text(), "Command line").lines)
+
+
+def test_parquet_without_its_extra_names_what_to_install(api, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    path = tmp_path / "users.parquet"
+    path.write_bytes(b"PAR1")
+    ended = run("import", path, JOURNY_BASE_URL=api.url)
+    assert (ended.exit_code, "pip install 'journy-track[parquet]'" in words(ended.stderr)) == (2, True)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from journy_track.cli.importing.columns import Columns, Fault
+from journy_track.cli.importing.columns import Columns, RowFault
 from journy_track.cli.typed import Mistyped, typed
 
 
@@ -16,7 +16,7 @@ def bodies(columns, **cells):
 
 
 def fault(columns, **cells):
-    with pytest.raises(Fault) as raised:
+    with pytest.raises(RowFault) as raised:
         columns.calls(cells)
     return str(raised.value)
 
@@ -74,7 +74,7 @@ def test_cells_are_text_unless_said_otherwise():
 
 
 def test_json_keeps_its_own_types():
-    columns = Columns("accounts", empty_text=True)
+    columns = Columns("accounts")
     cells = {"accountId": 7, "mrr": 399.5, "seats": 3, "paying": True, "tags": ["a", 1], "note": ""}
     assert bodies(columns, **cells) == [
         {
@@ -89,7 +89,7 @@ def test_json_keeps_its_own_types():
     [("omit", {}), ("delete", {"plan": None, "note": None}), ("text", {"plan": "", "note": ""})],
 )
 def test_empty_cells_are_left_out_unless_said_otherwise(empty, properties):
-    body = bodies(Columns("users", empty=empty), id="u1", email="", plan="", note=None)[0]
+    body = bodies(Columns("users", empty=empty), id="u1", email=None, plan=None, note=None)[0]
     assert body["identification"] == {"userId": "u1"}
     assert body.get("properties", {}) == properties
 
@@ -129,7 +129,7 @@ def test_an_event_has_a_name_a_time_and_metadata():
 
 
 def test_properties_and_metadata_may_be_nested_once():
-    columns = Columns("events", empty_text=True)
+    columns = Columns("events")
     body = bodies(columns, name="paid", user_id="u1", happened_at="2026-01-01T00:00:00Z", metadata={"amount": 3})[0]
     assert body["metadata"] == {"amount": 3}
     assert bodies(Columns("users"), id="u1", properties={"plan": "pro"})[0]["properties"] == {"plan": "pro"}
@@ -147,14 +147,14 @@ AT = "2026-01-01T00:00:00Z"
         ("users", {"id": 1.5}, "'id' must be text or a whole number; it is '1.5'"),
         ("users", {"id": "u1", "address": {"city": "x"}}, "'address' is an object"),
         ("users", {"id": "u1", "tags": [["a"]]}, "'tags' must be a list of texts and numbers"),
-        ("users", {"id": "u1", "n": 10**400}, "'n' cannot travel"),
+        ("users", {"id": "u1", "n": 10**400}, "'n' cannot be sent"),
         ("users", {"id": "u1", "note": "x" * 70_000}, "larger than 64 KiB"),
         ("accounts", {"domain": "https://acme.com"}, "'domain' is malformed"),
         ("events", {"user_id": "u1", "happened_at": AT}, "has no name"),
         ("events", {"name": "a", "happened_at": AT}, "about nobody"),
         ("events", {"name": "a", "user_id": "u1"}, "has no happened_at"),
         ("events", {"name": "a", "user_id": "u1", "happened_at": "2026-01-01"}, "with its offset"),
-        ("events", {"name": "a", "user_id": "u1", "happened_at": AT, "l": ["a"]}, "'l' cannot travel"),
+        ("events", {"name": "a", "user_id": "u1", "happened_at": AT, "l": ["a"]}, "'l' cannot be sent"),
     ],
 )
 def test_what_cannot_be_sent_is_at_fault(kind, cells, said):

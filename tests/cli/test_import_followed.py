@@ -9,12 +9,12 @@ import pytest
 
 from journy_track import AccountIdentified, UserIdentified
 from journy_track._model.items import AddUsersToAccount, UpsertUser
-from journy_track._model.outcomes import Answer
+from journy_track._model.outcomes import Response
 from journy_track.cli.importing.following import WINDOW, Following
 from journy_track.cli.importing.journal import Journal, Position, Unusable
 from journy_track.cli.importing.source import Record
 
-TAKEN = Answer(201, "r-1")
+TAKEN = Response(201, "r-1")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def begin(following, line, calls=1):
 
 def counted(following):
     numbers = following.numbers()
-    return numbers.delivered, numbers.rejected, numbers.waiting
+    return numbers.settled - numbers.rejected, numbers.rejected, numbers.waiting
 
 
 def test_a_row_is_delivered_once_all_of_its_calls_are(following):
@@ -56,7 +56,7 @@ def test_what_was_merged_into_a_refused_call_is_refused(following):
     begin(following, 2)
     begin(following, 3)
     following.joined(2, 1)
-    following.settled(1, "400 wrong", Answer(400, "r-2", fields={"properties.plan": "No."}))
+    following.settled(1, "400 wrong", Response(400, "r-2", fields={"properties.plan": "No."}))
     assert counted(following) == (0, 2, 0)
     _, rows = following.snapshot()
     assert [row["line"] for row in rows] == [2, 3]
@@ -83,7 +83,7 @@ def test_a_snapshot_begins_at_the_first_row_that_is_not_settled_and_names_the_ot
 
 def test_a_reason_that_is_not_the_rows_stops_the_import_and_leaves_the_row_open(following):
     begin(following, 2)
-    following.settled(1, "missing permission", Answer(403, "r"))
+    following.settled(1, "missing permission", Response(403, "r"))
     assert "lacks the permission" in following.stop
     assert counted(following) == (0, 0, 1)
     assert following.snapshot()[0].open == [2]
@@ -117,8 +117,9 @@ def journal(tmp_path):
 
 def test_a_position_comes_back_as_it_was_written(journal):
     assert journal.load() is None
-    journal.save(Position(offset=7, line=2, next_line=5, open=[2, 4], delivered=1, total=9), [])
-    assert journal.load() == Position(offset=7, line=2, next_line=5, open=[2, 4], delivered=1, total=9)
+    position = Position("a-run", offset=7, line=2, next_line=5, open=[2, 4], delivered=1, total=9)
+    journal.save(position, [])
+    assert journal.load() == position
     assert not journal.rejected.exists()
 
 

@@ -31,6 +31,7 @@ def inspector() -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
+@pytest.mark.slow
 def test_an_app_that_is_pointed_at_the_inspector_needs_no_key(inspector: tuple[subprocess.Popen[str], str]) -> None:
     journy_track.configure(base_url=inspector[1])
     journy_track.track("signed_in", user="u1")
@@ -38,12 +39,14 @@ def test_an_app_that_is_pointed_at_the_inspector_needs_no_key(inspector: tuple[s
     assert journy_track.stats().delivered == 1
 
 
-def test_it_allows_as_many_requests_as_it_was_told(inspector: tuple[subprocess.Popen[str], str]) -> None:
+@pytest.mark.slow
+def test_it_allows_as_many_requests_as_its_limit(inspector: tuple[subprocess.Popen[str], str]) -> None:
     answers = [requests.get(f"{inspector[1]}/validate", headers={"X-Api-Key": "k"}, timeout=5) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert answers[0].headers["X-RateLimit-Limit"] == "3"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_without_a_traceback(inspector: tuple[subprocess.Popen[str], str]) -> None:
     process, _ = inspector
     process.send_signal(signal.SIGINT)
@@ -52,7 +55,8 @@ def test_ctrl_c_ends_it_without_a_traceback(inspector: tuple[subprocess.Popen[st
     assert "Traceback" not in errors
 
 
-def test_it_refuses_an_address_that_others_can_reach_unless_told() -> None:
+@pytest.mark.slow
+def test_it_refuses_an_address_that_others_can_reach_unless_allowed() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "journy_track", "inspect", "--host", "0.0.0.0", "--port", "0"],
         capture_output=True,
@@ -62,9 +66,10 @@ def test_it_refuses_an_address_that_others_can_reach_unless_told() -> None:
     )
     assert ended.returncode == 2
     said = " ".join(ended.stderr.split())
-    assert "0.0.0.0 can be reached from other machines: say how they call it, with --allow-host NAME." in said
+    assert "0.0.0.0 can be reached from other machines: name it as they do, with --allow-host NAME." in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -72,24 +77,25 @@ def test_it_refuses_an_address_that_others_can_reach_unless_told() -> None:
         (["--allow-host", "box", "--host", "0.0.0.0"], ["From another machine", "  JOURNY_BASE_URL=http://box:"]),
     ],
 )
-def test_others_are_told_how_to_reach_it_only_where_they_can(options: list[str], said: list[str]) -> None:
+def test_how_others_reach_it_is_printed_only_where_they_can(options: list[str], said: list[str]) -> None:
     command = [sys.executable, "-m", "journy_track", "inspect", "--port", "0", *options]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "120"}
     ) as process:
         assert process.stderr is not None
-        lines = [process.stderr.readline() for _ in range(7 + len(said))]
+        lines = [process.stderr.readline() for _ in range(9 + len(said))]
         process.kill()
-    assert all(line.startswith(start) for line, start in zip(lines[7:], said, strict=True)), lines
+    assert lines[8] == "  JOURNY_WRITE_KEY=development\n"
+    assert all(line.startswith(start) for line, start in zip(lines[9:], said, strict=True)), lines
 
 
 def test_a_name_that_is_none_is_wrong_usage() -> None:
     ended = run("inspect", "--port", "0", "--allow-host", "http://inspector")
     assert ended.exit_code == 2
-    assert "'http://inspector' is no name of a host" in ended.stderr
+    assert "'http://inspector' is not a host name" in ended.stderr
 
 
-def test_without_the_extra_the_command_says_what_to_install(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_without_the_extra_the_command_prints_what_to_install(tmp_path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "typer.py").write_text("raise ModuleNotFoundError(\"No module named 'typer'\", name='typer')\n")
     ended = subprocess.run(
         [sys.executable, "-c", "from journy_track.cli import main; main()"],

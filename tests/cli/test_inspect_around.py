@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import requests
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., "subprocess.Popen[str]"]
 TRACKS = """
 import sys, journy_track
@@ -56,6 +58,13 @@ def test_the_program_gets_the_address_and_a_key_of_nobody(start: Start) -> None:
     process = start("--", sys.executable, "-c", print_them, JOURNY_API_KEY="the-real-key")
     printed, _ = process.communicate(timeout=60)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+ development\n", printed)
+
+
+def test_a_program_with_a_write_key_alone_has_it_alone_here_too(start: Start) -> None:
+    print_them = "import os; print(os.environ.get('JOURNY_API_KEY') or 'none', os.environ['JOURNY_WRITE_KEY'])"
+    process = start("--", sys.executable, "-c", print_them, JOURNY_API_KEY="", JOURNY_WRITE_KEY="the-real-key")
+    printed, _ = process.communicate(timeout=60)
+    assert printed == "none development\n"
 
 
 def test_a_real_projects_queue_gets_nothing_and_nothing_is_hidden(start: Start, tmp_path: Path) -> None:
@@ -128,7 +137,7 @@ def test_the_page_can_stay_after_the_program(start: Start) -> None:
     assert process.returncode == 3, said
 
 
-def test_an_allowed_host_is_answered_and_told_how_to_call(start: Start) -> None:
+def test_an_allowed_host_is_accepted_and_its_url_printed(start: Start) -> None:
     process = start("--host", "0.0.0.0", "--allow-host", "inspector")
     assert process.stderr is not None
     said = ""
@@ -137,6 +146,6 @@ def test_an_allowed_host_is_answered_and_told_how_to_call(start: Start) -> None:
         said += process.stderr.readline()
     found = re.search(r"JOURNY_BASE_URL=http://inspector:(\d+)", said)
     assert found is not None, said
-    for host, status in (("inspector", 200), ("localhost", 200), ("evil.example", 403)):
+    for host, status in (("inspector", 200), ("localhost", 200), ("evil.example", 421)):
         answer = requests.get(f"http://127.0.0.1:{found[1]}/", headers={"Host": host}, timeout=10)
         assert answer.status_code == status

@@ -16,7 +16,8 @@ import journy_track
 from journy_track import AccountIdentified, Event, HttpResponse, Tracker, UserIdentified
 from journy_track._model.items import AddUsersToAccount
 from journy_track._model.messages import message_of
-from journy_track._spool.file import DeadLetter, SpoolFile
+from journy_track._stores.sqlite.file import SpoolFile
+from journy_track._stores.store import DeadLetter
 from journy_track.cli.app import app
 
 from .commands import runner
@@ -57,7 +58,7 @@ def folder(tmp_path) -> Path:
     )
     for message, reason, code in letters:
         (seq,) = file.write([(3.0, message)])
-        file.bury([seq], DeadLetter(0, 3.0, message, 4.0, reason, code, "r7", {"name": "is empty"}, 2))
+        file.dead_letter([seq], DeadLetter(0, 3.0, message, 4.0, reason, code, "r7", {"name": "is empty"}, 2))
     file.close()
     return tmp_path
 
@@ -68,6 +69,7 @@ def counts(folder: Path) -> tuple[int, int]:
     return totals["waiting"], totals["dead"]
 
 
+@pytest.mark.slow
 def test_it_is_a_command_whose_data_is_on_stdout_and_the_rest_on_stderr(folder):
     done = subprocess.run(
         [sys.executable, "-m", "journy_track", "spool", "export", str(folder)],
@@ -90,19 +92,20 @@ def test_status_shows_what_waits_and_what_was_given_up_by_file(folder):
     row = next(line for line in ended.out.splitlines() if "ended" in line and " 3 " in line)
     assert row.split()[1:4] == ["ended", "2", row.split()[3]]
     assert "2 files" in ended.out
-    assert "2 items of processes that ended" in " ".join(ended.err.split())
+    assert "2 items left by processes that ended" in " ".join(ended.err.split())
     assert max(map(len, ended.out.splitlines())) <= 80
 
 
-def test_status_says_for_which_base_url_a_process_must_be_to_deliver_what_others_left(folder):
+def test_status_names_the_base_url_for_which_what_others_left_is_delivered(folder):
     said = " ".join(Ended("status", folder).err.split())
-    assert said == f"2 items of processes that ended: another one with this spool and base_url {URL} delivers them."
+    left = "2 items left by processes that ended"
+    assert said == f"{left}: the next process with this spool and base_url {URL} delivers them."
 
 
-def test_status_of_a_spool_for_two_servers_says_what_waits_for_which(folder):
+def test_status_of_a_spool_for_two_servers_shows_what_waits_for_which(folder):
     other = SpoolFile.create(folder, "http://127.0.0.1:8470")
     other.write([(1.0, event("waits", "jane"))])
-    left = "of processes that ended: another one with this spool and base_url"
+    left = "left by processes that ended: the next process with this spool and base_url"
     servers = "The files are for different servers. Waiting: 1 item for http://127.0.0.1:8470, 2 items for"
     assert Ended("status", folder).err.splitlines() == [
         f"{servers} {URL}.",
@@ -139,7 +142,7 @@ def test_an_empty_spool_is_said_in_a_sentence(tmp_path):
     ("arguments", "said"),
     [
         ((), "Which folder?"),
-        (("/no/such/folder",), "is no folder"),
+        (("/no/such/folder",), "is not a folder"),
     ],
 )
 @pytest.mark.parametrize("command", ["status", "retry", "export", "purge"])
@@ -173,9 +176,9 @@ def counts_of_others(folder: Path) -> tuple[int, int]:
 
 def test_what_was_given_up_waits_again(folder):
     ended = Ended("retry", folder)
-    assert (ended.code, ended.out) == (0, "3 items: tried again by the next process.\n")
+    assert (ended.code, ended.out) == (0, "3 items: retried by the next process.\n")
     assert counts(folder) == (5, 0)
-    assert Ended("retry", folder).out == "There is nothing to try again.\n"
+    assert Ended("retry", folder).out == "There is nothing to retry.\n"
 
 
 @pytest.mark.parametrize(
@@ -310,6 +313,7 @@ def test_a_purge_of_what_waits_is_noticed_by_the_process_that_lives(living, gate
     assert living.stats().delivered == 1
 
 
+@pytest.mark.slow
 def test_what_was_given_up_is_tried_again_by_the_process_that_lives(tmp_path):
     answers = [HttpResponse(400, {}, REFUSED)]
     bodies: list[bytes] = []
@@ -327,7 +331,7 @@ def test_what_was_given_up_is_tried_again_by_the_process_that_lives(tmp_path):
     assert journy_track.flush(30, delivered=True)
     (line,) = Ended("export", tmp_path / "spool").lines
     assert (line["status"], line["request_id"], line["fields"]) == (400, "r7", {"name": "is empty"})
-    assert Ended("retry", tmp_path / "spool").out == "1 item: tried again now.\n"
+    assert Ended("retry", tmp_path / "spool").out == "1 item: retried now.\n"
     wait_until(tracker, lambda: tracker.stats().delivered == 1)
     assert len(bodies) == 2
     assert counts(tmp_path / "spool") == (0, 0)
@@ -339,3 +343,18 @@ def wait_until(tracker: Tracker, happened: Any, seconds: float = 30.0) -> None:
     while not happened():
         assert monotonic() < deadline, tracker.stats()
         never.wait(0.02)
+
+
+def test_links_are_left_alone(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    kept = SpoolFile.create(elsewhere, URL)
+    kept.write([(1.0, event("waits", "jane"))])
+    kept.close()
+    (folder / "planted.spool").symlink_to(next(elsewhere.glob("*.spool")))
+    (folder / "loop.spool").symlink_to(folder / "loop.spool")
+    (folder / (next(folder.glob("2*.spool")).name + "-loop")).symlink_to("loop.spool")
+    status = Ended("status", folder, "--json")
+    assert (status.code, len(status.json["files"]), status.json["totals"]["waiting"]) == (0, 1, 2)
+    assert Ended("purge", folder, "--user-id", "jane", "--yes").code == 0
+    (status,) = Ended("status", elsewhere, "--json").json["files"]
+    assert status["waiting"] == 1

@@ -11,6 +11,8 @@ import pytest
 
 from .commands import environment
 
+pytestmark = pytest.mark.slow
+
 pty = pytest.importorskip("pty", reason="needs a pseudo terminal, as on Unix")
 
 

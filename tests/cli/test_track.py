@@ -30,10 +30,10 @@ def test_an_event_arrives_with_identity_time_and_typed_metadata(api):
     [
         (["signed_in"], "about somebody"),
         (["", "--user", "u1"], "name is required"),
-        (["signed_in", "plan", "--user", "u1"], "'plan' is no metadata"),
-        (["signed_in", "n:number=3", "--user", "u1"], "'number' in 'n:number=3' is no type"),
+        (["signed_in", "plan", "--user", "u1"], "'plan' is not metadata"),
+        (["signed_in", "n:number=3", "--user", "u1"], "'number' in 'n:number=3' is not a type"),
         (["signed_in", "n:int=three", "--user", "u1"], "'n' must be a whole number"),
-        (["signed_in", "n:list=a,b", "--user", "u1"], "metadata takes no lists"),
+        (["signed_in", "n:list=a,b", "--user", "u1"], "metadata does not accept lists"),
         (["signed_in", "--email", "nobody"], "email is malformed"),
         (["signed_in", "--user", "u1", "--email", "nobody"], "--email is malformed: 'nobody'"),
         (["signed_in", "--account", "a1", "--domain", "https://acme.com"], "--domain is malformed"),
@@ -49,10 +49,11 @@ def test_what_cannot_be_sent_is_wrong_usage_and_is_not_sent(api, arguments, said
     assert api.requests == []
 
 
+@pytest.mark.slow
 def test_lists_are_not_offered_as_metadata_which_takes_none(api):
     offered = "text, int, float, bool, date, datetime, epoch, epoch_ms"
     ended = run("track", "signed_in", "n:number=3", "--user", "u1", JOURNY_BASE_URL=api.url)
-    assert words(ended.stderr) == f"'number' in 'n:number=3' is no type: known are {offered}."
+    assert words(ended.stderr) == f"'number' in 'n:number=3' is not a type: known are {offered}."
     helped = journy("track", "--help")
     assert f"({offered})" in words(helped.stdout)
 

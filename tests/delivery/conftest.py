@@ -13,7 +13,7 @@ from journy_track import HttpRequest, HttpResponse
 from journy_track._capture.recorder import Recorder
 from journy_track._delivery.budget import Budget
 from journy_track._delivery.pacing import Pacer
-from journy_track._engine import Engine
+from journy_track._delivery.pipeline import Pipeline
 from journy_track._model.config import Config
 from journy_track._verbs import Verbs
 
@@ -58,7 +58,7 @@ class Desk(Verbs):
         config = Config.load("a-key", {"http_client": script, **settings}, environ={})
         budget = Budget(Pacer(self.clock, lambda low, high: low), self.clock)
         began = time() - self.clock()
-        engine = self.engine = Engine(
+        pipeline = self.pipeline = Pipeline(
             config,
             clock=self.clock,
             wall=lambda: began + self.clock(),
@@ -67,8 +67,8 @@ class Desk(Verbs):
             inline=True,
         )
         self.script = script
-        self.queue, self.ledger = engine.queue, engine.ledger
-        self.dispatcher, self.worker = engine.dispatcher, engine.worker
+        self.queue, self.ledger = pipeline.queue, pipeline.ledger
+        self.dispatcher, self.worker = pipeline.dispatcher, pipeline.worker
         self.recorder = Recorder(config, lambda: self.queue, None)
 
     def put(self, name: str = "signed_in", **metadata: object) -> None:
@@ -78,6 +78,11 @@ class Desk(Verbs):
     def put_many(self, count: int) -> None:
         for _ in range(count):
             self.track("signed_in", user="u1")
+
+    def take_captured(self) -> None:
+        """The first half of a turn: what was captured is handed to the dispatcher."""
+        self.pipeline.keep_captured()
+        self.pipeline.feed.fetch(self.dispatcher)
 
     def turn(self) -> float | None:
         """One turn of the worker: seconds until the next, `None` when nothing waits."""
@@ -95,5 +100,4 @@ def desk() -> Iterator[Callable[..., Desk]]:
 
     yield make
     for made in all_made:
-        if made.engine.spool is not None:
-            made.engine.spool.close()
+        made.pipeline.store.close()

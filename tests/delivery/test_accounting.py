@@ -51,21 +51,22 @@ class Books:
         self._answer, made.script.send = made.script.send, self.send
         self._put, made.dispatcher.put = made.dispatcher.put, self.put
         self._started, made.ledger.started = made.ledger.started, self.started
-        self._coalesced, made.ledger.coalesced = made.ledger.coalesced, self.coalesced
+        self._settle, made.dispatcher._settle = made.dispatcher._settle, self.settle
 
     def put(self, taken: Any) -> None:
         self.came[taken.number] = taken.item
         self._put(taken)
 
-    def started(self, taken: Any) -> None:
-        self._current = taken
-        self._started(taken)
+    def started(self, jobs: Any) -> None:
+        (self._current,) = jobs
+        self._started(jobs)
 
-    def coalesced(self, taken: Any, target: Any) -> None:
-        if taken is target:
-            self.unchanged.add(taken.number)
-        self.part_of[taken.number] = target.number
-        self._coalesced(taken, target)
+    def settle(self, job: Any, outcome: str, reason: str = "", answer: Any = None, into: Any = None) -> None:
+        if into is job:
+            self.unchanged.add(job.number)
+        if into is not None:
+            self.part_of[job.number] = into.number
+        self._settle(job, outcome, reason, answer, into)
 
     def send(self, request: HttpRequest) -> HttpResponse:
         probe = request.url.endswith("/validate")
@@ -167,6 +168,7 @@ def do(made: Any, step: tuple[Any, ...]) -> None:
             getattr(made, verb)(*arguments)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(steps, min_size=25, max_size=70),
@@ -211,6 +213,7 @@ def test_every_item_is_in_one_count_after_every_step(
     event(f"loose: {min(len(books.loose), 1)}")
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
@@ -250,7 +253,7 @@ def test_a_minute_without_success_is_said_once_a_minute(desk, caplog):
         made.clock.now += seconds
         made.turn()
         assert len(stalls(caplog)) == expected
-    assert stalls(caplog)[0].startswith("items wait for 61 s and nothing was delivered in the meantime")
+    assert stalls(caplog)[0].startswith("items have been waiting for 61 s and nothing was delivered meanwhile")
 
 
 def test_a_backlog_that_moves_is_no_stall(desk, caplog):
@@ -260,5 +263,5 @@ def test_a_backlog_that_moves_is_no_stall(desk, caplog):
         made.turn()
         made.clock.now += 10
         made.script.answers.insert(0, 503)
-        made.ledger._last_success = made.clock.now  # something else got through
+        made.ledger.last_success = made.clock.now  # something else got through
     assert not stalls(caplog)

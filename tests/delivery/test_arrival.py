@@ -6,6 +6,8 @@ import asyncio
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
+
 import journy_track
 from journy_track import UserIdentified
 
@@ -32,6 +34,7 @@ def test_an_event_keeps_the_metadata_of_the_moment_it_was_captured(api, tracker,
     assert balance(tracker, captured=1).delivered == 1
 
 
+@pytest.mark.slow
 def test_triggered_at_is_the_moment_of_capture_and_not_of_sending(api, tracker):
     api.answer_next(500, count=1)
     before = datetime.now(UTC)
@@ -127,6 +130,7 @@ def test_the_items_of_a_user_go_in_the_order_of_capture(api, tracker):
         assert names == [f"event_{number}" for number in range(200) if number % 7 == user]
 
 
+@pytest.mark.slow
 def test_the_order_of_capture_survives_a_retry(api, tracker):
     api.answer_next(503, count=2)
     for number in range(20):
@@ -135,6 +139,7 @@ def test_the_order_of_capture_survives_a_retry(api, tracker):
     assert [event.name for event in api.events] == [f"event_{number}" for number in range(20)]
 
 
+@pytest.mark.slow
 def test_a_thousand_events_of_threads_and_tasks_arrive_each_with_its_own_user(api, tracker, balance):
     def in_a_thread(number: int) -> None:
         for turn in range(50):

@@ -61,6 +61,41 @@ def test_before_send_drops_what_it_answers_none_for(api, balance):
     assert balance(tracker, captured=2).dropped == {"before_send": 1}
 
 
+class Scrubber:
+    def forgets(self, item):
+        item.with_metadata({})
+
+    def __call__(self, item):
+        if item.name == "ping":
+            return
+        item.with_metadata({})  # and returns nothing
+
+
+def forgets_to_return(item):
+    item.with_metadata({})
+
+
+@pytest.mark.parametrize("hook", [forgets_to_return, Scrubber().forgets, Scrubber(), lambda item: None])
+def test_before_send_that_never_returns_an_item_is_logged_once(api, caplog, hook):
+    tracker = configure(api, hook)
+    for _ in range(3):
+        journy_track.track("signed_in", user="u1")
+    assert tracker.flush(5)
+    assert tracker.stats().dropped == {"before_send": 3}
+    assert caplog.text.count("before_send never returns an item") == 1
+
+
+@pytest.mark.parametrize(
+    "hook", [lambda item: None if item.name else item, lambda item: item and None, [].append, lambda item: [].clear()]
+)
+def test_before_send_that_may_return_one_is_not(api, caplog, hook):
+    tracker = configure(api, hook)
+    journy_track.track("signed_in", user="u1")
+    assert tracker.flush(5)
+    assert tracker.stats().dropped == {"before_send": 1}
+    assert "never returns" not in caplog.text
+
+
 class Cancelled(BaseException):
     pass
 
@@ -116,19 +151,26 @@ def test_what_is_captured_in_our_own_hooks_is_counted_and_never_sent(api, caplog
     assert "captured in journy_track's own threads or hooks" in caplog.text
 
 
-def test_a_log_handler_that_captures_events_starts_no_endless_loop(api, balance):
+def test_a_log_handler_that_captures_events_starts_no_endless_loop(api, balance, monkeypatch):
     # Catches: a worker without the guard: one event became 65 requests in 3 seconds, and no end.
     import logging
+
+    send = journy_track.RequestsHttpClient.send
+
+    def logged(self, request):  # as HTTP libraries log each request
+        logging.getLogger("urllib3").debug("POST")
+        return send(self, request)
 
     class Tracks(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             journy_track.track("logged", user="u1")
 
+    monkeypatch.setattr(journy_track.RequestsHttpClient, "send", logged)
     tracker = configure(api, None)
     root, handler = logging.getLogger(), Tracks(logging.DEBUG)
     level = root.level
     root.addHandler(handler)
-    root.setLevel(logging.DEBUG)  # urllib3 logs each request that we make
+    root.setLevel(logging.DEBUG)
     try:
         journy_track.track("signed_in", user="u1")
         assert tracker.flush(5)

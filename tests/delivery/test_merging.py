@@ -57,11 +57,11 @@ def test_upserts_after_an_event_still_become_one(desk):
 def test_what_waits_is_as_old_as_its_first_part_and_tried_as_long_as_its_last(desk):
     made = warmed(desk, max_age=60)
     made.upsert_user(user="u1", plan="free")
-    made.worker._take()
+    made.take_captured()
     made.clock.now += 70
     made.upsert_user(user="u1", plan="pro")
-    made.worker._take()
-    assert made.ledger.waiting()[0] == 70  # health() shows the stall
+    made.take_captured()
+    assert made.ledger.ages()[0] == 70  # health() shows the stall
     settle(made)
     assert sent(made) == ["upsert u1 {'plan': 'pro'}"]
 
@@ -207,14 +207,15 @@ def test_bytes_of_merged_items_are_given_back_as_they_were_charged(desk, length)
 
 def test_bytes_of_merged_items_are_given_back_even_when_the_call_is_settled_first(desk):
     made = warmed(desk)
-    count = made.ledger.coalesced
+    settle_job = made.dispatcher._settle
 
-    def late(taken, target):
-        made.clock.now += 1
-        made.dispatcher.dispatch()  # a sender was faster than the worker
-        count(taken, target)
+    def late(job, outcome, *details, **into):
+        if outcome == "coalesced":
+            made.clock.now += 1
+            made.dispatcher.dispatch()  # a sender was faster than the worker
+        settle_job(job, outcome, *details, **into)
 
-    made.ledger.coalesced = late
+    made.dispatcher._settle = late
     made.upsert_user(user="u1", text="x" * 6_000)
     made.upsert_user(user="u1", text="y" * 6_000)
     settle(made)

@@ -20,10 +20,12 @@ from journy_track._delivery.pacing import Pacer
 class Api:
     """A pacer, the clock it reads, and the answers it gets."""
 
-    def __init__(self, *, share: float | None = None, limit: int | None = 1800, seed: int = 1) -> None:
+    def __init__(
+        self, *, share: float | None = None, limit: int | None = 1800, seed: int = 1, bulk: bool = False
+    ) -> None:
         self.now = 1000.0
         self.limit = limit
-        self.pacer = Pacer(lambda: self.now, random.Random(seed).uniform, share=share)
+        self.pacer = Pacer(lambda: self.now, random.Random(seed).uniform, share=share, bulk=bulk)
 
     def ask(self, remaining: int | None, *, takes: float = 0.1, **answer: object) -> None:
         """One request goes, and is answered."""
@@ -68,16 +70,18 @@ def test_a_process_that_sees_only_itself_is_soon_held_back_by_its_connections_al
         waits.append(api.wait(in_flight))
         api.pacer.sent()
         api.now += 0.025
-    assert max(waits) <= 0
+    assert max(waits) <= 0.01
 
 
 def test_a_process_that_sees_others_burst_too_takes_a_small_part():
     alone, among_many = Api(), Api()
     for step in range(1, 11):
         alone.ask(1800 - step)
-        among_many.ask(1800 - 40 * step)
-    sent_alone = len(alone.run(5, 1700))
-    assert len(among_many.run(5, 1300)) < sent_alone / 3
+        among_many.ask(1800 - 100 * step)
+    alone.wait()
+    among_many.wait()
+    assert alone.pacer.rate > 200
+    assert among_many.pacer.rate < alone.pacer.rate / 30
 
 
 def test_events_that_come_seldom_do_not_wait():
@@ -116,6 +120,7 @@ def test_nothing_left_is_no_reason_to_stop_asking_for_ever():
     assert 0 < api.wait() <= pacing.WINDOW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [600, 5400])
 def test_a_limit_that_changes_is_followed(limit):
     simulation, dice, record, server = Simulation(), random.Random(21), Record(), SlidingLog(1800)
@@ -130,6 +135,15 @@ def test_a_limit_that_changes_is_followed(limit):
     used = sum(1 for at, _ in record.requests if at > 330) / 2
     assert used > 0.9 * min(limit, 60 * 8 / 0.18)
     assert pacer.limit == limit
+
+
+def test_a_process_whose_requests_never_wait_saves_up_no_allowance():
+    api = Api()
+    for remaining in [900] * 30 + [200] * 60:
+        api.now += 2.0
+        assert api.wait() <= 0
+        api.ask(remaining)
+    assert api.pacer._trial == 1
 
 
 # ── Refusals ──
@@ -151,6 +165,18 @@ def test_after_a_refusal_one_request_tries_and_the_others_wait_for_it():
     assert api.wait() <= 0
     api.pacer.sent()
     assert api.wait(in_flight=1) == math.inf
+
+
+def test_after_a_refusal_on_a_contested_key_what_has_waited_does_not_go_all_at_once():
+    api = Api()
+    api.run(20, 3)
+    api.ask(0, refused=True)
+    api.now += 20.0
+    assert api.wait() <= 0
+    api.pacer.sent()
+    assert api.wait(in_flight=1) == math.inf
+    api.pacer.answered(limit=1800, remaining=3)
+    assert api.wait(in_flight=1) < math.inf
 
 
 def test_retry_after_is_honoured_and_not_to_the_second():
@@ -178,7 +204,7 @@ def test_without_a_usable_retry_after_the_pauses_grow(retry_after):
 def test_a_retry_after_of_years_is_not_believed():
     api = Api()
     api.ask(0, refused=True, retry_after=1e9)
-    assert api.wait() <= 1.25 * pacing.LONGEST_RETRY_AFTER
+    assert api.wait() <= 1.25 * pacing.MAX_RETRY_AFTER
 
 
 def test_requests_that_were_on_their_way_do_not_lengthen_the_pause():
@@ -199,13 +225,37 @@ def test_a_server_that_refuses_everything_for_hours_gets_a_dozen_requests_an_hou
 # ── Headers ──
 
 
-def test_without_rate_headers_one_request_at_a_time_goes_about_each_second():
+def test_without_rate_headers_the_rate_rises_from_two_to_at_most_thirty_a_second():
     api = Api(limit=None)
-    times = api.run(60, None)
-    assert 45 <= len(times) <= 66
-    api.now += 2.0
-    assert api.wait(in_flight=1) == math.inf
+    slow = [api.wait()]
+    api.ask(None, takes=0.02)
+    for _ in range(5):
+        slow.append(api.wait())
+        api.now += max(0.0, slow[-1])
+        api.ask(None, takes=0.02)
+    assert sum(slow) > 1
+    for _ in range(300):
+        api.now += max(0.0, api.wait())
+        api.ask(None, takes=0.001)
+    began, count = api.now, 300
+    for _ in range(count):
+        while (wait := api.wait()) > 0:
+            api.now += wait
+        api.ask(None, takes=0.001)
+    assert 25 <= count / (api.now - began) <= 31
     assert (api.pacer.limit, api.pacer.remaining) == (None, None)
+
+
+def test_without_rate_headers_a_refusal_halves_the_rate_and_it_rises_slowly_then():
+    api = Api(limit=None)
+    api.run(60, None)
+    before = api.pacer._blind
+    api.ask(None, refused=True)
+    assert api.pacer._blind == before / 2
+    api.now += 10.0
+    for _ in range(20):
+        api.ask(None)
+    assert api.pacer._blind < 0.65 * before
 
 
 def test_when_the_rate_headers_vanish_what_is_left_is_counted_down():
@@ -228,7 +278,8 @@ def test_headers_that_never_change_let_a_process_send_no_more_than_the_limit():
 def test_numbers_that_make_no_sense_do_no_harm(limit, remaining):
     api = Api(limit=limit)
     times = api.run(120, remaining)
-    assert 0 < len(times) <= 130
+    most = pacing.MAX_BLIND if limit <= 0 else pacing.MAX_TRY * limit / pacing.WINDOW + 2
+    assert 0 < len(times) <= most * 120
 
 
 def test_a_request_that_never_reached_the_server_counts_as_one():
@@ -262,6 +313,17 @@ def test_a_share_pauses_on_a_refusal_as_well():
     assert api.wait() >= 1
 
 
+def test_of_bulk_a_share_is_a_ceiling():
+    times = Api(share=0.25, bulk=True).run(300, 1500)
+    assert most_in_a_window(times) <= 450
+    assert len(times) >= 0.9 * 450 * 5
+
+
+def test_bulk_with_a_share_leaves_live_events_what_they_use():
+    api = Api(share=0.5, bulk=True)
+    assert len(api.run(300, 200)) < 900  # of 4 500: the others are close to the limit
+
+
 @pytest.mark.parametrize("share", [0, -0.1, 1.1, math.nan])
 def test_a_share_is_a_part(share):
     with pytest.raises(ValueError, match="share"):
@@ -282,10 +344,11 @@ def test_memory_is_bounded_by_the_requests_of_one_window():
 # ── Many processes, simulated ──
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("server", "processes"), [("log", 8), ("log", 32), ("counter", 8), ("fixed", 8)])
 def test_processes_that_share_a_key_use_it_and_are_hardly_ever_refused(server, processes):
     result = simulate(Case(ENDLESS, server, processes, seed=21, until=240.0))
-    assert result.refused < 0.1
+    assert result.refused <= (1.0 if server == "counter" else 0.0)
     assert result.used > 90
     assert result.first_minute == 0
 
@@ -302,6 +365,7 @@ def test_bursts_of_eight_processes_at_half_the_load_wait_shortly():
     assert result.median <= 2
 
 
+@pytest.mark.slow
 def test_a_backlog_that_comes_to_a_quiet_process_is_sent_without_a_refusal():
     result = simulate(Case(SUDDEN, "log", 1, seed=21, until=440.0))
     assert (result.first_minute, result.refused) == (0, 0)
@@ -321,6 +385,7 @@ def test_short_scripts_one_after_another_each_send_their_burst_in_time(limit):
     assert max(scripts(6, limit // 18, limit=limit, seed=21)) < 5  # the default shutdown_timeout
 
 
+@pytest.mark.slow
 def test_shares_that_add_up_to_one_are_never_refused():
     result = simulate(Case(ENDLESS, "log", 4, seed=21, share=0.25, until=240.0))
     assert result.refused == 0
@@ -328,10 +393,12 @@ def test_shares_that_add_up_to_one_are_never_refused():
     assert result.most_in_a_window <= 450
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("headers", ["missing", "never changing"])
 def test_bad_headers_end_in_no_storm(headers):
+    # The fewer refusals, the slower a process alone would find out what it may send.
     result = simulate(Case(ENDLESS, "log", 32, seed=21, headers=headers))
-    assert result.refused < 5
+    assert result.refused < 6.5
 
 
 def test_the_tracker_paces_itself_with_the_very_class_that_is_simulated() -> None:

@@ -13,8 +13,9 @@ import pytest
 
 import journy_track
 from journy_track import HttpRequest, HttpResponse
-from journy_track._delivery.dispatcher import APART
-from journy_track._delivery.worker import Worker
+from journy_track._delivery.dispatcher import NEXT_SENDER_DELAY, Dispatcher
+from journy_track._delivery.feed import Feed
+from journy_track._delivery.pipeline import Pipeline
 
 PLENTY = {"X-RateLimit-Limit": "1000000", "X-RateLimit-Remaining": "1000000"}
 TAKEN = HttpResponse(201, PLENTY, b'{"meta": {"requestId": "r", "status": 201}}')
@@ -128,12 +129,12 @@ def test_what_waited_for_an_accounts_upsert_goes_side_by_side_after_it(hall):
 
 def test_who_settles_what_held_several_back_wakes_the_worker_for_the_others(hall, monkeypatch):
     tracker = journy_track.configure("a-key", http_client=hall)
-    engine = tracker._engine()
+    engine = tracker._pipeline()
     engine.queue.with_worker()  # nobody else takes turns: a worker that looks by itself would find them, too
     for _ in range(3):
         journy_track.track("first", user="warmed")
         engine.worker.step()
-        assert engine.ledger.wait_settled(engine.ledger.mark(), 10)
+        assert engine.ledger.wait(engine.ledger.checkpoint(), 10)
     hall.doors(shut=True)
     journy_track.upsert_account(account="acme", plan="pro")
     for number in range(2):
@@ -141,7 +142,7 @@ def test_who_settles_what_held_several_back_wakes_the_worker_for_the_others(hall
     engine.worker.step()
     hall.wait_for(lambda: hall.inside == ["acme"])
     rung: list[str] = []
-    monkeypatch.setattr(engine.dispatcher, "_ring", lambda: rung.append("by the sender"))
+    monkeypatch.setattr(engine.dispatcher, "_wake", lambda: rung.append("by the sender"))
     with hall.changed:
         hall.passes.add("acme")
         hall.changed.notify_all()
@@ -174,6 +175,7 @@ def test_threads_that_capture_while_others_send_lose_nothing(hall):
     assert all(len(set(inside)) == len(inside) for inside in hall.together)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accepted", [True, False])
 def test_requests_that_are_refused_at_the_same_time_ask_for_the_key_once(hall, accepted):
     tracker = tracker_in(hall, max_connections=4)
@@ -197,14 +199,14 @@ def test_requests_that_are_refused_at_the_same_time_ask_for_the_key_once(hall, a
 
 def dies_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next turn of a worker kills its thread."""
-    take, deaths = Worker._take, iter([SystemExit])
+    keep, deaths = Pipeline.keep_captured, iter([SystemExit])
 
-    def dying(worker: Worker) -> None:
+    def dying(pipeline: Pipeline) -> None:
         for death in deaths:
             raise death
-        take(worker)
+        keep(pipeline)
 
-    monkeypatch.setattr(Worker, "_take", dying)
+    monkeypatch.setattr(Pipeline, "keep_captured", dying)
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -215,7 +217,7 @@ DIED = "the worker of journy_track died of SystemExit; another takes its place"
 
 
 def test_a_worker_that_died_is_replaced_at_once_and_says_so(hall, caplog, monkeypatch):
-    worker = tracker_in(hall)._engine().worker
+    worker = tracker_in(hall)._pipeline().worker
     hall.doors(shut=False)
     monkeypatch.setattr(worker, "_clock", lambda: monotonic() + 5)  # it has lived for a while
     dies_once(monkeypatch)
@@ -226,7 +228,7 @@ def test_a_worker_that_died_is_replaced_at_once_and_says_so(hall, caplog, monkey
 
 
 def test_a_worker_that_died_young_is_replaced_with_the_next_item(hall, caplog, monkeypatch):
-    worker = tracker_in(hall)._engine().worker
+    worker = tracker_in(hall)._pipeline().worker
     hall.doors(shut=False)
     monkeypatch.setattr(worker, "_clock", lambda: 0.0)
     dead = worker._thread
@@ -244,15 +246,15 @@ def test_a_turn_that_fails_does_not_end_the_worker(hall, caplog, monkeypatch):
     tracker = tracker_in(hall)
     hall.doors(shut=False)
     failed = threading.Event()
-    take = Worker._take
+    look = Feed.look
 
-    def failing(worker: Worker) -> None:
+    def failing(feed: Feed, to: Dispatcher) -> None:
         if not failed.is_set():
             failed.set()
             raise ValueError("a mistake of ours")
-        take(worker)
+        look(feed, to)
 
-    monkeypatch.setattr(Worker, "_take", failing)
+    monkeypatch.setattr(Feed, "look", failing)
     journy_track.track("one", user="u1")
     assert tracker.flush(10)
     assert failed.is_set()
@@ -271,7 +273,7 @@ def senders(desk):
     for number in range(3):  # what is left of the budget is known, and how fast it is spent
         made.track("warmed", user=f"w{number}")
         made.turn()
-        assert made.ledger.wait_settled(made.ledger.mark(), 10)
+        assert made.ledger.wait(made.ledger.checkpoint(), 10)
         made.clock.now += 1.0
     yield made, hall
     hall.doors(shut=False)
@@ -285,7 +287,7 @@ def test_where_answers_come_at_once_one_sender_does_it_all(senders):
     for number in range(6):  # the pacer lets go at once
         made.track("signed_in", user=f"u{number}")
     made.turn()
-    assert made.ledger.wait_settled(made.ledger.mark(), 10)
+    assert made.ledger.wait(made.ledger.checkpoint(), 10)
     assert hall.most == 1
 
 
@@ -298,9 +300,9 @@ def test_where_an_answer_takes_time_another_joins_in_a_moment_later(senders):
         wait = made.turn()
         hall.wait_for(lambda busy=busy: len(hall.inside) == busy)
         if busy < 3:
-            assert wait == pytest.approx(APART)
-            made.clock.now += APART
+            assert wait == pytest.approx(NEXT_SENDER_DELAY)
+            made.clock.now += NEXT_SENDER_DELAY
     assert made.turn() > 1  # as many as may: whoever comes back looks again
     hall.doors(shut=False)
-    assert made.ledger.wait_settled(made.ledger.mark(), 10)
+    assert made.ledger.wait(made.ledger.checkpoint(), 10)
     assert hall.most == 3

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from journy_track._capture.queue import BoundedQueue
-from journy_track._delivery import publishing
 from journy_track._model.broker import BrokerError
+from journy_track._model.ending import Ending
+from journy_track._transport import broker as transports
 
 AWAY = BrokerError("away")
 
@@ -62,7 +63,7 @@ def counts(made, captured: int):
 
 
 def test_items_go_in_batches_in_the_order_of_capture(made, monkeypatch):
-    monkeypatch.setattr(publishing, "BATCH", 2)
+    monkeypatch.setattr(transports.BrokerTransport, "max_jobs", 2)
     desk = made()
     for name in "abcde":
         desk.put(name)
@@ -171,14 +172,14 @@ def test_an_item_that_is_too_old_is_given_up_and_on_error_told(made):
 
 
 def test_an_item_that_cannot_be_written_holds_nobody_up(made, monkeypatch):
-    written = publishing.message_of
+    written = transports.message_of
 
-    def message_of(item, at):
+    def message_of(item, at, message_id):
         if item.name == "b":
             raise TypeError("of ours")
-        return written(item, at)
+        return written(item, at, message_id)
 
-    monkeypatch.setattr(publishing, "message_of", message_of)
+    monkeypatch.setattr(transports, "message_of", message_of)
     desk = made()
     for name in "abc":
         desk.put(name)
@@ -212,7 +213,7 @@ def test_after_stop_nothing_begins(made):
 def test_after_the_deadline_nothing_begins(made):
     desk = made()
     desk.put("a")
-    desk.dispatcher.deadline = desk.clock.now
+    desk.dispatcher.until = lambda: desk.clock.now
     assert desk.turn() is None
     assert desk.broker.calls == []
 
@@ -220,16 +221,16 @@ def test_after_the_deadline_nothing_begins(made):
 def test_the_exit_drains_what_waits(made):
     desk = made()
     desk.put("a")
-    assert desk.engine.end(desk.clock.now + 5)
+    assert desk.pipeline.end(Ending(5, clock=desk.clock))
     assert desk.broker.names == [["a"]]
 
 
 def test_what_cannot_be_drained_in_time_is_dropped_and_counted(made, monkeypatch):
     desk = made(*[AWAY] * 100)
     desk.put("a")
-    later = lambda _, timeout, *, ring: setattr(desk.clock, "now", desk.clock.now + timeout)  # noqa: E731
+    later = lambda _, timeout, *, wakeable: setattr(desk.clock, "now", desk.clock.now + timeout)  # noqa: E731
     monkeypatch.setattr(BoundedQueue, "wait", later)
-    assert not desk.engine.end(desk.clock.now + 5)
+    assert not desk.pipeline.end(Ending(5, clock=desk.clock))
     assert counts_after_the_end(desk) == {"shutdown": 1}
 
 
@@ -244,7 +245,7 @@ def test_withdrawing_and_amending_what_waits(made):
     desk.put("a")
     desk.put("b")
     desk.turn()
-    first, second = list(desk.dispatcher._waiting)
+    first, second = list(desk.dispatcher._outbox._waiting.values())
     desk.dispatcher.withdraw(first, "deleted")
     desk.dispatcher.withdraw(first, "deleted")
     desk.dispatcher.amend(second, second.item.with_metadata({"more": 1}))

@@ -13,7 +13,7 @@ import pytest
 
 import journy_track
 from journy_track import HttpResponse, MaybeSent, NotSent, Undelivered
-from journy_track._delivery.retry import backoff
+from journy_track._model.retry import backoff
 from journy_track.inspector import Inspector
 
 from .wire import sent, settle, turn, warmed
@@ -26,6 +26,7 @@ def answer(status: int, body: bytes = b'{"meta": {"requestId": "r"}}', **headers
 # ── Over the wire ──
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429, 408])
 def test_an_event_is_delivered_once_after_a_temporary_answer(api, tracker, balance, status):
     api.answer_next(status)
@@ -37,6 +38,7 @@ def test_an_event_is_delivered_once_after_a_temporary_answer(api, tracker, balan
     assert (stats.delivered, stats.retried) == (1, 1)
 
 
+@pytest.mark.slow
 def test_an_event_is_delivered_after_a_connection_that_was_dropped(api, tracker, balance):
     api.answer_next(drop=True)
     journy_track.track("signed_in", user="u1")
@@ -45,6 +47,7 @@ def test_an_event_is_delivered_after_a_connection_that_was_dropped(api, tracker,
     assert balance(tracker, captured=1).retried == 1
 
 
+@pytest.mark.slow
 def test_an_event_is_delivered_once_the_server_is_there(balance, caplog):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -59,6 +62,7 @@ def test_an_event_is_delivered_once_the_server_is_there(balance, caplog):
     assert balance(tracker, captured=1).delivered == 1
 
 
+@pytest.mark.slow
 def test_what_the_api_refuses_is_given_up_and_told_to_on_error(api, caplog, balance):
     told: list[Undelivered] = []
     tracker = journy_track.configure("a-key", base_url=api.url, on_error=told.append)
@@ -89,6 +93,7 @@ def test_an_item_that_can_never_be_taken_is_tried_once(desk, status):
     assert (made.ledger.stats().given_up, len(made.script.requests)) == (1, 1)
 
 
+@pytest.mark.slow
 def test_properties_that_were_rejected_are_logged_with_the_request_id(api, tracker, caplog, balance):
     meta = {"requestId": "req-2", "status": 201}
     api.answer_next(201, {"message": "ok", "rejected": {"created_at": "Expected a date."}, "meta": meta})
@@ -99,6 +104,7 @@ def test_properties_that_were_rejected_are_logged_with_the_request_id(api, track
     assert tracker.recent()[0].rejected == {"created_at": "Expected a date."}
 
 
+@pytest.mark.slow
 def test_receipts_tell_attempts_status_and_request_id(api, tracker):
     api.answer_next(503)
     api.answer_next(422, {"message": "no", "meta": {"requestId": "req-3", "status": 422}})
@@ -157,12 +163,12 @@ def test_an_item_is_given_up_when_its_next_attempt_would_be_later_than_max_age(d
         made.turn()
         made.clock.now += made.turn() or 0
     assert made.turn() is None
-    assert [undelivered.reason for undelivered in told] == ["max_age: the server answered 503"]
+    assert [undelivered.reason for undelivered in told] == ["max_age: the server responded with 503"]
     assert (told[0].attempts, told[0].status) == (2, 503)
     assert made.ledger.stats().given_up == 1
 
 
-AMBIGUOUS = [500, 502, 504, MaybeSent("no answer in time", timed_out=True), OSError("whatever a client raises")]
+AMBIGUOUS = [500, 502, 504, MaybeSent("no response in time", timed_out=True), OSError("whatever a client raises")]
 
 
 @pytest.mark.parametrize("outcome", AMBIGUOUS, ids=str)
@@ -224,6 +230,7 @@ def test_a_client_that_raises_anything_at_all_costs_one_attempt(desk, raised):
     assert made.ledger.stats().delivered == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("raised", [ValueError("boom"), SystemExit(1)], ids=repr)
 def test_on_error_that_raises_costs_nothing(api, caplog, balance, raised):
     def on_error(undelivered: Undelivered) -> None:
@@ -249,7 +256,7 @@ def test_delays_are_said_once_a_minute(desk, caplog):
 
 IN_DEBUG_MODE = (
     """event 'signed_in' {"identification": {"user": {"userId": "u1"}}, "name": "signed_in", "triggeredAt": "*", """
-    """"metadata": {"plan": "pro"}}: Delivered(answer=Answer(status=201, request_id=*"""
+    """"metadata": {"plan": "pro"}}: Delivered(response=Response(status=201, request_id=*"""
 )
 
 
@@ -316,6 +323,7 @@ def test_ctrl_c_while_the_key_is_asked_for_leaves_the_question_open(desk, answer
     assert (made.ledger.stats().delivered, made.dispatcher.circuit) == (2, "closed")
 
 
+@pytest.mark.slow
 def test_a_flush_without_threads_works_again_after_ctrl_c(monkeypatch):
     def no_threads(thread):
         raise RuntimeError("can't start new thread")

@@ -93,3 +93,19 @@ def test_the_worker_sends_by_itself_where_no_sender_can_start(api, tracker, refu
     assert tracker.flush(10)
     assert balance(tracker, 20).delivered == 20
     assert len(api.events) == 20
+
+
+def test_whoever_joins_while_a_thread_is_being_started_does_not_fail(monkeypatch):
+    start = threading.Thread.start
+    done = threading.Event()
+    some = Senders(1, lambda _: done.set(), lambda: None)
+
+    def joined_first(thread):
+        some.join(0)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", joined_first)
+    assert some.hand("work")
+    assert done.wait(JOIN)
+    some.stop()
+    some.join(JOIN)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from journy_track import HttpResponse
-from journy_track._delivery import spooling
-from journy_track._spool.file import SpoolFile
+from journy_track._delivery import intake, pipeline
+from journy_track._stores.sqlite.file import SpoolFile, lock_path
 
 from .wire import sent, settle, turn, warmed
 
@@ -39,7 +39,7 @@ def balanced(made: Any) -> Any:
 
 def end(made: Any) -> None:
     """The process ends, in whatever state it is."""
-    made.engine.spool.close()
+    made.pipeline.store.close()
 
 
 def files(folder: Path) -> list[Path]:
@@ -75,6 +75,13 @@ def release(made: Any) -> None:
     made.dispatcher._stopped = False
 
 
+def checkpoints(made: Any) -> tuple[Callable[[], bool], Callable[[], bool]]:
+    """Whether all that was captured so far is stored, and whether it is delivered."""
+    waiting, ledger = made.pipeline.waiting, made.ledger
+    stored, delivered = waiting.checkpoint(delivered=False), waiting.checkpoint(delivered=True)
+    return lambda: ledger.is_past(stored), lambda: ledger.is_past(delivered)
+
+
 def errors(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
 
@@ -105,8 +112,7 @@ def test_a_flush_is_done_once_it_is_stored_and_delivered_once_it_is_delivered(sp
     made = spooled()
     hold(made)
     made.put_many(3)
-    stored = made.ledger.mark()
-    delivered = made.engine.spool.beyond(stored)
+    stored, delivered = checkpoints(made)
     assert not stored()
     made.turn()
     assert stored()
@@ -120,20 +126,20 @@ def test_a_flush_is_done_once_it_is_stored_and_delivered_once_it_is_delivered(sp
 @pytest.mark.parametrize("answers", [(), (400,)], ids=["delivered", "given up"])
 def test_a_flush_is_not_done_before_the_numbers_say_so(spooled, monkeypatch, answers):
     made = spooled(*answers)
-    spool = made.engine.spool
+    store = made.pipeline.store
     made.put()
-    delivered = spool.beyond(made.ledger.mark())
+    _, delivered = checkpoints(made)
     done_when_removed = []
-    remove = spool.settled
 
-    def settled(taken):
-        remove(taken)
-        done_when_removed.append(delivered())
+    def watched(method):
+        def call(*arguments):
+            method(*arguments)
+            done_when_removed.append(delivered())
 
-    monkeypatch.setattr(spool, "settled", settled)
-    if answers:
-        bury = spool.given_up
-        monkeypatch.setattr(spool, "given_up", lambda *letter: (bury(*letter), done_when_removed.append(delivered())))
+        return call
+
+    monkeypatch.setattr(store, "ack", watched(store.ack))
+    monkeypatch.setattr(store, "dead_letter", watched(store.dead_letter))
     settle(made)
     assert done_when_removed == [False]
     assert delivered()
@@ -162,7 +168,7 @@ def test_no_more_is_in_memory_than_the_window_and_all_of_it_goes(spooled, monkey
     for number in range(200):
         made.track(f"event_{number}", user=f"u{number % 3}")
         made.turn()
-        assert len(made.ledger._read) <= 10
+        assert len(made.ledger._fetched) <= 10
     assert balanced(made).spooled == 200
     assert balanced(made).dropped == {}
     release(made)
@@ -176,7 +182,7 @@ def test_no_more_is_in_memory_than_the_window_and_all_of_it_goes(spooled, monkey
 def test_a_long_spool_is_read_in_pieces_and_what_is_captured_meanwhile_is_written_between_them(
     spooled, desk, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(spooling, "CHUNK", 10)
+    monkeypatch.setattr(pipeline, "CHUNK", 10)
     made = spooled()
     hold(made)
     made.put_many(35)
@@ -187,12 +193,12 @@ def test_a_long_spool_is_read_in_pieces_and_what_is_captured_meanwhile_is_writte
     after.put()
     for read, on_disk in ((10, 36), (20, 37), (30, 38), (39, 39)):
         assert after.turn() == (0.0 if read < 39 else None)
-        assert (len(after.ledger._read), looking(tmp_path).waiting()) == (read, on_disk)
+        assert (len(after.ledger._fetched), looking(tmp_path).waiting()) == (read, on_disk)
         after.put()
 
 
 def test_a_burst_is_stored_in_batches(spooled, monkeypatch):
-    monkeypatch.setattr(spooling, "BATCH", 10)
+    monkeypatch.setattr(intake, "MAX_TAKEN", 10)
     made = spooled()
     hold(made)
     made.put_many(35)
@@ -259,8 +265,8 @@ def test_the_age_counts_from_capture_also_in_the_next_process(spooled, desk, tmp
     hold(after)
     after.put("another")
     after.turn()
-    assert after.engine.health().oldest_waiting == pytest.approx(3000, abs=5)
-    assert after.engine.health().ok  # it is old, but this process has only just begun
+    assert after.pipeline.health().oldest_waiting == pytest.approx(3000, abs=5)
+    assert after.pipeline.health().ok  # it is old, but this process has only just begun
     after.clock.now += 601
     release(after)
     settle(after)
@@ -307,13 +313,13 @@ def test_an_item_that_can_neither_be_read_nor_removed_holds_up_nobody(spooled, t
     made = spooled()
     hold(made)
     made.put_many(3)
-    made.engine.spool._load = lambda: False  # it stays on disk
+    made.pipeline.store._window = made.pipeline.feed._window = 0  # it stays on disk
     made.turn()
-    del made.engine.spool._load
+    made.pipeline.feed._window = 1000
     with sqlite3.connect(files(tmp_path)[0], isolation_level=None) as other:
         other.execute("UPDATE items SET message = '{' WHERE seq = (SELECT min(seq) FROM items)")
-        made.engine.spool._sources.own.file.changed()
-        made.engine.spool._sources.own.file._connection.execute("PRAGMA busy_timeout = 0")
+        made.pipeline.store._files.own.file.changed()
+        made.pipeline.store._files.own.file._connection.execute("PRAGMA busy_timeout = 0")
         other.execute("BEGIN IMMEDIATE")  # nothing can be written now
         release(made)
         settle(made)
@@ -399,7 +405,7 @@ def test_dead_letters_that_somebody_has_tried_again_are_found(spooled, tmp_path)
     settle(made)
     assert balanced(made).given_up == 1
     other = looking(tmp_path)
-    assert other.retry(made.engine.spool._wall()) == 1
+    assert other.retry(made.pipeline.store._wall()) == 1
     other.close()
     made.put("another")
     settle(made)
@@ -451,14 +457,14 @@ def test_what_somebody_removes_of_merged_items_is_not_sent(spooled, tmp_path, go
 
 
 def test_what_is_merged_counts_into_the_window(spooled, tmp_path, monkeypatch):
-    monkeypatch.setattr(spooling, "WINDOW", 100)
+    monkeypatch.setattr(pipeline, "WINDOW", 100)
     made = spooled()
     hold(made)
     made.track("acted", user="u1")
     for number in range(1000):
         made.upsert_user(user="u1", number=number)
     turn(made)
-    outstanding = [taken for source in made.engine.spool._sources for taken in source.outstanding.values()]
+    outstanding = [taken for source in made.pipeline.store._files for taken in source.outstanding.values()]
     assert len(outstanding) <= 100
     assert [taken.item for taken in outstanding].count(None) >= len(outstanding) - 2
     release(made)
@@ -479,7 +485,7 @@ def test_a_refused_key_stays_quiet_in_the_next_process(spooled, desk, tmp_path):
     after = desk(401, spool=tmp_path / "spool")
     after.put("another")
     after.turn()
-    assert after.engine.health().circuit == "open"
+    assert after.pipeline.health().circuit == "open"
     assert sent(after) == []
     after.clock.now += 5
     after.turn()
@@ -520,12 +526,12 @@ def test_when_the_disk_is_fine_again_the_spool_is_used_again(spooled, tmp_path):
 
 
 def full(made: Any, *, extra_pages: int = 0) -> None:
-    file = made.engine.spool._sources.own.file
+    file = made.pipeline.store._files.own.file
     file._connection.execute(f"PRAGMA max_page_count = {file._value('PRAGMA page_count') + extra_pages}")
 
 
 def roomy(made: Any) -> None:
-    made.engine.spool._sources.own.file._connection.execute("PRAGMA max_page_count = 1000000")
+    made.pipeline.store._files.own.file._connection.execute("PRAGMA max_page_count = 1000000")
 
 
 def test_on_a_full_disk_items_stay_in_memory_and_nothing_is_lost_nor_sent_twice(spooled, tmp_path, caplog):
@@ -565,7 +571,7 @@ def test_what_was_delivered_and_cannot_be_removed_is_not_sent_again(spooled, tmp
     for number in range(8):
         made.track(f"event_{number}", user="u1")
         made.turn()
-    own = made.engine.spool._sources.own.file
+    own = made.pipeline.store._files.own.file
     own._connection.execute("PRAGMA busy_timeout = 0")
     other = sqlite3.connect(own.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")  # nothing can be written, as on a disk without any room
@@ -586,11 +592,11 @@ def test_a_corrupt_file_is_set_aside_counted_and_replaced(spooled, tmp_path, cap
     for _ in range(50):
         made.track("signed_in", user="u1", text="x" * 3000)
         made.turn()
-    made.engine.spool._sources.own.file._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    made.pipeline.store._files.own.file._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with files(tmp_path)[0].open("r+b") as damaged:
         damaged.seek(4096 * 8)
         damaged.write(b"\xff" * 4096 * 40)
-    made.engine.spool._sources.own.file._connection.execute("PRAGMA cache_size = 0")
+    made.pipeline.store._files.own.file._connection.execute("PRAGMA cache_size = 0")
     release(made)
     settle(made)
     made.put("afterwards")
@@ -622,7 +628,7 @@ def test_a_newer_file_is_left_alone_and_another_one_used(spooled, desk, tmp_path
     hold(made)
     made.put()
     made.turn()
-    made.engine.spool._sources.own.file._connection.execute("PRAGMA user_version = 99")
+    made.pipeline.store._files.own.file._connection.execute("PRAGMA user_version = 99")
     end(made)
     after = desk(spool=tmp_path / "spool")
     after.put("another")
@@ -636,6 +642,26 @@ def test_the_key_is_nowhere_on_disk(spooled, tmp_path):
     made = spooled(401, 401)
     made.put()
     turn(made)
-    made.engine.spool._sources.own.file._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    made.pipeline.store._files.own.file._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for path in (tmp_path / "spool").iterdir():
         assert b"a-key" not in path.read_bytes() + path.name.encode()
+
+
+def test_a_file_that_another_process_took_over_is_let_go_and_counted_as_that(spooled, tmp_path, caplog):
+    made = spooled(queue_size=8)
+    hold(made)
+    for number in range(8):
+        made.track(f"event_{number}", user="u1")
+        made.turn()
+    path = made.pipeline.store._files.own.file.path
+    lock_path(path).unlink()
+    other = SpoolFile.adopt(path)  # as after a long freeze of this process
+    release(made)
+    made.put("afterwards")
+    settle(made)
+    stats = balanced(made)
+    assert stats.dropped == {"taken_over": 8}
+    assert sent(made) == ["afterwards u1"]
+    assert other.waiting() == 8
+    assert "another process has taken over this file of the spool" in errors(caplog)[0]
+    other.close()

@@ -268,6 +268,7 @@ def test_what_merged_while_it_waited_is_confirmed_as_a_whole(desk):
     assert upserted(made, "pro") == 1, "which says less, and is not what was said last"
 
 
+@pytest.mark.slow
 def test_what_is_confirmed_is_remembered_in_bounded_memory_and_the_oldest_is_forgotten():
     unchanged = Unchanged(60)
     for number in range(REMEMBERED + 1):

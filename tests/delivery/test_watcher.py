@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from journy_track._delivery.ledger import Watcher
+
 from .wire import settle
 
 
-class Seen:
+class Seen(Watcher):
     def __init__(self) -> None:
         self.settled_as: dict[int, str] = {}
         self.part_of: dict[int, int] = {}

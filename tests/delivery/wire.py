@@ -76,7 +76,7 @@ def during(made: Any, nth: int, capture: Callable[[], object]) -> None:
     def send(request: HttpRequest) -> HttpResponse:
         if len(made.script.requests) == nth - 1:
             capture()
-            made.worker._take()
+            made.take_captured()
         return answer(request)
 
     made.script.send = send

@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from .reading import ROOT
@@ -17,17 +18,17 @@ from .reading import ROOT
 PACKAGE = ROOT / "journy_track"
 #: Methods of loggers, and of `warnings`, with the place of their message.
 _LOGS = {"log": 1, "warning": 0, "error": 0, "exception": 0, "critical": 0, "warn": 0}
-_LOGGERS = re.compile(r"^(_?log(ger)?|logging|warnings)$")
+_LOGGERS = re.compile(r"^(_?log(ger)?|logging|warnings|_?notices)$")
 #: What carries a reason into a log line, with its place among the arguments: the `%s` of "delivery is delayed: %s".
 REASONS = {
     "dropped": {"Dropped": 1},
     "deferred": {"Deferred": 0, "NotSent": 0, "MaybeSent": 0, "failed": 0},
-    "given up": {"Rejected": 1, "given_up": 1, "_give_up": 1, "_Refused": 0},
-    "left out": {"Unsendable": 0, "Refused": 0},
+    "given up": {"Rejected": 1, "given_up": 1, "give_up": 1, "Forbidden": 0},
+    "left out": {"NotJson": 0, "Refused": 0},
     "spool": {"SpoolError": 0, "Corrupt": 0, "Newer": 0, "Gone": 0},
 }
 #: What takes the word under which a lost item is counted in `stats().dropped`.
-_COUNTS = {"Dropped": 0, "refuse": 0, "dropped": 1, "missing": 1, "end": 0}
+_COUNTS = {"Dropped": 0, "Internal": 0, "refuse": 0, "lost": 1, "end": 0, "withdraw": 1, "_withdraw": 1, "_reject": 1}
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,12 @@ def counted(sources: list[Module]) -> set[str]:
     for module in sources:
         for _, call in _calls(module.tree):
             index = _COUNTS.get(_name(call.func))
+            if [ast.unparse(argument) for argument in call.args[1:2]] == ["'dropped'"]:
+                index = 2
             if index is not None and len(call.args) > index and isinstance(call.args[index], ast.Constant):
                 found.add(str(call.args[index].value))
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("._refused"):
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith((".lost", "._refused")):
                 found |= {node.slice.value} if isinstance(node.slice, ast.Constant) else set()
     return {word for word in found if re.fullmatch(r"[a-z]+(_[a-z]+)*", str(word))}
 
@@ -174,12 +177,17 @@ def _relays(sources: list[Module]) -> dict[str, int]:
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def _calls(tree: ast.AST, inside: Function | None = None) -> Iterator[tuple[Function | None, ast.Call]]:
+@cache  # each module is looked through for many kinds of calls
+def _calls(tree: ast.AST) -> list[tuple[Function | None, ast.Call]]:
     """Each call, with the function that it stands in."""
+    return list(_calls_in(tree, None))
+
+
+def _calls_in(tree: ast.AST, inside: Function | None) -> Iterator[tuple[Function | None, ast.Call]]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Call):
             yield inside, node
-        yield from _calls(node, node if isinstance(node, Function) else inside)
+        yield from _calls_in(node, node if isinstance(node, Function) else inside)
 
 
 def _index(call: ast.Call, relays: dict[str, int]) -> int | None:
@@ -226,7 +234,7 @@ def _raw(node: ast.expr, module: Module) -> Iterator[str]:  # noqa: PLR0912 - on
             for value in module.answers[name]:
                 if not (isinstance(value, ast.Constant) and value.value is None):
                     yield from _raw(value, module)
-        case ast.BoolOp():  # str(error) or "no answer"
+        case ast.BoolOp():  # str(error) or "no response"
             for value in node.values:
                 if isinstance(value, ast.Constant):
                     yield from _raw(value, module)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Block:
 
     @property
     def label(self) -> str:
-        return f"{self.section}, line {self.line}"
+        where = "" if self.file == "README.md" else f"{self.file}, "
+        return f"{where}{self.section}, line {self.line}"
 
 
 @dataclass
@@ -92,8 +94,8 @@ def section(text: str, title: str) -> Section:
     return made
 
 
-def blocks(text: str) -> list[Block]:
-    """Every block of code, with what the comment in front of it says."""
+def blocks(text: str, file: str = "README.md") -> list[Block]:
+    """Every block of code, with what the comment in front of it says. *file* is where *text* stands."""
     found: list[Block] = []
     title, comment = "", ""
     lines = iter(enumerate(text.splitlines(), 1))
@@ -110,7 +112,7 @@ def blocks(text: str) -> list[Block]:
                 code.append(inner.removeprefix(opened[1]))
             scene, requests, not_run = _said(comment)
             source = "\n".join(code) + "\n"
-            found.append(Block(title, number + 1, opened[2], source, scene, requests, not_run))
+            found.append(Block(title, number + 1, opened[2], source, scene, requests, not_run, file))
             comment = ""
         else:
             if heading := re.match(r"#+ (.*)", line):

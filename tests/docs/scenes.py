@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from redis_server import redis_server
@@ -33,6 +34,7 @@ _FIRST = "import journy_track\nfrom journy_track import track_event\njourny_trac
 INSPECTOR = "http://127.0.0.1:8470"
 REDIS = "redis://cache.internal/0"
 SPOOL = "/var/spool/shop"
+STATE = "/var/lib/shop/journy.state"
 MOMENT = "2026-11-23T21:04:05.123Z"
 
 
@@ -149,6 +151,18 @@ def flask(stage: Stage) -> None:
     assert client.post("/projects").status_code == 200
 
 
+def browser(stage: Stage) -> None:
+    """A visitor whom nobody knows yet, and who then signs up."""
+    client = stage.run()["app"].test_client()
+    client.set_cookie("__journey", "d-17")
+    deadline = monotonic() + 30
+    while "<script" not in (page := client.get("/").text):  # it is fetched meanwhile
+        assert monotonic() < deadline
+    assert "identify" not in page
+    assert client.post("/sign-up", buffered=True).status_code == 302  # to its end, as a server does
+    assert 'journy("identify",{"userId": "u1"' in client.get("/").text
+
+
 def asgi(stage: Stage) -> None:
     """A request of a signed-in user to a FastAPI or Litestar app under uvicorn, which then stops."""
     from integrations.servers import Server, uvicorn
@@ -208,6 +222,38 @@ def django(stage: Stage) -> None:
     stage.python("visit.py")
 
 
+_COMPANY = """
+from django.db import models
+
+class Company(models.Model):
+    plan = models.TextField()
+    seats = models.IntegerField()
+"""
+_NIGHT = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"
+import django
+django.setup()
+from django.core.management import call_command
+from shop.models import Company
+call_command("migrate", run_syncdb=True, verbosity=0)
+Company.objects.create(plan="pro", seats=12)
+call_command("check", fail_level="WARNING")
+for night in range(2):
+    call_command("journy_sync")
+"""
+
+
+def django_sync(stage: Stage) -> None:
+    """Two nights: in the second, nothing has changed."""
+    stage.places[STATE] = str(stage.folder / "journy.state")
+    files = stage.files()
+    files["shop/settings.py"] = _DJANGO + files["shop/settings.py"]
+    stage.write({**files, "shop/__init__.py": "", "shop/urls.py": "urlpatterns = []", "shop/models.py": _COMPANY})
+    stage.write({"night.py": _NIGHT})
+    stage.python("night.py")
+
+
 def celery(stage: Stage) -> None:
     """A worker, and a program that sends it a task, with a broker between them."""
     with redis_server() as url:
@@ -265,9 +311,11 @@ SCENES: dict[str, Scene] = {
     "": plain,
     "program": program,
     "flask": flask,
+    "browser": browser,
     "asgi": asgi,
     "wsgi": wsgi,
     "django": django,
+    "django_sync": django_sync,
     "celery": celery,
     "aws_lambda": aws_lambda,
     "pytest": pytest,

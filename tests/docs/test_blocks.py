@@ -1,4 +1,4 @@
-"""Every block of code in README and docstrings runs against the inspector, and sends what it says that it sends."""
+"""Every block of code in README and the pages runs against the inspector, and sends what it says that it sends."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from api_description import check_request
 
 import journy_track
 
-from .reading import README, blocks
+from .reading import DOCS, README, blocks
 from .scenes import SCENES, Stage
 from .telling import told
 
-ALL = blocks(README.read_text())
+#: The pages whose blocks say what they send. The others have tests of their own.
+PAGES = [DOCS / name for name in ("browser.md", "observability.md", "what-to-send.md")]
+ALL = blocks(README.read_text()) + [
+    block for page in PAGES for block in blocks(page.read_text(encoding="utf-8"), f"docs/{page.name}")
+]
 #: What is checked elsewhere: `test_commands.py`.
 COMMANDS = "console"
 
@@ -27,12 +31,13 @@ def played(stage: Stage) -> list[str]:
     return sorted(map(told, stage.api.requests))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [block for block in ALL if block.scene is not None], ids=lambda block: block.label)
-def test_a_block_of_the_readme_sends_what_it_says(stage, block):
+def test_a_block_sends_what_it_says(stage, block):
     assert played(stage(block)) == sorted(block.requests)
 
 
 @pytest.mark.parametrize("block", ALL, ids=lambda block: block.label)
-def test_no_block_of_the_readme_is_left_out(block):
+def test_no_block_is_left_out(block):
     known = block.scene in SCENES if block.scene is not None else block.language == COMMANDS or block.not_run
     assert known, f"{block.label}: say in a comment in front of it how it runs and what it sends, or why not"

@@ -117,6 +117,7 @@ def test_the_two_commands_that_do_everything_are_there():
     assert TEXT.splitlines().count(f"`{one}`") == TEXT.splitlines().count(f"`{other}`") == 1
 
 
+@pytest.mark.slow
 def test_the_example_runs_around_the_inspector_as_the_readme_says(folder: Path):
     (line,) = (line for line in TYPED if line.startswith("journy-track inspect --stay"))
     example = next(block for block in blocks(TEXT) if block.language == "python")

@@ -48,6 +48,33 @@ EXAMPLES: dict[str, list[Example | NotRun]] = {
             )
         )
     ],
+    "journy_track._runtime.bulk": [
+        Example(
+            before="""
+                from types import SimpleNamespace
+
+                accounts = [SimpleNamespace(id="acme", plan="pro")]
+            """,
+            requests=('POST /accounts/upsert account=acme {"plan": "pro"}',),
+        )
+    ],
+    "journy_track._sync.syncing.sync_accounts": [
+        Example(
+            before="""
+                from types import SimpleNamespace
+
+                accounts = [SimpleNamespace(id="acme", plan="pro", seats=10)]
+            """,
+            after="assert report.delivered == 1",
+            requests=('POST /accounts/upsert account=acme {"plan": "pro", "seats": 10}',),
+        )
+    ],
+    "journy_track._typed.event": [
+        Example(
+            before="from typing import Literal",
+            requests=('POST /track signed_up user=u1 {"plan": "pro", "seats": 1}',),
+        )
+    ],
     "journy_track.integrations.asgi.JournyMiddleware": [
         Example(
             before="""
@@ -82,6 +109,110 @@ EXAMPLES: dict[str, list[Example | NotRun]] = {
             requests=("POST /track opened_page user=u1",),
         )
     ],
+    "journy_track.integrations.aiohttp.JournyMiddleware": [
+        Example(
+            before="from aiohttp import web\nfrom journy_track.integrations.aiohttp import JournyMiddleware",
+            after="assert len(app.middlewares) == 1",
+        )
+    ],
+    "journy_track.integrations.click.instrument_click": [
+        Example(
+            before="""
+                import click, typer
+                from journy_track.integrations.click import instrument_click, system_user
+
+                cli, app = click.Group("cli"), typer.Typer()
+
+                @app.command()
+                def visit():
+                    journy_track.track("visited", user=journy_track.current_context().user and "whoever")
+            """,
+            after="run([], standalone_mode=False)",
+            requests=("POST /track visited user=whoever",),
+        )
+    ],
+    "journy_track.integrations.grpc.JournyInterceptor": [
+        Example(
+            before="""
+                import grpc
+                from concurrent.futures import ThreadPoolExecutor
+                from journy_track.integrations.grpc import JournyInterceptor
+
+                pool = ThreadPoolExecutor(1)
+            """
+        )
+    ],
+    "journy_track.integrations.grpc.AsyncJournyInterceptor": [NotRun("needs a running event loop")],
+    "journy_track.integrations.jupyter.instrument_jupyter": [NotRun("a line of a notebook")],
+    "journy_track.integrations.opentelemetry.JournyPropagator": [NotRun("a line of a shell")],
+    "journy_track.integrations.tornado.JournyHandlerMixin": [
+        Example(
+            before="import tornado.web\nfrom journy_track.integrations.tornado import JournyHandlerMixin",
+            after="assert set(Handler._journy_callbacks.functions) == {'user'}",
+        )
+    ],
+    "journy_track._metrics.opentelemetry.instrument_metrics": [Example()],
+    "journy_track.integrations.opentelemetry.JournySpanProcessor": [
+        Example(
+            before="""
+                from opentelemetry.sdk.trace import TracerProvider
+                from journy_track.integrations.opentelemetry import JournySpanProcessor
+
+                provider = TracerProvider()
+            """,
+            after="assert provider.get_tracer('x').start_span('y').attributes == {'enduser.id': 'u1'}",
+            user="u1",
+        )
+    ],
+    "journy_track.integrations.logging.JournyFilter": [
+        Example(
+            before="""
+                import logging
+                from journy_track.integrations.logging import JournyFilter
+
+                handler = logging.StreamHandler()
+            """,
+            after="""
+                record = logging.makeLogRecord({"msg": "hello", "levelname": "INFO"})
+                assert handler.filter(record) and handler.format(record) == "INFO user=u1 account=None hello"
+            """,
+            user="u1",
+        )
+    ],
+    "journy_track.integrations.structlog.add_identity": [
+        Example(
+            before="import structlog\nfrom journy_track.integrations.structlog import add_identity",
+            after="structlog.get_logger().info('hello')\nstructlog.reset_defaults()",
+        )
+    ],
+    "journy_track.integrations.jinja2.instrument_jinja2": [
+        Example(
+            before="""
+                import os
+                from types import SimpleNamespace
+                from jinja2 import Environment
+                from journy_track.integrations.jinja2 import instrument_jinja2
+
+                os.environ["WEBSITE_SECRET"] = "secret"
+                app, templates = SimpleNamespace(jinja_env=Environment()), SimpleNamespace(env=Environment())
+            """,
+            after="assert callable(app.jinja_env.globals['journy_snippet'])",
+        )
+    ],
+    "journy_track.integrations.django_snippet.journy_snippet": [
+        Example(
+            before="""
+                import os
+                os.environ["WEBSITE_SECRET"] = "secret"
+                TEMPLATES = [{"OPTIONS": {}}]
+            """,
+            after="""
+                from importlib import import_module
+                (library,) = TEMPLATES[0]["OPTIONS"]["builtins"]
+                assert "journy_snippet" in import_module(library).register.tags
+            """,
+        )
+    ],
     "journy_track.integrations.celery": [
         Example(
             before="from celery import Celery\nfrom journy_track.integrations.celery import instrument_celery",
@@ -98,20 +229,100 @@ EXAMPLES: dict[str, list[Example | NotRun]] = {
             requests=("POST /track exported_report user=u1",),
         )
     ],
+    "journy_track.integrations.apscheduler": [
+        Example(
+            before="""
+                from apscheduler.schedulers.background import BackgroundScheduler
+                from journy_track.integrations.apscheduler import instrument_apscheduler
+            """,
+            after="assert scheduler.add_job(print).kwargs == {}",
+        )
+    ],
+    "journy_track.integrations.arq": [
+        Example(
+            before="""
+                from journy_track.integrations.arq import instrument_arq
+            """,
+            after="from arq.worker import Worker; assert Worker.run_job.__wrapped__",
+        )
+    ],
+    "journy_track.integrations.django_tasks": [
+        Example(
+            before="""
+                from journy_track.integrations.django_tasks import instrument_django_tasks
+            """,
+            after="from django_tasks.base import Task; assert Task.call.__wrapped__",
+        )
+    ],
+    "journy_track.integrations.dramatiq": [
+        Example(
+            before="""
+                from dramatiq.brokers.redis import RedisBroker
+                from journy_track.integrations.dramatiq import JournyMiddleware, instrument_dramatiq
+            """,
+            after="assert isinstance(broker.middleware[0], JournyMiddleware)",
+        )
+    ],
+    "journy_track.integrations.huey": [
+        Example(
+            before="""
+                from huey import RedisHuey
+                from journy_track.integrations.huey import instrument_huey
+            """,
+            after="assert huey.name == 'shop'",
+        )
+    ],
+    "journy_track.integrations.rq": [
+        Example(
+            before="""
+                from journy_track.integrations.rq import instrument_rq
+            """,
+            after="from rq.job import Job; assert Job.create.__wrapped__",
+        )
+    ],
+    "journy_track.integrations.taskiq": [
+        Example(
+            before="""
+                from taskiq import InMemoryBroker
+                from journy_track.integrations.taskiq import JournyMiddleware, instrument_taskiq
+            """,
+            after="assert isinstance(broker.middlewares[0], JournyMiddleware)",
+        )
+    ],
     # Run as a whole in the README's own block, by `test_blocks.py`.
     "journy_track.integrations.django.JournyMiddleware": [
         Example(
             before="MIDDLEWARE = []",
             after="from django.utils.module_loading import import_string\nassert import_string(MIDDLEWARE[0])",
         ),
-        Example(after="from journy_track.integrations.django import _OPTIONS\nassert set(JOURNY) == set(_OPTIONS)"),
+        Example(
+            after="""
+                from journy_track.integrations.django._settings import OPTIONS
+
+                assert set(JOURNY) == set(OPTIONS)
+            """
+        ),
     ],
-    "journy_track.integrations.flask.JournyTrack": [
+    "journy_track.integrations.django.apps.JournyConfig": [
+        Example(
+            before="""
+                from pathlib import Path
+
+                BASE_DIR, INSTALLED_APPS = Path(), []
+            """,
+            after="""
+                from journy_track.integrations.django._settings import OPTIONS, keys_of, sync_of
+
+                assert sync_of(keys_of("JOURNY", JOURNY, OPTIONS))
+            """,
+        )
+    ],
+    "journy_track.integrations.flask.instrument_flask": [
         Example(
             before="""
                 from types import SimpleNamespace
                 from flask import Flask
-                from journy_track.integrations.flask import JournyTrack
+                from journy_track.integrations.flask import instrument_flask
 
                 app, current_user = Flask("shop"), SimpleNamespace(get_id=lambda: "u1")
 
@@ -184,11 +395,14 @@ def said_of(block: Block) -> Example | NotRun | None:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.label)
-def test_an_example_in_a_docstring_sends_what_is_said_of_it(stage, block):
+def test_an_example_in_a_docstring_sends_what_is_said_of_it(stage, block, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # one of them writes a file
     said = said_of(block)
     assert said is not None, f"{block.label} in {block.file}: say in EXAMPLES how it runs and what it sends"
     if isinstance(said, NotRun):
         pytest.skip(said.reason)
+    if block.section == "journy_track.integrations.arq":
+        pytest.importorskip("arq")
     source = "\n".join([textwrap.dedent(said.before), block.source, textwrap.dedent(said.after)])
     made = stage(Block(block.section, block.line, block.language, source, file=block.file))
     journy_track.configure()

@@ -47,6 +47,12 @@ def test_each_option_of_the_decorator_is_explained_once():
     assert sorted(told) == sorted(decorators._OPTIONS)
 
 
+def test_each_key_of_djangos_setting_is_explained_once():
+    settings = pytest.importorskip("journy_track.integrations.django._settings", reason="needs Django")
+    told = [name for row in section(TEXT, "Django").rows for name in code_spans(row[0])]
+    assert sorted(told) == sorted(settings.OPTIONS)
+
+
 def test_each_setting_is_explained_with_its_variable():
     settings = {field.name: field.metadata["env"] for field in dataclasses.fields(Config)}
     told: dict[str, str | None] = {}
@@ -70,6 +76,8 @@ def _written(default: object) -> set[str]:
     """How a default may be written."""
     if default is None:
         return {"none", "requests"}  # the HTTP client that is taken then
+    if default == ():
+        return {"none"}
     if isinstance(default, bool):
         return {str(default).lower()}
     if isinstance(default, (int, float)):

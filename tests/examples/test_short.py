@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -53,8 +55,31 @@ def test_the_function_leaves_nothing_behind_when_it_returns(api):
     calls = [{"user": f"u{number}", "company": "acme", "picture": f"{number}.png"} for number in range(3)]
     path = f"import sys; sys.path.insert(0, {str(EXAMPLES / 'aws_lambda')!r})\n"
     done = run(api, "-c", path + CALLS, json.dumps([*calls, {"user": "", "company": ""}]))
-    assert [json.loads(line)["body"] for line in done.stdout.splitlines()] == ["0.png", "1.png", "2.png"]
-    assert "InvalidArgument" in done.stderr  # the last call's own mistake is its own
+    assert [json.loads(line)["body"] for line in done.stdout.splitlines()] == ["0.png", "1.png", "2.png", ""]
+    assert "wrong value in set_user() at" in done.stderr  # the last call has nobody, and answers all the same
     assert [(event.name, event.user["userId"]) for event in api.events] == [
         ("resized_picture", f"u{number}") for number in range(3)
     ]
+
+
+def test_the_plain_sync_sends_each_account_once(api, tmp_path):
+    database = str(tmp_path / "shop.db")
+    first = [run(api, "sync/plain.py", database, *options) for options in (["--dry-run"], [], [])]
+    assert [done.returncode for done in first] == [0, 0, 0], first
+    printed = [done.stdout.partition(", in")[0] for done in first]
+    assert printed == ["3 captured, 3 would be sent", "3 captured, 3 delivered", "3 captured, 3 unchanged"]
+    assert {account.account_id: account.properties["seats"] for account in api.accounts} == {"1": 12, "2": 3, "3": 40}
+
+
+def test_the_sync_with_sqlalchemy_sends_accounts_and_users_once(api, tmp_path):
+    pytest.importorskip("sqlalchemy", reason="needs SQLAlchemy")
+    for _ in range(2):
+        done = run(api, "sync/with_sqlalchemy.py", f"sqlite:///{tmp_path}/shop.db", str(tmp_path / "state"))
+        assert done.returncode == 0, done.stderr
+    assert {account.account_id: account.properties for account in api.accounts} == {
+        "1": {"plan": "pro", "seats": 1},
+        "2": {"plan": "free", "seats": 2},
+    }
+    assert {user.email for user in api.users} == {"jane@acme.com", "joe@acme.com", "jim@acme.com"}
+    assert len(api.requests) == 5
+    assert "3 captured, 3 unchanged" in done.stdout

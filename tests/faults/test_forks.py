@@ -47,7 +47,9 @@ def run(api, run_program, canary, seen):
     def start(source: str) -> tuple[str, list[str]]:
         done = run_program(START + source, api.url, JOURNY_API_KEY=canary, timeout=90)
         seen(done)
-        assert (done.status, done.err) == (0, "")
+        # On a busy machine an item may wait for so long that this is logged.
+        errors = [line for line in done.err.splitlines() if not line.startswith("items have been waiting for ")]
+        assert (done.status, errors) == (0, [])
         return done.out, sorted(event.name for event in api.events)
 
     return start
@@ -120,10 +122,10 @@ def test_a_fork_while_the_connections_are_locked_leaves_a_child_that_delivers(ru
     _, names = run("""
 journy_track.track("parents", user="u1")
 assert tracker.flush(20)
-http = tracker._engine().transport._client()
+http = tracker._pipeline().dispatcher.ways[0].transport._calls._http._client()
 held, done = threading.Event(), threading.Event()
 def hold():
-    with http._lock, http._adapter.poolmanager.pools.lock:
+    with http._lock:
         held.set()
         done.wait(60)
 thread = threading.Thread(target=hold)
@@ -232,7 +234,7 @@ configuring.join()
 def test_a_fork_while_something_is_imported_late_leaves_a_child_that_imports_it_too(run_program):
     # Catches: a child that waits for ever for a module whose importing thread it does not have.
     done = run_program("""
-import faulthandler, importlib.abc, os, sys, threading, warnings
+import faulthandler, functools, importlib.abc, os, sys, threading, warnings
 import journy_track
 
 faulthandler.dump_traceback_later(20, exit=True)
@@ -247,12 +249,12 @@ class Slow(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Slow())
 os.register_at_fork(before=forking.set)  # registered last, called first
-importing = threading.Thread(target=lambda: journy_track.track_event("signed_in")(lambda: None))
+importing = threading.Thread(target=lambda: journy_track.track_event("signed_in")(functools.partial(int)))
 importing.start()
 assert begun.wait(10)
 child = os.fork()
 if not child:
-    assert journy_track.track_event("signed_in")(lambda: 7)() == 7
+    assert journy_track.track_event("signed_in")(functools.partial(int, 7))() == 7
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 importing.join()
@@ -282,5 +284,5 @@ if __name__ == "__main__":
     done = run_program(launch, str(tmp_path / "program.py"), api.url, JOURNY_API_KEY=canary, PYTHONPATH=".")
     seen(done)
     assert done.status == 0
-    assert done.err.count("journy_track was used before journy_track.configure()") == 1
+    assert done.err.count("nothing is captured before journy_track.configure()") == 1
     assert not api.requests

@@ -47,6 +47,7 @@ def flush_shortly(tracker: Tracker) -> None:
     assert monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_flush_in_a_signal_handler_at_any_line_of_a_capture_comes_back(canary):
     # Catches: a lock that capturing holds and flush() needs: the handler waits for the thread that it interrupts.
     number, reached = 0, True
@@ -65,6 +66,7 @@ def test_flush_in_a_signal_handler_at_any_line_of_a_capture_comes_back(canary):
     assert number > 30
 
 
+@pytest.mark.slow
 def test_asking_in_a_signal_handler_at_any_line_of_asking_comes_back(canary):
     # Catches: a lock that stats() holds and the handler's flush() needs, whatever its timeout.
     number, reached = 0, True
@@ -152,6 +154,7 @@ def test_capturing_in_the_callback_of_a_weak_reference_loses_nothing(api, tracke
     agreed()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [400, 503, "drop"])
 def test_a_log_handler_that_captures_while_things_go_wrong_starts_no_loop(api, tracker, agreed, answer):
     # Catches: a guard that holds for the worker and not for the senders, whose requests go wrong.
@@ -170,7 +173,7 @@ def test_a_log_handler_that_captures_while_things_go_wrong_starts_no_loop(api, t
     finally:
         for logger in loggers:
             logger.removeHandler(handler)
-    assert tracker.stats().dropped["own_code"] >= 2
+    assert tracker.stats().dropped["own_code"] >= 1  # the line of ours about it
     assert [event.name for event in api.events] == (["two"] if answer == 400 else ["one", "two"])
     agreed()
 

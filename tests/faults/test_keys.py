@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import pytest
+
 import journy_track
 
 from ..delivery.wire import sent, turn, warmed
@@ -13,9 +15,10 @@ NO = {"message": "no", "meta": {"requestId": "r1", "status": 401}}
 
 def over(tracker) -> None:
     """The pause before the next probe is over."""
-    tracker._engine().dispatcher._circuit._probe_at = 0.0
+    tracker._pipeline().dispatcher.ways[0].circuit.try_at = 0.0
 
 
+@pytest.mark.slow
 def test_what_was_captured_while_the_key_was_refused_leaves_when_it_works(api, configure, agreed, canary, caplog):
     # Catches: a 401 that gives items up; one error for each item; a key in the error that names it.
     tracker = configure(max_connections=1)

@@ -25,6 +25,7 @@ def broken_logging():
     ours.removeHandler(handler)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("broken_logging")
 def test_a_handler_that_raises_costs_neither_an_item_nor_the_worker(api, configure, agreed):
     # Catches: log.warning() in place of say(): the worker dies of its own log line, an item stays in flight.
@@ -54,7 +55,7 @@ def test_a_handler_that_raises_does_not_reach_who_calls_a_decorated_function(tra
 @pytest.mark.usefixtures("broken_logging")
 def test_a_worker_that_died_is_replaced_though_nobody_can_be_told(tracker, monkeypatch, agreed):
     # Catches: log.error() where the worker's death is told, before another is started.
-    worker = tracker._engine().worker
+    worker = tracker._pipeline().worker
     step, killed = worker.step, threading.Event()
 
     def dies_once() -> float | None:

@@ -57,7 +57,7 @@ OUTAGES = {
     "a proxy's 404": [HTML_404],
     "an empty 404": [HttpResponse(404, {}, b"")],
     "cut": [MaybeSent("the connection broke")],
-    "no answer": [MaybeSent("no answer in time", timed_out=True)],
+    "no answer": [MaybeSent("no response in time", timed_out=True)],
     "429": [429],
     "429 for a minute": [HttpResponse(429, {"Retry-After": "60"}, b"{}")],
     "everything in turn": [NotSent("refused"), HTML_502, 500, 429, HTML_404, MaybeSent("cut"), 503, 408, 425],
@@ -171,6 +171,7 @@ def test_nothing_is_sent_within_retry_after_whoever_it_was_said_to(desk):
 # ── Over the wire ──
 
 
+@pytest.mark.slow
 def test_a_server_that_answers_late_wrongly_and_not_at_all_gets_each_event_once(api, tracker, agreed):
     # Catches: an attempt that is counted as delivered; one that is sent on although it was taken.
     api.answer_next(None, delay=0.1)
@@ -185,6 +186,7 @@ def test_a_server_that_answers_late_wrongly_and_not_at_all_gets_each_event_once(
     agreed()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("on_ambiguous", "stored"), [("retry", 2), ("drop", 1)])
 def test_an_answer_that_was_lost_after_the_event_was_stored(api, configure, agreed, on_ambiguous, stored):
     # Catches: an ambiguity that is decided the other way: stored twice unasked, or lost unasked.
@@ -198,6 +200,7 @@ def test_an_answer_that_was_lost_after_the_event_was_stored(api, configure, agre
     agreed(lost=1)
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_closed_in_the_middle_of_the_answer(serve, configure, accounts):
     # Catches: a body that has to be complete: what the status says was taken is sent, and stored, again.
     def talk(connection: socket.socket) -> None:
@@ -212,6 +215,7 @@ def test_a_connection_that_is_closed_in_the_middle_of_the_answer(serve, configur
     assert (tracker.stats().delivered, tracker.stats().retried, len(server.heard)) == (2, 0, 2)
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_gets_everything(canary, accounts, seen):
     # Catches: a connection error that ends the sender, or that is a verdict.
     with socket.socket() as bound:
@@ -228,6 +232,7 @@ def test_a_server_that_comes_back_gets_everything(canary, accounts, seen):
         tracker.shutdown(5)
 
 
+@pytest.mark.slow
 def test_a_name_that_does_not_resolve_is_waited_for(configure, caplog, monkeypatch):
     # Catches: a DNS failure that counts as "may have been processed", so that on_ambiguous drops the event.
     monkeypatch.setattr(pytest_journy_track, "live", True)  # the name leads nowhere
@@ -261,9 +266,10 @@ def test_a_server_that_answers_a_byte_at_a_time_is_given_the_timeout_and_no_more
     began = monotonic()
     assert tracker.flush(10)
     assert monotonic() - began < 5
-    assert tracker.recent()[0].outcome == "ambiguous: no answer in time"
+    assert tracker.recent()[0].outcome == "ambiguous: no response in time"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["flush", "shutdown"])
 def test_the_wait_for_a_server_that_answers_a_byte_at_a_time_ends_in_time(drips, configure, end):
     # Catches: a wait for the sender itself.
@@ -286,7 +292,7 @@ def test_an_answer_larger_than_64_kib_is_not_read_to_its_end(serve, configure):
     tracker = configure(base_url=server.url, on_ambiguous="drop")
     journy_track.track("one", user="u1")
     assert tracker.flush(10)
-    assert [receipt.outcome for receipt in tracker.recent()] == ["ambiguous: something in between answered 201"]
+    assert [receipt.outcome for receipt in tracker.recent()] == ["ambiguous: something in between responded with 201"]
     assert len(server.heard) == 1
 
 

@@ -32,7 +32,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize("expected", CALLS, ids=lambda expected: expected[4])
-def test_a_call_answers_its_status_and_shape(api, call, expected):
+def test_a_call_returns_its_status_and_shape(api, call, expected):
     method, path, body, status, operation = expected
     response = call(method, path, body)
     assert response.status_code == status
@@ -48,7 +48,7 @@ def test_a_call_answers_its_status_and_shape(api, call, expected):
         assert received.answer == response.json()
 
 
-def test_the_old_name_of_track_says_that_it_is_deprecated(api, call):
+def test_the_old_name_of_track_is_marked_as_deprecated(api, call):
     assert "deprecated" in call("POST", "/events", EVENT).json()["message"]
     assert "deprecated" not in call("POST", "/track", EVENT).json()["message"]
     assert [event.name for event in api.events] == ["signed_in", "signed_in"]
@@ -76,11 +76,11 @@ def test_a_snippet_without_a_domain_names_the_parameter(call, path):
     assert list(response.json()["errors"]["parameters"]["query"]) == ["domain"]
 
 
-def test_a_domain_that_nobody_knows_answers_404(call):
+def test_a_domain_that_nobody_knows_is_a_404(call):
     assert call("GET", "/tracking/snippet?domain=unknown.example").status_code == 404
 
 
-def test_reads_answer_from_what_arrived(call):
+def test_reads_return_what_arrived(call):
     call.track("signed_in")
     call.track("created_invoice")
     call.track("signed_in")
@@ -97,20 +97,20 @@ def test_reads_answer_from_what_arrived(call):
     assert [item["name"] for item in call("GET", "/properties/accounts").json()["data"]] == ["mrr"]
 
 
-def test_an_unknown_path_answers_404_in_the_usual_shape(call):
+def test_an_unknown_path_is_a_404_in_the_usual_shape(call):
     response = call("POST", "/trak", {})
     assert response.status_code == 404
     assert "/trak" in response.json()["message"]
     assert response.json()["meta"]["status"] == 404
 
 
-def test_a_wrong_method_answers_405_and_names_the_right_ones(call):
+def test_a_wrong_method_is_a_405_that_names_the_right_ones(call):
     response = call("GET", "/track")
     assert response.status_code == 405
     assert response.headers["Allow"] == "POST"
     assert response.json()["meta"]["status"] == 405
 
 
-def test_a_body_of_more_than_a_mebibyte_answers_413(api, call):
+def test_a_body_of_more_than_a_mebibyte_is_a_413(api, call):
     assert call.track(metadata={"text": "x" * 2**20}).status_code == 413
     assert api.events == []

@@ -18,11 +18,11 @@ def control(call):
     return send
 
 
-def test_a_fault_that_was_ordered_is_answered_and_counted_down(api, call, control):
+def test_a_planned_fault_is_returned_and_counted_down(api, call, control):
     ordered = control("POST", "/faults", {"status": 503, "count": 2})
     assert ordered.status_code == 201
     assert ordered.json()["faults"] == [
-        {"count": 2, "status": 503, "body": None, "headers": {}, "delay": 0.0, "drop": False}
+        {"count": 2, "status": 503, "body": None, "headers": {}, "delay": 0.0, "drop": False, "containing": ""}
     ]
     assert [call.track().status_code for _ in range(2)] == [503, 503]
     assert call("GET", "/__inspector/faults").json() == {"faults": []}
@@ -44,7 +44,7 @@ def test_an_order_of_nothing_is_a_server_error_once(api, call, control):
     assert [call.track().status_code for _ in range(2)] == [500, 201]
 
 
-def test_a_delay_or_a_drop_alone_leaves_the_real_answer(api, call, control):
+def test_a_delay_or_a_drop_alone_leaves_the_real_response(api, call, control):
     control("POST", "/faults", {"delay": 0.05})
     control("POST", "/faults", {"drop": True})
     assert call.track("late").status_code == 201
@@ -120,6 +120,7 @@ def test_a_page_of_another_site_can_change_nothing(api, call, method, path):
     assert call.track().status_code == 201
 
 
+@pytest.mark.slow
 def test_everything_that_is_kept_can_be_exported_line_by_line(api, call):
     for number in range(450):
         call.track(f"event_{number}", metadata={"text": "line\nbreak \u2028 \ud800"})

@@ -40,6 +40,7 @@ def test_as_curl(api, copied):
     assert first.body == second.body
 
 
+@pytest.mark.slow
 def test_as_python(api, copied):
     first, second = again(api, [sys.executable, "-"], input=copied["python"].encode())
     assert first.json is not None or first.body == second.body

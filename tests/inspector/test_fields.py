@@ -151,6 +151,7 @@ POSTS = [
 ]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=anything | nearly_a_body, path=st.sampled_from(POSTS))
 def test_no_json_body_can_break_it(call, body, path):

@@ -52,9 +52,9 @@ def test_wait_for_returns_when_the_event_arrives(api, caller_of):
     sender.join()
 
 
-def test_wait_for_says_what_did_arrive(api, call):
+def test_wait_for_reports_what_did_arrive(api, call):
     call.track("signed_in")
-    with pytest.raises(TimeoutError, match=r"1 × 201.*signed_in.*POST /track, answered 201"):
+    with pytest.raises(TimeoutError, match=r"1 × 201.*signed_in.*POST /track, with status 201"):
         api.wait_for(lambda api: len(api.events) >= 2, timeout=0.01)
     api.reset()
     with pytest.raises(TimeoutError, match="Nothing arrived"):
@@ -71,7 +71,7 @@ def test_reset_forgets_everything(api, call):
     assert (response.status_code, response.headers["X-RateLimit-Remaining"]) == (201, "1799")
 
 
-def test_a_fault_answers_the_next_requests_only(api, call):
+def test_a_fault_is_for_the_next_requests_only(api, call):
     api.answer_next(503, count=2)
     assert [call.track().status_code for _ in range(3)] == [503, 503, 201]
     assert api.counts.by_status == {503: 2, 201: 1}
@@ -97,7 +97,7 @@ def test_a_fault_can_be_html_or_json_with_headers_of_its_own(api, call):
     assert [received.answer for received in api.requests] == [None, {"message": "slow down"}]
 
 
-def test_a_dropped_connection_has_no_answer(api, call):
+def test_a_dropped_connection_has_no_response(api, call):
     api.answer_next(drop=True)
     with pytest.raises(requests.ConnectionError):
         call.track()
@@ -106,14 +106,14 @@ def test_a_dropped_connection_has_no_answer(api, call):
     assert call.track().status_code == 201
 
 
-def test_an_answer_can_be_lost_after_the_event_was_taken(api, call):
+def test_a_response_can_be_lost_after_the_event_was_taken(api, call):
     api.answer_next(None, drop=True)
     with pytest.raises(requests.ConnectionError):
         call.track()
     assert len(api.events) == 1
 
 
-def test_a_late_answer_ends_with_the_patience_of_its_caller(api):
+def test_a_late_response_ends_with_the_patience_of_its_caller(api):
     api.answer_next(200, delay=60)
     with pytest.raises(requests.Timeout):
         requests.get(f"{api.url}/validate", timeout=0.05)
@@ -121,17 +121,18 @@ def test_a_late_answer_ends_with_the_patience_of_its_caller(api):
     assert api.requests[0].duration_ms < 10_000
 
 
-def test_a_late_answer_is_late(api, call):
+def test_a_late_response_is_late(api, call):
     api.answer_next(200, delay=0.05)
     call("GET", "/validate")
     assert api.requests[0].duration_ms >= 50
 
 
-def test_no_fault_has_a_status_that_is_no_answer(api):
+def test_no_fault_has_a_status_that_a_response_cannot_have(api):
     with pytest.raises(ValueError, match="100"):
         api.answer_next(100)
 
 
+@pytest.mark.slow
 def test_it_stops_within_two_seconds_whatever_is_open(caller_of):
     threads = set(threading.enumerate())
     api = Inspector().start()
@@ -151,6 +152,7 @@ def test_it_stops_within_two_seconds_whatever_is_open(caller_of):
     gc.collect()  # a socket left open would warn, and warnings are errors
 
 
+@pytest.mark.slow
 def test_it_starts_again_on_its_port_with_what_it_knew(caller_of):
     with Inspector() as api:
         url, call = api.url, caller_of(api.url)
@@ -164,7 +166,7 @@ def test_it_starts_again_on_its_port_with_what_it_knew(caller_of):
         assert len(api.events) == 2
 
 
-def test_stopping_twice_and_starting_twice_are_told_apart():
+def test_stopping_twice_is_fine_and_starting_twice_is_not():
     api = Inspector()
     with pytest.raises(RuntimeError, match="start it first"):
         _ = api.url
@@ -205,6 +207,6 @@ def test_many_callers_at_once_are_all_counted(api, caller_of):
 
 
 @pytest.mark.parametrize("wrong", [{"status": "503"}, {"status": 42}, {"count": 0}, {"delay": -1}])
-def test_an_answer_that_cannot_be_is_refused(api, wrong):
-    with pytest.raises(ValueError, match=r"no status of an answer|at least"):
+def test_a_response_that_cannot_be_sent_is_refused(api, wrong):
+    with pytest.raises(ValueError, match=r"not the status of a response|at least"):
         api.answer_next(**wrong)

@@ -11,7 +11,7 @@ def small(clock):
         yield api
 
 
-def test_a_request_without_a_key_answers_401(api, caller_of):
+def test_a_request_without_a_key_is_a_401(api, caller_of):
     response = caller_of(api.url, key=None).track()
     assert response.status_code == 401
     assert response.json()["meta"]["status"] == 401

@@ -66,7 +66,7 @@ def test_an_event_of_the_sdk_arrives_whole(api, sdk):
     assert (event.metadata, event.triggered_at) == ({"plan": "pro"}, "2024-05-17T09:30:00+00:00")
 
 
-def test_the_sdk_chokes_on_the_empty_answer_to_a_removal_which_did_happen(api, sdk):
+def test_the_sdk_chokes_on_the_empty_response_to_a_removal_which_did_happen(api, sdk):
     with pytest.raises(JournyException):
         sdk.remove_users_from_account(ACCOUNT, [USER])
     assert [received.status for received in api.requests] == [204]

@@ -1,12 +1,15 @@
 """Who can reach the inspector: this machine, by its own name."""
 
+import socket
+
 import pytest
 
+import journy_track
 from journy_track.inspector import Inspector
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8470", "localhost", "LOCALHOST:1", "[::1]", "[::1]:80"])
-def test_a_name_of_this_machine_is_answered(call, host):
+def test_a_name_of_this_machine_is_accepted(call, host):
     assert call("GET", "/validate", headers={"Host": host}).status_code == 200
 
 
@@ -16,23 +19,23 @@ def test_a_name_of_this_machine_is_answered(call, host):
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "[::2]", ""])
 def test_another_name_is_refused_everywhere(api, call, host, path):
     response = call("GET", path, headers={"Host": host})
-    assert response.status_code == 403
+    assert response.status_code == 421
     assert "this machine" in response.json()["message"]
     assert api.requests == []
 
 
-def test_a_name_that_was_allowed_is_answered(caller_of):
+def test_a_name_that_was_allowed_is_accepted(caller_of):
     with Inspector(allowed_hosts=["Inspector.test"]) as api:
         call = caller_of(api.url)
         assert call("GET", "/validate", headers={"Host": "inspector.test:80"}).status_code == 200
-        assert call("GET", "/validate", headers={"Host": "other.test"}).status_code == 403
+        assert call("GET", "/validate", headers={"Host": "other.test"}).status_code == 421
 
 
 @pytest.mark.parametrize(
     "name", ["", "http://inspector", "inspector:8470", "*", "a/b", "a b", "-a", "[::1]", "a" * 254]
 )
-def test_what_is_no_name_of_a_host_is_not_allowed(name):
-    with pytest.raises(ValueError, match="no name of a host"):
+def test_what_is_not_a_host_name_is_not_allowed(name):
+    with pytest.raises(ValueError, match="is not a host name"):
         Inspector(allowed_hosts=[name])
 
 
@@ -65,3 +68,14 @@ def test_it_listens_on_ipv6_too(caller_of):
         assert caller_of(with_brackets).track().status_code == 201
     finally:
         api.stop()
+
+
+def test_an_app_that_comes_under_another_name_learns_why_and_keeps_its_key(api, monkeypatch, caplog):
+    look_up, port = socket.getaddrinfo, api.url.rpartition(":")[2]
+    for_all = lambda _, *arguments, **named: look_up("127.0.0.1", *arguments, **named)  # noqa: E731
+    monkeypatch.setattr(socket, "getaddrinfo", for_all)
+    monkeypatch.setattr("pytest_journy_track.live", True)
+    journy_track.configure("a-key", base_url=f"http://inspector.test:{port}", allow_http=True)
+    journy_track.track("signed_in", user="u1")
+    assert journy_track.flush(5)
+    assert "was given up: 421 The inspector accepts requests only under names of this machine" in caplog.text

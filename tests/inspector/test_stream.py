@@ -43,17 +43,17 @@ def numbers(stream, until):
     return seen
 
 
-def test_a_request_is_told_when_it_arrives(api, call, stream):
+def test_a_request_is_sent_to_the_page_when_it_arrives(api, call, stream):
     events = stream()
     assert next(events)[1]["requests"] == []
     call.track("signed_in")
     last_id, content = next(events)
-    assert last_id == f"{content['run']}:1"
+    assert last_id == f"{content['run']}:1:0"
     assert [item["name"] for item in content["requests"]] == ["signed_in"]
     assert content["counts"]["requests"] == 1
 
 
-def test_what_the_page_has_is_not_told_again(api, call, stream):
+def test_what_the_page_has_is_not_sent_again(api, call, stream):
     for _ in range(5):
         call.track()
     run = call("GET", "/__inspector/requests").json()["run"]
@@ -71,7 +71,7 @@ def test_a_page_of_before_the_reset_gets_everything(api, call, stream):
     assert [item["number"] for item in content["requests"]] == [1]
 
 
-def test_a_reset_is_told_at_once(api, call, stream):
+def test_a_reset_is_sent_at_once(api, call, stream):
     call.track()
     events = stream()
     run = next(events)[1]["run"]
@@ -81,8 +81,9 @@ def test_a_reset_is_told_at_once(api, call, stream):
     assert (content["requests"], content["counts"]["requests"]) == ([], 0)
 
 
+@pytest.mark.slow
 def test_a_flood_comes_in_order_and_without_a_gap(api, caller_of, stream, monkeypatch):
-    monkeypatch.setattr("journy_track.inspector.stream.MOST", 20)
+    monkeypatch.setattr("journy_track.inspector.stream.MAX_REQUESTS", 20)
     events = stream()
     next(events)
     callers = [caller_of(api.url, f"key-number-{number}") for number in range(3)]
@@ -94,8 +95,9 @@ def test_a_flood_comes_in_order_and_without_a_gap(api, caller_of, stream, monkey
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_page_that_lags_behind_the_ring_goes_on_with_what_is_kept(caller_of, stream, monkeypatch):
-    monkeypatch.setattr("journy_track.inspector.stream.MOST", 20)
+    monkeypatch.setattr("journy_track.inspector.stream.MAX_REQUESTS", 20)
     with Inspector(keep=70) as api:
         call = caller_of(api.url)
         for _ in range(150):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 import journy_track
-from journy_track import InvalidArgument, testing, track_event
+from journy_track import AccountIdentified, Context, InvalidArgument, UserIdentified, testing, track_event
 
 pytest.importorskip("celery", reason="runs Celery tasks")
 
 from celery import Celery
 from celery.exceptions import Ignore, Reject
 
-from journy_track.integrations.celery import HEADER, MOST, instrument_celery
+from journy_track._capture.carrier import MAX_SIZE
+from journy_track.integrations.celery import FORMER, HEADER, instrument_celery
 
 
 @pytest.fixture
@@ -58,20 +57,28 @@ def test_user_account_and_metadata_travel_in_both_places_of_the_headers(sent):
         journy_track.metadata(channel="web"),
     ):
         headers = sent(headers={"theirs": 1})
-    assert json.loads(headers[HEADER]) == {
-        "v": 1,
-        "user": {"userId": "u1", "email": "jane@acme.com"},
-        "account": {"accountId": "acme"},
-        "metadata": {"channel": "web"},
-    }
+    with journy_track.extract(headers) as context:
+        assert context == Context(UserIdentified("u1"), AccountIdentified("acme"), {"channel": "web"})
     assert headers["headers"][HEADER] == headers[HEADER]
     assert headers["theirs"] == 1
 
 
-def test_what_a_header_holds_already_is_kept(sent):
+@pytest.mark.parametrize("name", [HEADER, FORMER])
+@pytest.mark.parametrize("wrap", [lambda headers: headers, lambda headers: {"headers": headers}])
+def test_what_a_header_holds_already_is_kept(sent, name, wrap):
     with journy_track.user("u1"):
-        headers = sent(headers={HEADER: '{"user": {"userId": "u0"}}'})
-    assert json.loads(headers[HEADER])["user"] == {"userId": "u0"}
+        headers = sent(headers=wrap({name: "who sent it first"}))
+    assert headers[name] == headers["headers"][name] == "who sent it first"
+    assert len({HEADER, FORMER} & {*headers, *headers["headers"]}) == 1
+
+
+def test_the_email_address_is_sent_only_where_it_was_asked_for(app, sent):
+    instrument_celery(app, email=True)
+    with journy_track.user(email="jane@acme.com"):
+        headers = sent()
+    instrument_celery(app)
+    with journy_track.extract(headers) as context:
+        assert context.user == UserIdentified(email="jane@acme.com")
 
 
 def test_without_a_context_nothing_travels(sent):
@@ -79,10 +86,11 @@ def test_without_a_context_nothing_travels(sent):
 
 
 def test_too_much_metadata_stays_behind_and_is_said(sent, caplog):
-    with journy_track.user("u1"), journy_track.metadata(long="x" * MOST):
+    with journy_track.user("u1"), journy_track.metadata(long="x" * MAX_SIZE):
         headers = sent()
-    assert "metadata" not in json.loads(headers[HEADER])
-    assert "does not travel" in caplog.text
+    with journy_track.extract(headers) as context:
+        assert context == Context(UserIdentified("u1"))
+    assert "is not carried on" in caplog.text
 
 
 def test_an_eager_task_keeps_its_callers_context_and_its_own_to_itself(app, events):
@@ -147,15 +155,40 @@ def test_twice_is_once_and_anything_else_is_refused(app):
         instrument_celery("app")
 
 
-@pytest.mark.parametrize("header", ["{", "[]", '{"user": "u1"}', '{"account": {"domain": 3}}', '{"user": {}}'])
-def test_a_header_that_cannot_be_read_leaves_the_task_without_a_context(app, events, header, caplog):
+def ran_with(app, **headers) -> Context:
+    """The context of a task that a worker gets with these headers."""
+    seen = []
+
     @app.task(bind=True)
     def work(self) -> None:
-        assert journy_track.current() == journy_track.Context()
+        seen.append(journy_track.current_context())
 
     from celery.app.trace import build_tracer
 
     trace = build_tracer(work.name, work, app=app)
-    done = trace("an-id", (), {}, {"id": "an-id", HEADER: header, "is_eager": False, "delivery_info": {}})
+    done = trace("an-id", (), {}, {"id": "an-id", **headers, "is_eager": False, "delivery_info": {}})
     assert done[1] is None, done
-    assert header == '{"user": {}}' or "could not be read" in caplog.text
+    return seen[0]
+
+
+WAITING = (
+    '{"v": 1, "user": {"userId": "u1", "email": "jane@acme.com"}, "account": {"accountId": "acme"}, '
+    '"metadata": {"channel": "web"}}'
+)
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_task_that_an_earlier_version_sent_still_acts_for_its_sender(app, nested):
+    context = ran_with(app, **({"headers": {FORMER: WAITING}} if nested else {FORMER: WAITING}))
+    expected = UserIdentified("u1", "jane@acme.com"), AccountIdentified("acme"), {"channel": "web"}
+    assert context == Context(*expected)
+
+
+HEADERS = ["{", "[]", '{"user": "u1"}', '{"account": {"domain": 3}}', '{"user": {}}', "[" * 100_000]
+
+
+@pytest.mark.parametrize("name", [HEADER, FORMER])
+@pytest.mark.parametrize("header", HEADERS, ids=lambda header: header[:30])
+def test_a_header_that_cannot_be_read_leaves_the_task_without_a_context(app, events, name, header, caplog):
+    assert ran_with(app, **{name: header}) == Context()
+    assert (name, header) == (FORMER, '{"user": {}}') or "could not be read" in caplog.text

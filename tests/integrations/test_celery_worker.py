@@ -15,6 +15,8 @@ from time import monotonic, sleep
 import pytest
 from redis_server import redis_server
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("celery", reason="runs Celery workers")
 pytest.importorskip("redis", reason="runs Celery with redis")
 
@@ -194,7 +196,8 @@ def test_each_task_acts_for_its_sender_in_processes_that_were_forked(api, prefor
     prefork.send(60, "work")
     worked = wait_for(api, "worked", 60)
     check_worked(api, 60)
-    assert len({event.metadata["process"] for event in worked}) == 2
+    # Where the machine is busy, one of the two children may take all of them.
+    assert prefork.process.pid not in {event.metadata["process"] for event in worked}
     assert [event.name for event in api.events].count("preloaded") <= 1
 
 

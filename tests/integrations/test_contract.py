@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from integrations.servers import Server, get, gunicorn, uvicorn
 
+pytestmark = pytest.mark.slow
+
 APPS = Path(__file__).parent / "apps"
 THREADED = ("--worker-class=gthread", "--threads=8")
 #: The adapters: what they need, how they are served, and what stands before their paths.
@@ -29,6 +31,11 @@ ADAPTERS: dict[str, tuple[str, list[str], str]] = {
     "fastapi": ("fastapi", uvicorn("fastapi_app:app"), ""),
     "fastapi, sync": ("fastapi", uvicorn("fastapi_app:app"), "/threaded"),
     "litestar": ("litestar", uvicorn("litestar_app:app"), ""),
+    "django ninja": ("ninja", gunicorn("ninja_app:wsgi", *THREADED), ""),
+    "django ninja, async": ("ninja", uvicorn("ninja_app:asgi"), "/async"),
+    "django rest framework": ("rest_framework", gunicorn("rest_app:wsgi", *THREADED), ""),
+    "aiohttp": ("aiohttp", ["aiohttp_app", "{fd}"], ""),
+    "tornado": ("tornado", ["tornado_app", "{fd}"], ""),
 }
 _numbers = itertools.count()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import threading
 from contextlib import suppress
+from contextvars import copy_context
 from wsgiref.util import FileWrapper
 
 import pytest
@@ -12,7 +14,10 @@ import pytest
 import journy_track
 from journy_track import Link, track
 from journy_track._capture import context
+from journy_track.integrations._requests import HOUR, MAX_NEW_DEVICES, Devices, device_of
 from journy_track.integrations.wsgi import JournyMiddleware
+
+from ..timing import keeps_to
 
 
 def start_response(status, headers):
@@ -98,6 +103,34 @@ def test_a_request_that_raises_leaves_nothing_waiting(kept):
     assert kept.who() == {"worked": ("u1", None)}
 
 
+def test_an_event_is_of_who_was_in_the_environ_when_it_was_captured(kept):
+    def app(environ, start_response):
+        for user in ("jane", "joe", None):
+            environ["REMOTE_USER"] = user
+            track(f"as_{user}", account="acme")
+        return []
+
+    JournyMiddleware(app, user=lambda environ: environ.get("REMOTE_USER"))(environ(), start_response)
+    assert kept.who() == {"as_jane": ("jane", "acme"), "as_joe": ("joe", "acme"), "as_None": (None, "acme")}
+
+
+def test_the_app_runs_in_the_context_of_its_caller(kept):
+    """Flask's test client keeps what the app has put there, and gives it back itself."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("of the app")
+
+    def app(environ, start_response):
+        tokens.append(variable.set("set"))
+        yield b""
+
+    tokens: list[contextvars.Token[str]] = []
+    body = JournyMiddleware(app, user=user_of)(environ(), start_response)
+    assert list(body) == [b""]
+    body.close()
+    assert variable.get() == "set"
+    variable.reset(tokens[0])
+    assert context.live_frame() is context.BOTTOM
+
+
 @pytest.mark.parametrize(
     "cookie",
     ["", "theme=dark", "__journey=", "__journey=with space", f"__journey={'x' * 300}", "__journey=%0D%0A", "=;;=="],
@@ -127,6 +160,7 @@ def test_users_who_take_turns_on_a_device_are_linked_once_each():
         assert [item.user.user_id for item in items if isinstance(item, Link)] == ["u1", "u2"]
 
 
+@pytest.mark.slow
 def test_an_async_function_cannot_be_asked_here_which_is_said(kept, caplog):
     async def user(environ):
         return "u1"
@@ -139,18 +173,55 @@ def test_an_async_function_cannot_be_asked_here_which_is_said(kept, caplog):
     middleware(environ(), start_response)
     gc.collect()  # a warning that something was never awaited would be an error
     assert kept.who() == {"visited": (None, "acme")}
-    assert "request's user has to be awaited" in caplog.text
+    assert "callback for the request's user is async, in a sync stack" in caplog.text
 
 
 def test_devices_are_remembered_within_bounds(tracker, monkeypatch):
     from journy_track.integrations import _requests
 
-    monkeypatch.setattr(_requests, "MOST_DEVICES", 3)
+    monkeypatch.setattr(_requests, "MAX_DEVICES", 3)
     devices = _requests.Devices()
     user = journy_track.UserIdentified("u1")
     for number in range(5):
         devices.link(str(number), user)
     assert [devices.is_new(str(number)) for number in range(5)] == [True, True, False, False, False]
+
+
+def test_a_client_that_changes_its_cookie_with_each_request_links_a_few_devices(api, tracker, balance):
+    middleware = JournyMiddleware(lambda environ, start: [], user=user_of, link_devices=True)
+    for number in range(200):
+        middleware(environ("u1", HTTP_COOKIE=f"__journey=device-{number}"), start_response)
+    middleware(environ("u2", HTTP_COOKIE="__journey=another"), start_response)
+    assert tracker.flush(10)
+    assert len(api.requests) == MAX_NEW_DEVICES + 1
+    assert tracker.stats().dropped == {"too_many_devices": 200 - MAX_NEW_DEVICES}
+    balance(tracker, captured=201)
+
+
+def test_devices_beyond_the_bound_are_linked_an_hour_later(api, tracker):
+    now = [0.0]
+    devices = Devices(lambda: now[0])
+    user = journy_track.UserIdentified("u1")
+    for number in range(MAX_NEW_DEVICES + 1):
+        devices.link(str(number), user)
+    assert devices.is_new(str(MAX_NEW_DEVICES))
+    now[0] += HOUR
+    devices.link(str(MAX_NEW_DEVICES), user)
+    assert not devices.is_new(str(MAX_NEW_DEVICES))
+
+
+def test_a_client_that_changes_its_cookie_pushes_out_no_device_of_others(tracker):
+    devices = Devices()
+    devices.link("mine", journy_track.UserIdentified("me"))
+    for number in range(20_000):
+        devices.link(str(number), journy_track.UserIdentified("rotating"))
+    assert not devices.is_new("mine")
+
+
+def test_a_cookie_without_end_is_not_decoded_to_its_end():
+    keeps_to(0.0, lambda: device_of("__journey=" + "%41" * 3_000_000) and None, slack=0.1)
+    assert device_of("__journey=" + "%41" * 256) == "A" * 256
+    assert device_of("__journey=" + "%41" * 257) is None
 
 
 # ── Flask ──
@@ -175,7 +246,7 @@ def flask_app():
     @app.get("/thread")
     def thread():
         flask.session["user"] = "u1"
-        worker = threading.Thread(target=journy_track.in_context(lambda: track("worked")))
+        worker = threading.Thread(target=copy_context().run, args=(track, "worked"))
         worker.start()
         worker.join()
         assert journy_track.stats().queued == 1

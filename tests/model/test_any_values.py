@@ -6,20 +6,23 @@ import enum
 import json
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import journy_track
 from journy_track import Client, ClientConfig, Event, UserIdentified
-from journy_track._delivery.notices import Notices
 from journy_track._delivery.preparing import Preparer
 from journy_track._model.captured import Captured
 from journy_track._model.config import Config
 from journy_track._model.items import UpsertUser
+from journy_track._model.notices import Notices
 from journy_track._model.values import frozen_mapping
 
 from ..api_description import BODIES, check, check_request, strictly_parsed
 from . import samples
+
+pytestmark = pytest.mark.slow
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=20)  # surrogates, too
 ZONES = st.sampled_from([None, UTC, timezone(timedelta(hours=5)), samples.OwnZone()])

@@ -132,8 +132,10 @@ def test_an_id_that_looks_like_an_email_is_taken_and_warned_of_once(caplog):
     assert UserIdentified("jane@acme.com").wire() == {"userId": "jane@acme.com"}
     UserIdentified("john@acme.com")
     assert [record.message for record in caplog.records] == [
-        "user_id looks like an e-mail address: IDs should be static database IDs; "
-        "pass an address as email= instead. (Said once.)"
+        (
+            "user_id looks like an e-mail address: IDs should be static database IDs; "
+            "pass an address as email= instead. (Logged once.)"
+        )
     ]
 
 

@@ -54,6 +54,7 @@ def test_every_kind_of_item_is_tried_here():
 VALUES = st.text() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
 
 
+@pytest.mark.slow
 @given(st.text(min_size=1).map(lambda text: "u" + text), st.dictionaries(st.text(min_size=1), VALUES))
 def test_whatever_an_event_says_comes_back(user, metadata):
     converted, _ = Event("signed_in", UserIdentified(user), metadata=metadata).converted()

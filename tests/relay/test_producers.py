@@ -12,9 +12,9 @@ import pytest
 
 import journy_track
 from journy_track import Tracker
-from journy_track._delivery import publishing
 from journy_track._model.secret import Secret
-from journy_track._transport.redis_broker import RedisBroker
+from journy_track._stores.redis.broker import RedisBroker
+from journy_track._transport import broker as transports
 
 from ..timing import keeps_to
 from .conftest import RedisServer, until
@@ -23,7 +23,7 @@ from .conftest import RedisServer, until
 @pytest.fixture(autouse=True)
 def _all_is_accounted_for(accounts, monkeypatch):
     """After each test, every item is in exactly one count. A broker that failed is asked again soon."""
-    monkeypatch.setattr(publishing, "LONGEST", 0.5)
+    monkeypatch.setattr(transports, "MAX_PAUSE", 0.5)
 
 
 def configure(broker: RedisServer, **settings) -> Tracker:
@@ -62,7 +62,8 @@ def test_a_message_is_json_with_a_version_the_call_its_time_and_the_body_of_the_
     journy_track.upsert_user(user="u1", plan="pro", gone=None)
     assert tracker.flush(20)
     event, upsert = broker.messages()
-    assert set(event) == {"v", "operation", "captured_at", "body"}
+    assert set(event) == {"v", "operation", "captured_at", "id", "body"}
+    assert event["id"] != upsert["id"]
     assert (event["v"], event["operation"]) == (1, "track")
     assert event["captured_at"][-1] == "Z"
     assert event["body"] == {
@@ -136,7 +137,7 @@ def test_flush_until_delivered_keeps_its_timeout_though_the_broker_hangs_after_i
 
 
 def test_past_the_brokers_limit_producers_keep_what_was_refused(broker, balance):
-    tracker = journy_track.configure(broker=RedisBroker(Secret(broker.url), most_waiting=20))
+    tracker = journy_track.configure(broker=RedisBroker(Secret(broker.url), max_waiting=20))
     made = track(0, 50)
     assert not tracker.flush(1)
     assert names(broker) == made[:20]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import random
 import signal
 import traceback
 from time import monotonic
@@ -12,8 +14,9 @@ import pytest
 from journy_track import ConfigurationError, Tracker
 from journy_track._model.broker import BrokerError, Message
 from journy_track._model.secret import Secret
-from journy_track._relay.stream import RelayQueue
-from journy_track._transport.redis_broker import RedisBroker
+from journy_track._stores.redis.broker import RedisBroker
+from journy_track._stores.redis.connection import RedisConnection
+from journy_track._stores.redis.stream import RelayQueue
 
 from .conftest import NAMES, RedisServer
 
@@ -28,7 +31,7 @@ def stored(broker: RedisServer) -> list[int]:
 
 @pytest.fixture
 def producer(broker):
-    made = RedisBroker(Secret(broker.url), most_waiting=10)
+    made = RedisBroker(Secret(broker.url), max_waiting=10)
     yield made
     made.close()
 
@@ -67,6 +70,53 @@ def test_each_producer_counts_for_itself(broker, producer):
     assert stored(broker) == [1, 2, 1]
 
 
+def clone(producer: RedisBroker) -> RedisBroker:
+    """What goes on from the same snapshot of memory: all that the other one knows, and connections of its own."""
+    twin = copy.copy(producer)
+    twin._connection, twin._script = RedisConnection(Secret(producer.url)), None
+    twin._calls = list(producer._calls)
+    return twin
+
+
+@pytest.fixture
+def snapshot(broker, monkeypatch):
+    """A producer of which clones can be made; what is random in the process is the same in each of them."""
+    monkeypatch.setattr(random, "random", lambda: 0.5)
+    producer = RedisBroker(Secret(broker.url))
+    producer.url = broker.url
+    return producer
+
+
+@pytest.mark.parametrize("published_before", [False, True])
+def test_what_clones_of_a_snapshot_publish_is_all_stored(broker, snapshot, published_before):
+    if published_before:
+        assert snapshot.publish(messages(1, 2)) == 2
+    clones = [clone(snapshot) for _ in range(3)]
+    for number, one in enumerate(clones):
+        assert one.publish([Message(3, str(number * 10)), Message(4, str(number * 10 + 1))]) == 2
+    assert stored(broker) == [1, 2] * published_before + [0, 1, 10, 11, 20, 21]
+    for one in (snapshot, *clones):
+        one.close()
+
+
+def test_what_was_under_way_in_a_snapshot_is_stored_once_and_what_came_later_of_each(broker, snapshot):
+    broker.send(signal.SIGSTOP)
+    with pytest.raises(BrokerError):
+        snapshot.publish(messages(1, 2))
+    twin = clone(snapshot)
+    broker.send(signal.SIGCONT)
+    assert snapshot.publish(messages(1, 2, 3)) == 3
+    assert twin.publish([*messages(1, 2), Message(3, "30")]) == 3
+    assert stored(broker) == [1, 2, 3, 30]
+    snapshot.close(), twin.close()
+
+
+def test_redis_remembers_no_more_calls_than_may_be_asked_about(broker, producer):
+    for number in range(1, 6):
+        producer.publish(messages(number))
+    assert len(broker.client.keys(f"{NAMES.producer}*")) == 1
+
+
 def test_it_is_empty_when_what_was_published_has_left(broker, producer):
     assert producer.is_empty()
     producer.publish(messages(1))
@@ -92,6 +142,17 @@ def test_a_broker_that_has_no_memory_left_refuses(broker, producer):
         producer.publish(messages(1))
     broker.client.config_set("maxmemory", "0")
     assert producer.publish(messages(1)) == 1
+
+
+def test_it_refuses_as_well_what_comes_after_calls_that_ended_well(broker, producer):
+    assert producer.publish(messages(1)) == 1
+    broker.client.config_set("maxmemory", "1")
+    with pytest.raises(BrokerError, match="memory"):
+        producer.publish(messages(2))
+    assert stored(broker) == [1]
+    broker.client.config_set("maxmemory", "0")
+    assert producer.publish(messages(2)) == 1
+    assert len(broker.client.keys(f"{NAMES.producer}*")) == 1
 
 
 def test_what_was_stored_survives_a_kill(broker, producer):

@@ -9,12 +9,23 @@ from time import time
 import pytest
 
 import journy_track
+from journy_track._delivery import feed
+from journy_track._delivery.dispatcher import Dispatcher
+from journy_track._delivery.pipeline import transport_of
+from journy_track._model.broker import BrokerError
+from journy_track._model.config import Config
+from journy_track._model.identity import UserIdentified
+from journy_track._model.items import DeleteUser
+from journy_track._model.messages import MAX_BYTES, read
 from journy_track._model.outcomes import Deferred
 from journy_track._model.secret import Secret
-from journy_track._relay import term
-from journy_track._relay.stream import RelayQueue, Settled
-from journy_track._relay.term import Leased
+from journy_track._relay import relay as relays
+from journy_track._relay.relay import Leased
+from journy_track._stores.redis.stream import MAX_READ, RelayQueue, Settled
+from journy_track._stores.store import Job
+from journy_track._transport.rest import RestTransport
 
+from ..conftest import KEY
 from .conftest import NAMES, RedisServer, until
 
 
@@ -24,8 +35,9 @@ def message(name: str, user: str = "u1", **more) -> str:
 
 
 def put(broker: RedisServer, *texts: str) -> None:
+    client = broker.client
     for text in texts:
-        broker.client.xadd(NAMES.stream, {"m": text})
+        client.xadd(NAMES.stream, {"m": text})
 
 
 def waits(broker: RedisServer) -> int:
@@ -54,6 +66,14 @@ def test_an_event_keeps_the_time_at_which_it_was_captured(api, broker, relay):
     relay()
     assert tracker.flush(20, delivered=True)
     assert api.events[0].triggered_at == said
+
+
+def test_a_relay_that_starts_while_redis_has_no_memory_left_leads_and_makes_room(api, broker, relay):
+    put(broker, *(message(f"event_{number}") for number in range(20)))
+    broker.client.config_set("maxmemory", "1")
+    relay()
+    until(lambda: waits(broker) == 0, "all are delivered")
+    assert len(api.events) == 20
 
 
 def test_what_journy_io_refuses_becomes_a_dead_letter_with_the_reason(api, broker, relay):
@@ -87,7 +107,7 @@ POISON = {
     "a number beyond all": message("x").replace('"name"', '"metadata": {"n": 1e999}, "name"'),
     "a name that is none": message("x").replace('"x"', '{"a": []}'),
     "a user that is a list": message("x").replace('"u1"', "[1]"),
-    "deep": "[" * 100_000,
+    "deep": "[" * 60_000,
     "no body": '{"v": 1, "operation": "upsert_user", "body": null}',
     "properties in a list": '{"v": 1, "operation": "upsert_user", "body": {"identification": {"userId": "u"}, '
     '"properties": [1]}}',
@@ -132,11 +152,11 @@ def test_a_message_whose_id_is_no_time_becomes_a_dead_letter_as_others_do(api, b
     assert json.loads(letter["message"])["body"]["name"] == "refused"
 
 
-@pytest.mark.parametrize("at", ["item_of", "captured_at_of", "put", "after put"])
+@pytest.mark.parametrize("at", ["read", "put", "after put"])
 def test_a_mistake_of_ours_about_one_message_is_a_dead_letter_and_holds_nobody_up(
     api, broker, relay, monkeypatch, caplog, at
 ):
-    place, name = (term.Dispatcher, "put") if "put" in at else (term, at)
+    place, name = (Dispatcher, "put") if "put" in at else (feed, at)
     works = getattr(place, name)
 
     def breaks(*arguments):
@@ -155,14 +175,14 @@ def test_a_mistake_of_ours_about_one_message_is_a_dead_letter_and_holds_nobody_u
     assert (letter["message"], letter["reason"]) == (message("poison"), "internal_error: LookupError")
     stats = made.status().stats
     assert (stats.delivered, stats.dropped, stats.spooled) == (2, {"internal_error": 1}, 0)
-    assert "an item could not be made ready: LookupError" in caplog.text
+    assert "an item could not be prepared: LookupError" in caplog.text
 
 
 def test_a_dead_letter_that_cannot_be_written_says_so_and_ends_nothing(api, broker, relay, monkeypatch, caplog):
-    def breaks(item, at):
+    def breaks(item, at, message_id):
         raise RecursionError
 
-    monkeypatch.setattr(term, "message_of", breaks)
+    monkeypatch.setattr(feed, "message_of", breaks)
     put(broker, message("old", captured_at="2020-01-01T00:00:00Z"), message("behind"))
     made = relay()
     until(lambda: waits(broker) == 0, "both are settled")
@@ -254,22 +274,45 @@ def test_a_relay_survives_a_kill_of_the_broker(api, broker, relay):
     assert len(set(names)) == 20
 
 
-def test_nothing_is_sent_without_a_lease_that_surely_holds_nor_waited_for_beyond_its_end():
+def test_without_a_lease_that_surely_holds_nothing_is_sent_with_it_each_request_has_its_time():
     class Transport:
+        key, in_turn, merges, is_idempotent, has_trial = "", False, True, False, True
         timeouts: list = []  # noqa: RUF012
 
-        def send(self, call, timeout=None):
+        def send(self, jobs, timeout=None):
             self.timeouts.append(timeout)
-            return "sent"
+            return ["sent"]
 
-    lease = {"holds": True, "left": 4.0}
-    leased = Leased(Transport(), lambda: lease["holds"], lambda: lease["left"])
-    assert [leased.send(None), leased.send(None, 9.0), leased.send(None, 1.0)] == ["sent"] * 3
-    assert Transport.timeouts == [4.0, 4.0, 1.0]
+    lease = {"holds": True}
+    leased = Leased(Transport(), lambda: lease["holds"])
+    assert [leased.send([None]), leased.send([None], 9.0)] == [["sent"]] * 2
+    assert Transport.timeouts == [None, 9.0]
     lease["holds"] = False
-    outcome = leased.send(None)
+    (outcome,) = leased.send([None])
     assert isinstance(outcome, Deferred)
     assert not outcome.ambiguous
+    assert len(Transport.timeouts) == 2
+
+
+def test_a_lease_that_ended_while_the_connection_was_made_sends_nothing(api):
+    looks = iter([True, False, False])
+    config = Config.load(KEY, {"base_url": api.url}, environ={})
+    leased = Leased(RestTransport(transport_of(config)), lambda: next(looks))
+    job = Job(1, 0.0, 0.0)
+    job.item = DeleteUser(UserIdentified("u1"))
+    (outcome,) = leased.send([job])
+    assert (outcome.reason, outcome.ambiguous) == ("this relay does not lead any more", False)
+    assert api.requests == []
+    leased.close()
+
+
+def test_a_response_that_takes_longer_than_the_lease_is_waited_for_while_it_is_renewed(api, broker, relay):
+    api.answer_next(None, delay=2.5)
+    put(broker, message("slow"))
+    made = relay(lease=1.0)
+    until(lambda: waits(broker) == 0, "it is delivered")
+    assert [event.name for event in api.events] == ["slow"]
+    assert (made.status().terms, made.status().stats.retried) == (1, 0)
 
 
 def test_who_does_not_hold_the_lease_settles_nothing(broker):
@@ -279,7 +322,7 @@ def test_who_does_not_hold_the_lease_settles_nothing(broker):
     assert first.acquire()  # its answer may have been lost
     assert not second.acquire()
     (entry,) = second.read("", 10)
-    assert not second.settle([Settled([entry.id], {"message": "x"})])
+    assert not second.settle([Settled([entry.id], '{"message": "x"}')])
     assert (waits(broker), broker.letters()) == (1, [])
     second.release()
     assert not second.acquire()
@@ -287,7 +330,7 @@ def test_who_does_not_hold_the_lease_settles_nothing(broker):
     assert second.acquire()
     assert not first.renew()
     for _ in range(2):  # its answer may be lost: then it is told again
-        assert second.settle([Settled([entry.id, "1-1"], {"message": "x"})])
+        assert second.settle([Settled([entry.id, "1-1"], '{"message": "x"}')])
     assert (waits(broker), broker.letters()) == (0, [{"message": "x"}])
     first.close(), second.close()
 
@@ -300,13 +343,119 @@ def test_a_refused_key_is_trouble_that_the_supervisor_sees(api, broker, relay):
     assert waits(broker) == 1
 
 
-def test_settings_of_the_broker_that_lose_messages_are_told(absent_broker):
-    absent_broker.start()
-    queue = RelayQueue(Secret(absent_broker.url), lease=1)
-    assert queue.concerns() == []
-    absent_broker.client.config_set("appendonly", "no")
-    absent_broker.client.config_set("maxmemory-policy", "allkeys-lru")
-    off, evicts = queue.concerns()
-    assert "appendonly" in off
-    assert "allkeys-lru" in evicts
+def concerns_of(broker: RedisServer, user: str = "") -> list[str]:
+    queue = RelayQueue(Secret(broker.url.replace("//", f"//{user}")), lease=1)
+    found = queue.concerns()
     queue.close()
+    return found
+
+
+def test_settings_of_the_broker_that_lose_messages_are_told(broker):
+    assert concerns_of(broker) == []
+    broker.client.config_set("appendonly", "no")
+    broker.client.config_set("maxmemory-policy", "allkeys-lru")
+    off, evicts = concerns_of(broker)
+    assert "appendonly" in off
+    assert "allkeys-lru: Redis may evict the whole queue" in evicts
+
+
+@pytest.mark.parametrize("policy", ["volatile-lru", "volatile-ttl", "volatile-lfu", "volatile-random"])
+def test_a_policy_that_evicts_the_lease_is_told(broker, policy):
+    broker.client.config_set("maxmemory-policy", policy)
+    (evicts,) = concerns_of(broker)
+    assert f"{policy}: short of memory, Redis evicts keys that expire, as the relay's lease" in evicts
+
+
+def test_a_redis_that_does_not_permit_info_works_and_what_was_not_checked_is_told(api, broker, relay):
+    broker.client.execute_command("ACL", "SETUSER", "shop", "on", ">pw", "~journy:*", "+@all", "-info", "-@dangerous")
+    (unseen,) = concerns_of(broker, "shop:pw@")
+    assert unseen == (
+        "whether messages are safe could not be checked: INFO is not permitted (appendonly, maxmemory-policy)."
+    )
+    url = broker.url.replace("//", "//shop:pw@")
+    tracker = journy_track.configure(broker=url)
+    journy_track.track("paid", user="u1")
+    relay(url=url)
+    assert tracker.flush(20, delivered=True)
+    assert [event.name for event in api.events] == ["paid"]
+
+
+def sized(size: int) -> str:
+    """A good message of *size* bytes."""
+    made = message("large", text="")
+    return made.replace('"text": ""', f'"text": "{"x" * (size - len(made))}"')
+
+
+def test_a_message_above_64_kib_is_a_dead_letter_and_is_not_parsed(api, broker, relay, monkeypatch):
+    parsed = []
+    monkeypatch.setattr(feed, "read", lambda text: parsed.append(len(text)) or read(text))
+    put(broker, sized(MAX_BYTES + 1), sized(MAX_BYTES), message("ü" * (MAX_BYTES // 2)), message("behind"))
+    made = relay()
+    until(lambda: waits(broker) == 0, "all are settled")
+    assert [event.name for event in api.events] == ["large", "behind"]
+    assert max(parsed) == MAX_BYTES
+    assert [letter["reason"].split(":")[0] for letter in broker.letters()] == ["too_large", "too_large"]
+    assert broker.letters()[0]["message"] == sized(MAX_BYTES + 1)
+    assert made.status().stats.dropped == {"too_large": 2}
+
+
+def test_of_a_message_that_is_far_too_large_a_relay_reads_the_first_mib(broker, relay):
+    put(broker, "x" * (20 * MAX_READ))
+    relay()
+    until(lambda: waits(broker) == 0, "it is settled")
+    (letter,) = broker.letters()
+    assert len(letter["message"]) == MAX_READ
+    assert str(20 * MAX_READ) in letter["reason"]
+
+
+def test_a_producer_drops_what_no_relay_would_read_and_delivers_the_rest(api, broker, relay, balance):
+    tracker = journy_track.configure(broker=broker.url)
+    journy_track.track("large", user="u1", text="x" * (MAX_BYTES - 150))  # its body is within 64 KiB, but no message
+    journy_track.track("small", user="u1")
+    relay()
+    assert tracker.flush(20, delivered=True)
+    assert balance(tracker, captured=2).dropped == {"too_large": 1}
+    assert [event.name for event in api.events] == ["small"]
+    assert broker.letters() == []
+
+
+class ComesAndGoes:
+    """A queue whose broker is away every other time, and whose lease is lost as soon as it is taken."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def acquire(self) -> bool:
+        self.asked += 1
+        if self.asked % 2:
+            raise BrokerError("away")
+        return True
+
+    def renew(self) -> bool:
+        return False
+
+    def settle(self, settled) -> None:
+        return None
+
+    def read(self, after, count) -> list:
+        return []
+
+    def depth(self):
+        return 0, None, 0
+
+    def release(self) -> None:
+        """Nobody else waits."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_broker_that_comes_and_goes_is_logged_once_a_minute(api, monkeypatch, caplog):
+    monkeypatch.setattr(relays, "AGAIN", 0.0)
+    config = Config.load(KEY, {"base_url": api.url}, environ={})
+    queue = ComesAndGoes()
+    made = relays.Relay(queue, config, transport_of(config), mark_internal=lambda: None, lease=0.001)
+    made.run(lambda: made.stop() if queue.asked > 100 else None)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 3, lines
+    assert {line.split()[1] for line in lines} == {"broker", "relay"}

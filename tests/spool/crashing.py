@@ -23,7 +23,7 @@ from typing import Any
 import journy_track
 import journy_track._model.tracing
 import journy_track._transport.requests_client
-from journy_track._delivery import sources
+from journy_track._stores.sqlite import files as sources
 
 #: Children look for what others left this often, so that they also die while they take it over.
 sources.ADOPT = 0.2

@@ -168,6 +168,7 @@ def one_round(crashes: Crashes, number: int, dice: random.Random) -> None:
     crashes.take()
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_survives_kill_9_and_arrives_in_order(tmp_path):
     folder = tmp_path / "spool"
     dice = random.Random(SEED)

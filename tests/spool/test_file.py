@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from journy_track._spool import schema
-from journy_track._spool.errors import Corrupt, Gone, Newer, Owned, SpoolError
-from journy_track._spool.file import DeadLetter, SpoolFile, lock_path
+from journy_track._stores.sqlite import schema
+from journy_track._stores.sqlite.errors import Corrupt, Gone, Newer, Owned, SpoolError
+from journy_track._stores.sqlite.file import SpoolFile, lock_path
+from journy_track._stores.store import DeadLetter
 
 ABOUT = "https://api.journy.io"
 
@@ -83,7 +84,7 @@ def test_an_empty_file_goes_with_its_owner_and_one_with_something_in_it_stays(ma
     assert list(tmp_path.iterdir()) == []
     waiting, dead = make(), make()
     waiting.write([(1.0, "a")])
-    dead.bury([], DeadLetter(0, 1.0, "a", 2.0, "status 400"))
+    dead.dead_letter([], DeadLetter(0, 1.0, "a", 2.0, "status 400"))
     waiting.close(remove=True)
     dead.close(remove=True)
     assert waiting.path.exists()
@@ -95,22 +96,22 @@ def test_an_owner_that_cannot_remove_or_rename_it_owns_it_no_longer(tmp_path, en
     folder, moved = tmp_path / "spool", tmp_path / "moved"
     folder.mkdir()
     file = SpoolFile.create(folder, ABOUT)
-    connections = [file._connection, file._owner._connection]
+    owner = file._owner
     folder.rename(moved)
     folder.write_text("a file")
     with pytest.raises(SpoolError, match="spool"):
         end(file)
     SpoolFile.adopt(moved / file.path.name).close()
-    for connection in connections:
-        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-            connection.execute("SELECT 1")
+    assert owner._held._descriptor == -1
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        file._connection.execute("SELECT 1")
 
 
 def test_what_is_given_up_is_moved_with_all_that_is_known(make):
     file = make()
     seqs = file.write([(1.0, "a"), (2.0, "b"), (3.0, "c")])
     letter = DeadLetter(1, 1.0, "a and b", 9.0, "status 400", 400, "r1", {"name": "is empty"}, 3)
-    file.bury(seqs[:2], letter)
+    file.dead_letter(seqs[:2], letter)
     assert messages(file) == ["c"]
     assert file.dead_letters() == [letter]
     assert (file.dead(), file.waiting()) == (1, 1)
@@ -118,7 +119,7 @@ def test_what_is_given_up_is_moved_with_all_that_is_known(make):
 
 def test_dead_letters_are_tried_again_behind_what_waits(make):
     file = make()
-    file.bury([], DeadLetter(0, 1.0, "a", 9.0, "max_age"))
+    file.dead_letter([], DeadLetter(0, 1.0, "a", 9.0, "max_age"))
     file.write([(2.0, "b")])
     assert file.retry(50.0) == 1
     assert [(row.at, row.message) for row in file.read(0, 9)] == [(2.0, "b"), (50.0, "a")]

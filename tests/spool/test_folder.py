@@ -9,13 +9,13 @@ import threading
 import pytest
 
 from journy_track._model.secret import Secret
-from journy_track._spool import file as spool_file
-from journy_track._spool import lock
-from journy_track._spool.errors import Corrupt, Owned, SpoolError
-from journy_track._spool.file import lock_path
-from journy_track._spool.folder import Folder
-from journy_track._spool.keys import RefusedKey
-from journy_track._spool.lock import create_private, is_owned
+from journy_track._stores.sqlite import file as spool_file
+from journy_track._stores.sqlite import lock
+from journy_track._stores.sqlite.errors import Corrupt, Owned, SpoolError
+from journy_track._stores.sqlite.file import lock_path
+from journy_track._stores.sqlite.folder import Folder
+from journy_track._stores.sqlite.keys import RefusedKey
+from journy_track._stores.sqlite.lock import create_private, is_owned
 
 URL = "https://api.journy.io"
 
@@ -48,7 +48,8 @@ def test_of_a_file_that_cannot_be_made_nothing_is_left(tmp_path, monkeypatch, fa
     folder = folder_at(tmp_path)
     with monkeypatch.context() as patch:
         if fails_at == "lock":
-            patch.setattr(lock.sqlite3, "connect", full)
+            fcntl = pytest.importorskip("fcntl", reason="locks are other ones on Windows")
+            patch.setattr(fcntl, "flock", full)
         elif fails_at == "file":
             patch.setattr(spool_file, "create_private", only_the_lock)
         elif fails_at == "schema":
@@ -83,7 +84,7 @@ def test_a_file_for_another_server_is_left_alone(tmp_path):
 
 def test_a_corrupt_file_is_set_aside_and_named(tmp_path):
     path = tmp_path / "a.spool"
-    path.write_bytes(b"nonsense" * 1000)
+    path.write_bytes(b"nonsense" * 1000), lock_path(path).touch()
     folder = folder_at(tmp_path)
     with pytest.raises(Corrupt, match=r"set aside as a\.spool\.corrupt-"):
         folder.adopt(path)
@@ -106,7 +107,7 @@ def test_a_file_that_is_gone_leaves_no_lock_behind(tmp_path):
 def test_a_file_that_only_just_began_can_be_taken_over(tmp_path):
     folder = folder_at(tmp_path)
     path = tmp_path / "a.spool"
-    path.touch()  # its process was killed before it wrote anything
+    path.touch(), lock_path(path).touch()  # its process was killed before it wrote anything
     adopted = folder.adopt(path)
     assert adopted is not None
     assert adopted.write([(1.0, "a")]) == [1]
@@ -115,18 +116,19 @@ def test_a_file_that_only_just_began_can_be_taken_over(tmp_path):
 
 @pytest.mark.parametrize("made_again", [False, True])
 def test_a_file_whose_lock_was_removed_while_it_was_taken_gets_another_one(tmp_path, monkeypatch, made_again):
+    fcntl = pytest.importorskip("fcntl", reason="locks are other ones on Windows")
     folder, removals = folder_at(tmp_path), []
 
-    def connect(path, *args, _connect=sqlite3.connect, **kwargs):
-        connection = _connect(path, *args, **kwargs)
-        if str(path).endswith(".lock") and not removals:  # just what another process's tidy() may do
+    def flock(descriptor, operation, _flock=fcntl.flock):
+        if not removals:  # just what another process's tidy() may do
+            (path,) = tmp_path.iterdir()
             removals.append(path)
             path.unlink()
             if made_again:
                 path.touch()
-        return connection
+        _flock(descriptor, operation)
 
-    monkeypatch.setattr(sqlite3, "connect", connect)
+    monkeypatch.setattr(fcntl, "flock", flock)
     file = folder.create()
     assert removals
     assert removals != [lock_path(file.path)]
@@ -135,7 +137,7 @@ def test_a_file_whose_lock_was_removed_while_it_was_taken_gets_another_one(tmp_p
 
 
 def test_what_cannot_be_owned_for_good_is_an_error_and_no_endless_loop(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "is_owned", lambda _path: False)
+    monkeypatch.setattr(lock._Held, "is_at", lambda _held, _path: False)
     with pytest.raises(Owned):
         folder_at(tmp_path).create()
 

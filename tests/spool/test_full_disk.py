@@ -44,8 +44,8 @@ FROM_THE_START = """
 import os, resource, signal
 from pathlib import Path
 import journy_track
-from journy_track._delivery import sources
-from journy_track._spool import folder
+from journy_track._delivery import pipeline
+from journy_track._stores.sqlite import folder
 
 tries = []
 
@@ -55,7 +55,7 @@ class Counted(folder.Folder):
         return super().create()
 
 folder.Folder = Counted
-sources.RETRY = 0.01
+pipeline.RETRY = 0.01
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 tracker = journy_track.configure("a-key", shutdown_timeout=30)

@@ -14,9 +14,9 @@ from time import monotonic, sleep
 import pytest
 
 import journy_track
-from journy_track._delivery import sources
-from journy_track._spool.file import SpoolFile
-from journy_track._spool.folder import Folder
+from journy_track._stores.sqlite import files as sources
+from journy_track._stores.sqlite.file import SpoolFile
+from journy_track._stores.sqlite.folder import Folder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
@@ -49,7 +49,7 @@ ORPHAN = """
 ADOPTER = """
     import os, sys, time
     import journy_track
-    from journy_track._delivery import sources
+    from journy_track._stores.sqlite import files as sources
 
     sources.ADOPT = 0.01
     tracker = journy_track.configure("a-key", shutdown_timeout=20)
@@ -137,7 +137,7 @@ def test_an_end_while_the_folder_is_still_being_opened_delivers_and_leaves_nothi
     with ThreadPoolExecutor(1) as threads:
         ended = threads.submit(tracker.shutdown, 20)
         deadline = monotonic() + 20
-        while not tracker._engine().queue.closed:
+        while not tracker._pipeline().queue.closed:
             assert monotonic() < deadline
             sleep(0.001)
         go_on.set()

@@ -1,5 +1,6 @@
 """A file while its items are delivered: what is read and not settled is never taken for settled, and what others do
-to it is counted once."""
+to it is counted once.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from journy_track._spool.errors import SpoolError
-from journy_track._spool.file import DeadLetter, SpoolFile
-from journy_track._spool.source import Source
+from journy_track._stores.sqlite.errors import SpoolError
+from journy_track._stores.sqlite.file import SpoolFile
+from journy_track._stores.sqlite.source import OpenFile
+from journy_track._stores.store import DeadLetter
 
 LETTER = DeadLetter(0, 1.0, "c", 2.0, "400")
 
 
 @pytest.fixture
 def source(tmp_path):
-    made = Source(SpoolFile.create(tmp_path, "https://api.journy.io"))
+    made = OpenFile(SpoolFile.create(tmp_path, "https://api.journy.io"))
     made.write([(1.0, "a"), (2.0, "b")], lambda found: None)
     yield made
     made.close()
@@ -34,7 +36,7 @@ def other(source):
 
 
 def put_back(other: SpoolFile) -> None:
-    other.bury([], LETTER)
+    other.dead_letter([], LETTER)
     other.retry(3.0)
 
 
@@ -49,7 +51,7 @@ def then(does: Callable[..., Any], what: Callable[[], object]) -> Callable[..., 
     return done
 
 
-def messages(source: Source) -> list[str]:
+def messages(source: OpenFile) -> list[str]:
     return [row.message for row in source.read(10)]
 
 
@@ -95,7 +97,7 @@ def test_what_somebody_puts_there_during_a_recount_is_found_by_the_next_one(sour
 def test_what_somebody_puts_there_while_it_is_taken_over_is_found_once(source, other, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(source.file, "last", then(source.file.last, lambda: put_back(other)))
-        again = Source(source.file)
+        again = OpenFile(source.file)
     assert again.unread == 2
     assert (again.recount(), again.unread) == ((1, 0), 3)
 
@@ -132,6 +134,7 @@ def test_of_a_purge_that_ends_halfway_nothing_is_counted_twice_nor_never(source,
     assert (source.recount(), source.unread) == ((0, 1), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_whatever_happens_in_whatever_order_each_is_found_once_and_read_once(source, other, seed):
     random, numbers = Random(seed), iter(range(10_000))
@@ -147,7 +150,7 @@ def test_whatever_happens_in_whatever_order_each_is_found_once_and_read_once(sou
 
     def others_put() -> None:
         for _ in range(random.randint(1, 3)):
-            other.bury([], DeadLetter(0, 1.0, message(), 2.0, "400"))
+            other.dead_letter([], DeadLetter(0, 1.0, message(), 2.0, "400"))
         other.retry(3.0)
 
     def others_remove() -> None:

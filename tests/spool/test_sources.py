@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from journy_track._delivery import sources
-from journy_track._delivery.ledger import Ledger
-from journy_track._delivery.notices import Notices
-from journy_track._delivery.sources import ADOPT, Sources
-from journy_track._spool.file import DeadLetter, SpoolFile
-from journy_track._spool.folder import Folder
+from journy_track._model.notices import Notices
+from journy_track._stores.sqlite import files as sources
+from journy_track._stores.sqlite.file import SpoolFile
+from journy_track._stores.sqlite.files import ADOPT, OpenFiles
+from journy_track._stores.sqlite.folder import Folder
+from journy_track._stores.store import DeadLetter
+from journy_track._stores.trouble import Trouble
 
 URL = "https://api.journy.io"
 LETTER = DeadLetter(0, 1.0, "dead", 2.0, "400")
@@ -24,9 +25,14 @@ LETTER = DeadLetter(0, 1.0, "dead", 2.0, "400")
 def living(tmp_path):
     """A process that lives, in whose folder another one has left a dead letter."""
     folder, clock = Folder(tmp_path, URL, threading.RLock()), SimpleNamespace(now=0.0)
-    made: Any = Sources(folder, Ledger(SimpleNamespace()), Notices(), lambda: clock.now)
+    made: Any = OpenFiles(
+        folder,
+        Notices(),
+        Trouble(lambda cause, error: None, lambda: clock.now, pause=5.0),
+        lambda: clock.now,
+    )
     left = folder.create()
-    left.bury([], LETTER)
+    left.dead_letter([], LETTER)
     left.close()
 
     def look() -> int:
@@ -53,7 +59,7 @@ def test_a_file_with_dead_letters_only_is_opened_once(living, monkeypatch):
 KILLED = """
     import os, signal, sys, threading
     from pathlib import Path
-    from journy_track._spool.folder import Folder
+    from journy_track._stores.sqlite.folder import Folder
 
     path = Path(sys.argv[1])
     Folder(path.parent, sys.argv[2], threading.RLock()).adopt(path).write([(3.0, "new")] * 10)
@@ -77,7 +83,7 @@ def test_what_comes_into_it_while_it_is_looked_at_is_taken_over_the_next_time(li
         close(file, **how)
         looking.retry(3.0)
 
-    looking.bury([], LETTER)
+    looking.dead_letter([], LETTER)
     with monkeypatch.context() as patch:
         patch.setattr(SpoolFile, "close", closed)
         assert living.look() == 0

@@ -1,4 +1,4 @@
-"""A server of bytes: it says exactly what it is told, and remembers what it heard."""
+"""A server of bytes: it sends exactly what it is given, and keeps what it received."""
 
 from __future__ import annotations
 

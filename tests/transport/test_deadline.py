@@ -51,9 +51,11 @@ DRIPS = {
     "header": (HEAD, b"x"),
     "headers": (b"HTTP/1.1 201 Created\r\n", b"A: b\r\n"),
     "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "early hints": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"),
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "drop"), DRIPS.values(), ids=DRIPS)
 def test_a_head_that_drips_is_bounded_by_the_timeout(client, serve, request_to, before, drop):
     # Catches: the timeout of requests, which holds for each read.
@@ -63,6 +65,7 @@ def test_a_head_that_drips_is_bounded_by_the_timeout(client, serve, request_to, 
     assert TIMEOUT <= took(client, request_to(server.url, timeout=TIMEOUT)) < TIMEOUT + SLACK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "drop"), [DRIPS["status line"], DRIPS["header"]], ids=["status line", "header"])
 def test_a_head_that_drips_over_tls_is_bounded_by_the_timeout(client, serve, request_to, tls, before, drop):
     server = serve(drips(lambda: server, before, drop), wrap=tls)
@@ -70,6 +73,7 @@ def test_a_head_that_drips_over_tls_is_bounded_by_the_timeout(client, serve, req
     assert TIMEOUT <= took(client, request_to(url, timeout=TIMEOUT)) < TIMEOUT + SLACK
 
 
+@pytest.mark.slow
 def test_a_proxy_that_drips_is_bounded_by_the_timeout(client, serve, request_to, monkeypatch):
     proxy = serve(drips(lambda: proxy, HEAD))
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -85,6 +89,7 @@ def test_a_proxy_that_drips_before_it_lets_through_is_bounded_by_the_timeout(cli
     assert time.monotonic() - began < TIMEOUT + SLACK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
 def test_a_proxy_that_falls_silent_before_it_lets_through_was_not_sent_the_request(
     client, serve, request_to, monkeypatch, before
@@ -96,6 +101,7 @@ def test_a_proxy_that_falls_silent_before_it_lets_through_was_not_sent_the_reque
     assert caught.value.timed_out
 
 
+@pytest.mark.slow
 def test_a_server_that_falls_silent_in_the_tunnel_may_have_got_the_request(
     client, serve, request_to, monkeypatch, tls
 ):
@@ -112,12 +118,14 @@ def test_a_server_that_falls_silent_in_the_tunnel_may_have_got_the_request(
     assert len(proxy.heard) == 2
 
 
+@pytest.mark.slow
 def test_a_server_behind_a_proxy_that_falls_silent_may_have_it(client, serve, request_to, monkeypatch):
     proxy = serve(drips(lambda: proxy, b"", b""))
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     took(client, request_to("http://api.example", timeout=TIMEOUT))
 
 
+@pytest.mark.slow
 def test_a_connection_that_takes_the_body_slowly_is_bounded_by_the_timeout(client, serve, request_to):
     def talk(connection: socket.socket) -> None:
         while not server.stopping.wait(0.05):
@@ -128,6 +136,7 @@ def test_a_connection_that_takes_the_body_slowly_is_bounded_by_the_timeout(clien
     assert took(client, request) < TIMEOUT + SLACK
 
 
+@pytest.mark.slow
 def test_a_handshake_that_never_comes_is_bounded_by_the_timeout_and_nothing_was_sent(client, hung_server, request_to):
     began = time.monotonic()
     with pytest.raises(NotSent, match="TLS handshake") as caught:
@@ -136,6 +145,7 @@ def test_a_handshake_that_never_comes_is_bounded_by_the_timeout_and_nothing_was_
     assert time.monotonic() - began < TIMEOUT + SLACK
 
 
+@pytest.mark.slow
 def test_a_connection_is_used_again_with_a_deadline_of_its_own(client, serve, request_to, tls):
     server = serve(wrap=tls)
     request = request_to(f"https://127.0.0.1:{server.port}", timeout=TIMEOUT)
@@ -145,7 +155,8 @@ def test_a_connection_is_used_again_with_a_deadline_of_its_own(client, serve, re
     assert server.connections == 1
 
 
-def test_a_head_without_end_is_read_as_far_as_128_kib(client, serve, request_to):
+@pytest.mark.parametrize("status", [b"100 Continue", b"103 Early Hints"])
+def test_a_head_without_end_is_read_as_far_as_128_kib(client, serve, request_to, status):
     sent = 0
 
     def talk(connection: socket.socket) -> None:
@@ -153,17 +164,60 @@ def test_a_head_without_end_is_read_as_far_as_128_kib(client, serve, request_to)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         server.read_request(connection)
         while not server.stopping.is_set():
-            sent += connection.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+            sent += connection.send((b"HTTP/1.1 " + status + b"\r\n\r\n") * 100)
 
     server = serve(talk)
     began = time.monotonic()
     with pytest.raises(MaybeSent):
-        client.send(request_to(server.url))
-    assert time.monotonic() - began < 2  # and not until the timeout
+        client.send(request_to(server.url, timeout=60))
+    assert time.monotonic() - began < 20  # and not until the timeout
     assert sent < 20_000_000  # what the kernel's buffers took
 
 
-def test_the_answer_to_a_read_call_may_be_longer(client, serve):
+def test_the_response_to_a_read_call_may_be_longer(client, serve):
     body = b"x" * 3_000_000
     server = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + body)
     assert client.send(HttpRequest("GET", server.url + "/events", {}, None, 5.0)).body == body
+
+
+def test_a_server_that_drips_its_part_of_tls_within_tls_is_bounded_by_the_timeout(
+    client, serve, request_to, monkeypatch, tls
+):
+    # Catches: a timeout for each read from the connection with the proxy. One read of TLS takes many of them.
+    server_hello = b"\x16\x03\x03\x40\x00\x02\x00\x3f\x00"
+
+    def talk(connection: socket.socket) -> None:
+        proxy.read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        connection.recv(65536)
+        connection.sendall(server_hello)
+        while not proxy.stopping.wait(0.02):
+            connection.sendall(b"\0")
+
+    proxy = serve(talk, wrap=tls)
+    monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{proxy.port}")
+    began = time.monotonic()
+    with pytest.raises(NotSent) as caught:
+        client.send(request_to("https://api.example", timeout=TIMEOUT))
+    assert caught.value.timed_out
+    assert time.monotonic() - began < TIMEOUT + SLACK
+
+
+@pytest.mark.parametrize("scheme", ["socks4a", "socks5h"])
+def test_a_socks_proxy_that_drips_is_bounded_by_the_timeout(client, serve, request_to, monkeypatch, scheme):
+    pytest.importorskip("socks", reason="needs PySocks")
+    said = b"\x05\0\x05\0\0\x03\xff" + bytes(257) if scheme == "socks5h" else b"\0\x5a" + bytes(6)
+
+    def talk(connection: socket.socket) -> None:
+        for byte in said:
+            connection.sendall(bytes([byte]))
+            if proxy.stopping.wait(0.3):
+                return
+
+    proxy = serve(talk)
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{proxy.port}")
+    began = time.monotonic()
+    with pytest.raises(NotSent, match="the proxy did not connect in time") as caught:
+        client.send(request_to("http://api.example", timeout=TIMEOUT))
+    assert caught.value.timed_out
+    assert time.monotonic() - began < 1.5

@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, assert_type
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypedDict, assert_type
 
 import journy_track
 import journy_track.broker
@@ -18,14 +19,15 @@ from journy_track import (
     AccountIdentified,
     APIError,
     ApiKeyDetails,
+    APIResult,
+    AsyncClient,
     Call,
     Client,
     Context,
     Event,
     Failure,
-    Named,
+    NamedDefinition,
     PropertyDefinition,
-    Result,
     Stats,
     Success,
     Tracker,
@@ -67,6 +69,7 @@ def with_options(plan: str, *, trial: bool = False) -> bytes:
 @journy_track.account(AccountIdentified.by_domain("acme.com"))
 @journy_track.metadata(plan="pro")
 @journy_track.scope(inherit=True)
+@journy_track.suppressed()
 def in_blocks(plan: str) -> bytes:
     return plan.encode()
 
@@ -207,13 +210,84 @@ with ThreadPoolExecutor() as pool:
     assert_type(pool.submit(in_context(bare), "pro").result(), bytes)
     pool.submit(in_context(bare), 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
+# ── Typed events ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@journy_track.event("signed_up", renamed_from="registered")
+class SignedUp(journy_track.TypedEvent):
+    plan: Literal["free", "pro"]
+    seats: Annotated[int, journy_track.Doc("Who may sign in", unit="people", examples=(3,))] = 1
+
+
+@journy_track.event
+@dataclass(frozen=True)
+class ChangedPlan:
+    plan: str
+
+
+@journy_track.event("moved")
+class Moved(TypedDict):
+    where: str
+
+
+class Invoice:
+    """As a model of pydantic."""
+
+    def __init__(self, *, amount: float) -> None:
+        self.amount = amount
+
+    def model_dump(self, *, by_alias: bool = False) -> dict[str, Any]:
+        return {"amount": self.amount}
+
+
+CreatedInvoice = journy_track.event("created_invoice")(Invoice)
+
+
+@track_event(SignedUp, user=lambda call: call.result.plan)
+def sign_up(plan: Literal["free", "pro"]) -> SignedUp:
+    return SignedUp(plan=plan)
+
+
+def typed_events() -> None:
+    assert_type(SignedUp(plan="pro").seats, int)
+    assert_type(ChangedPlan("pro"), ChangedPlan)
+    assert_type(sign_up("pro"), SignedUp)
+    SignedUp("free", 3).track(user="u1", account=None, after_commit=True)
+    journy_track.track(SignedUp(plan="pro"), user="u1")
+    journy_track.track(ChangedPlan(plan="pro"))
+    journy_track.track(Moved, Moved(where="there"))
+    journy_track.track(CreatedInvoice(amount=1))
+    SignedUp(plan="por")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    SignedUp(plan="pro", seat=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    SignedUp()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ChangedPlan(plan=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Moved(wher="there")  # type: ignore[typeddict-unknown-key, typeddict-item]  # pyright: ignore
+    SignedUp(plan="pro").plan = "free"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    SignedUp(plan="pro").track(usr="u1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    journy_track.track(SignedUp(plan="pro"), seats=3)  # type: ignore[call-overload]  # pyright: ignore
+    journy_track.track(3)  # type: ignore[call-overload]  # pyright: ignore
+    track_event(SignedUp, capture=("plan",))  # type: ignore[call-overload]  # pyright: ignore
+    journy_track.event("a", renamed="b")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    with journy_track.testing.capture() as events:
+        assert_type(events.named(SignedUp), list[Event])
+        events.assert_tracked(SignedUp, user="u1")
+        events.assert_tracked(SignedUp(plan="pro"), times=1)
+
+
 # ── Wrong options ────────────────────────────────────────────────────────────────────────────────────────
 
 track_event("worked", on="failure")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 track_event("worked", capture="plan")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 track_event("worked", unknown=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-track_event("worked", duration="yes")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+track_event("worked", duration="yes")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 track_event(3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+headers: dict[str, str] = {}
+journy_track.inject(headers)
+journy_track.inject(headers, email=True)
+journy_track.inject(headers, True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+with journy_track.extract(headers) as carried:
+    assert_type(carried, Context)
+assert_type(journy_track.extract(headers)(bare)("pro", seats=3), bytes)
 in_context("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 journy_track.user(email=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 journy_track.scope(True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -236,7 +310,7 @@ with journy_track.user("u1") as context, journy_track.scope() as inner:
     assert_type(context.account, AccountIdentified | None)
     context.user = None  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
-assert_type(journy_track.current(), Context)
+assert_type(journy_track.current_context(), Context)
 assert_type(journy_track.flush(), bool)
 assert_type(journy_track.get_tracker(), Tracker | None)
 
@@ -249,7 +323,7 @@ def a_block_swallows_nothing() -> int:
 # ── Results ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def narrowed_by_success(result: Result[ApiKeyDetails]) -> tuple[str, ...]:
+def narrowed_by_success(result: APIResult[ApiKeyDetails]) -> tuple[str, ...]:
     # pyright narrows by `is True` and not by truth, by design; mypy by both (see the next function).
     if result.success is True:
         assert_type(result, Success[ApiKeyDetails])
@@ -261,20 +335,20 @@ def narrowed_by_success(result: Result[ApiKeyDetails]) -> tuple[str, ...]:
     return (result.message,)
 
 
-def narrowed_by_truth(result: Result[ApiKeyDetails]) -> str | None:
+def narrowed_by_truth(result: APIResult[ApiKeyDetails]) -> str | None:
     if result.success:
         return result.data.permissions[0]  # pyright: ignore
     return result.message  # pyright: ignore
 
 
-def narrowed_by_class(result: Result[ApiKeyDetails]) -> tuple[str, ...]:
+def narrowed_by_class(result: APIResult[ApiKeyDetails]) -> tuple[str, ...]:
     if isinstance(result, Failure):
         return (result.message,)
     assert_type(result, Success[ApiKeyDetails])
     return result.data.permissions
 
 
-def narrowed_by_match(result: Result[TrackingSnippet]) -> str:
+def narrowed_by_match(result: APIResult[TrackingSnippet]) -> str:
     match result:
         case Success(data=data):
             assert_type(data, TrackingSnippet)
@@ -290,6 +364,24 @@ def not_narrowed(client: Client) -> str | None:
     print(result.data)  # type: ignore[union-attr]  # pyright: ignore
     assert_type(result.request_id, str | None)
     return result.request_id
+
+
+async def awaited(client: AsyncClient) -> str | None:
+    async with client as entered:
+        assert_type(entered, AsyncClient)
+        assert_type(await client.upsert_user(user_id="u1", properties={"plan": None}), Success[None] | Failure)
+        assert_type(await client.get_events(), Success[tuple[NamedDefinition, ...]] | Failure)
+        assert_type(await client.get_user_properties(), Success[tuple[PropertyDefinition, ...]] | Failure)
+    await client.upsert_user("u1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    print(client.get_events().data)  # type: ignore[attr-defined]  # pyright: ignore
+    result = await client.get_tracking_snippet(domain="acme.com")
+    assert_type(result.calls_limit, int | None)
+    if result.success is True:
+        assert_type(result.data, TrackingSnippet)
+    return result.request_id
+
+
+assert_type(AsyncClient.with_defaults("key"), AsyncClient)
 
 
 # ── A broker of the app's own ──
@@ -362,7 +454,7 @@ def numbers(tracker: Tracker) -> None:
     assert_type(journy_track.stats().dropped, Mapping[str, int])
     assert_type(journy_track.health().since_success, float | None)
     assert_type([receipt.attempts for receipt in journy_track.recent()], list[int])
-    assert_type(journy_track.current().metadata, Mapping[str, Any])
+    assert_type(journy_track.current_context().metadata, Mapping[str, Any])
     assert_type(tracker.config.timeout, float)
     journy_track.stats().dropped["too_large"] = 0  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
     tracker.shutdown("5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -373,6 +465,50 @@ def numbers(tracker: Tracker) -> None:
 def every_call_has_its_result(client: Client) -> None:
     assert_type(client.upsert_user(user_id="u1"), Success[None] | Failure)
     assert_type(client.add_event(Event.for_user("signed_in", UserIdentified("u1"))), Success[None] | Failure)
-    assert_type(client.get_events(), Success[tuple[Named, ...]] | Failure)
+    assert_type(client.get_events(), Success[tuple[NamedDefinition, ...]] | Failure)
     assert_type(client.get_user_properties(), Success[tuple[PropertyDefinition, ...]] | Failure)
     client.upsert_user("u1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def earlier_names(client: Client, result: journy_track.Result[ApiKeyDetails]) -> journy_track.Result[None]:
+    assert_type(result, Success[ApiKeyDetails] | Failure)
+    assert_type(journy_track.current(), Context)
+    group: journy_track.Group = journy_track.DefinitionGroup("1", "Onboarding")
+    event: journy_track.Named = NamedDefinition("signed_in", "Signed in", group)
+    assert_type(event, NamedDefinition)
+    return client.delete_user(user_id=event.id)
+
+
+def many_at_once() -> None:
+    with journy_track.bulk(patience=60) as job:
+        journy_track.track("counted", user="u1")
+    assert_type(job.report, journy_track.Report)
+    assert_type(job.report.given_up, Mapping[str, int])
+    assert_type(job.report.stopped, str | None)
+    rows = [("acme", {"plan": "pro", "seats": 10})]
+    assert_type(journy_track.sync_accounts(rows, state="journy.state"), journy_track.Report)
+    journy_track.sync_users(({"user_id": number, "plan": "pro"} for number in range(3)), dry_run=True)
+    journy_track.sync_accounts(["acme"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    journy_track.sync_accounts(rows, stat="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def seen_elsewhere() -> None:
+    """Metrics, spans, log lines and templates."""
+    import logging
+
+    from jinja2 import Environment
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from journy_track.integrations.jinja2 import instrument_jinja2
+    from journy_track.integrations.logging import JournyFilter
+    from journy_track.integrations.opentelemetry import JournySpanProcessor
+    from journy_track.integrations.structlog import add_identity
+
+    journy_track.instrument_metrics()
+    journy_track.instrument_metrics(MeterProvider())
+    TracerProvider().add_span_processor(JournySpanProcessor())
+    logging.StreamHandler().addFilter(JournyFilter())
+    assert_type(add_identity(None, "info", {"event": "x"})["event"], Any)
+    assert_type(instrument_jinja2(Environment(), domain="shop.example"), Environment)
+    assert_type(journy_track.stats().given_up_for["max_age"], int)

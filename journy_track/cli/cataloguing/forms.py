@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from journy_track.cli.cataloguing.found import Catalog, Place
+from journy_track.cli.cataloguing.declaring import AUTOMATIC
+from journy_track.cli.cataloguing.found import Catalog, CatalogEntry, Declared, Field, Place
+from journy_track.cli.outside import harmless, json_text, styled
 
 #: Columns of a terminal below which docstrings find no room.
 _NARROW = 70
-FORMATS = ("table", "json", "markdown")
+FORMATS = ("table", "json", "markdown", "schema", "github")
 
 
 def as_json(catalog: Catalog) -> str:
     """For programs."""
     document = {
         "events": [
-            {"name": entry.name, "keys": list(entry.keys), "places": [_place(place) for place in entry.places]}
+            {
+                "name": entry.name,
+                "keys": list(entry.keys),
+                "declared": [_declared(one) for one in entry.declared],
+                "places": [_place(place) for place in entry.places],
+            }
             for entry in catalog.entries()
         ],
         "dynamic": [{"written": place.written, **_place(place)} for place in catalog.dynamic()],
         "unread": catalog.unread,
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json_text(document) + "\n"
 
 
 def _place(place: Place) -> dict[str, Any]:
@@ -43,7 +48,86 @@ def _place(place: Place) -> dict[str, Any]:
         "keys": list(place.keys),
         "summary": place.summary or None,
         "problem": place.problem,
+        "mistake": place.mistake,
     }
+
+
+def _declared(declared: Declared) -> dict[str, Any]:
+    return {
+        "class": declared.cls,
+        "file": declared.file,
+        "line": declared.line,
+        "renamed_from": list(declared.former),
+        "fields": [
+            {
+                "name": field.name,
+                "type": field.type,
+                "required": field.required,
+                "description": field.description or None,
+                "unit": field.unit,
+                "examples": list(field.examples),
+                "schema": field.schema,
+            }
+            for field in declared.fields
+        ],
+    }
+
+
+def as_schema(catalog: Catalog) -> str:
+    """As JSON Schema: the metadata of each event, under its name. What is not known is not restricted."""
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Metadata of events, by the event's name",
+        "$defs": {entry.name: _schema(entry) for entry in catalog.entries()},
+    }
+    return json_text(document) + "\n"
+
+
+def _schema(entry: CatalogEntry) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object"}
+    if summary := _summaries(entry.places):
+        schema["description"] = summary
+    if not entry.declared:
+        schema["properties"] = {key: {} for key in entry.keys if key != "…"}
+        return schema
+    declared = entry.declared[0]
+    schema["title"] = declared.cls
+    schema["properties"] = {field.name: _field_schema(field) for field in declared.fields}
+    schema["properties"].update({key: {} for key in entry.keys if key in AUTOMATIC})
+    schema["required"] = [field.name for field in declared.fields if field.required]
+    schema["additionalProperties"] = declared.is_open
+    return schema
+
+
+def _field_schema(field: Field) -> dict[str, Any]:
+    schema = dict(field.schema)
+    if words := " ".join([field.description, f"({field.unit})" if field.unit else ""]).strip():
+        schema["description"] = words
+    if field.examples:
+        schema["examples"] = list(field.examples)
+    return schema
+
+
+def as_github(catalog: Catalog) -> str:
+    """As annotations of a GitHub workflow: what is wrong, at its line in the pull request."""
+    lines = [
+        annotation(
+            "error" if place.mistake else "warning", f"{place.written}: {place.problem}", place.file, place.line
+        )
+        for place in catalog.problems()
+    ]
+    lines += [annotation("error", reason, file) for file, reason in catalog.unread.items()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def annotation(level: str, message: str, file: str | None, line: int | None = None) -> str:
+    """One workflow command of GitHub: `error` or `warning`."""
+
+    def escaped(text: str, more: str = "") -> str:
+        return "".join(f"%{ord(char):02X}" if char in f"%\r\n{more}" else char for char in text)
+
+    where = "" if file is None else f" file={escaped(harmless(file), ':,')}" + (f",line={line}" if line else "")
+    return f"::{level}{where}::{escaped(harmless(message))}"
 
 
 def as_markdown(catalog: Catalog) -> str:
@@ -54,6 +138,9 @@ def as_markdown(catalog: Catalog) -> str:
         keys = ", ".join(_code(key) for key in entry.keys)
         where = "<br>".join(_code(f"{place.file}:{place.line}") for place in entry.places)
         lines.append(f"| {_code(entry.name)} | {keys} | {where} | {_cell(_summaries(entry.places))} |")
+    for entry in catalog.entries():
+        for declared in entry.declared:
+            lines += ["", *_fields_as_markdown(declared)]
     problems = catalog.problems()
     if problems:
         lines += ["", "## To look at", ""]
@@ -64,6 +151,25 @@ def as_markdown(catalog: Catalog) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _fields_as_markdown(declared: Declared) -> list[str]:
+    former = ", ".join(map(_code, declared.former))
+    lines = [
+        f"## {_code(declared.name)}",
+        "",
+        f"Declared by {_code(declared.cls)}{f', before: {former}' if former else ''}.",
+    ]
+    if declared.fields:
+        lines += ["", "| field | type | required | what |", "| --- | --- | --- | --- |"]
+    for field in declared.fields:
+        what = " ".join(filter(None, [_cell(field.description), f"({_cell(field.unit)})" if field.unit else ""]))
+        if field.examples:
+            what += f"{', ' if what else ''}such as {', '.join(_code(str(example)) for example in field.examples)}"
+        lines.append(
+            f"| {_code(field.name)} | {_code(field.expected)} | {'yes' if field.required else ''} | {what} |"
+        )
+    return lines
+
+
 def as_table(catalog: Catalog, width: int) -> Table:
     """For a terminal of *width* columns; a narrow one shows no docstrings."""
     table = Table("Event", "Metadata", "Where", padding=(0, 2, 0, 0), box=None)
@@ -72,11 +178,10 @@ def as_table(catalog: Catalog, width: int) -> Table:
     for column in table.columns:
         column.overflow = "fold"
     for entry in catalog.entries():
-        what = [escape(_summaries(entry.places))] if wide else []
-        table.add_row(escape(entry.name), escape(", ".join(entry.keys)), _Where(entry.places), *what)
+        what = [_summaries(entry.places)] if wide else []
+        table.add_row(entry.name, ", ".join(entry.keys), _Where(entry.places), *what)
     for place in catalog.dynamic():
-        written = f"[yellow]{escape(place.written)}[/yellow]"
-        table.add_row(written, escape(", ".join(place.keys)), _Where([place]))
+        table.add_row(styled((place.written, "yellow")), ", ".join(place.keys), _Where([place]))
     return table
 
 
@@ -84,7 +189,7 @@ class _Where:
     """Files and lines, one below the other. A path that is too long goes on in the next line, behind a slash."""
 
     def __init__(self, places: Iterable[Place]) -> None:
-        self._paths = [re.findall(r"[^/]*/|[^/]+", f"{place.file}:{place.line}") for place in places]
+        self._paths = [re.findall(r"[^/]*/|[^/]+", harmless(f"{place.file}:{place.line}")) for place in places]
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         longest = max(cell_len(part) for parts in self._paths for part in parts)
@@ -101,7 +206,7 @@ class _Where:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two catalogs say the same but for the lines at which things stand: those change with every edit."""
+    """Whether two catalogs are the same but for line numbers: those change with every edit."""
     return without_lines(one) == without_lines(other)
 
 
@@ -121,4 +226,4 @@ def _code(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return harmless(" ".join(text.split())).replace("|", "\\|")

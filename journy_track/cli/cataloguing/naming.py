@@ -10,7 +10,7 @@ _MAKERS = ("Tracker", "configure", "get_tracker")
 
 
 @dataclass(slots=True)
-class Names:
+class ModuleNames:
     """What the names of one module mean."""
 
     #: Name → what it is in journy_track: `` for the package, `track_event`, `Event` …
@@ -34,15 +34,15 @@ class Names:
         return ".".join(part for part in (self.ours[first], rest) if part)
 
     def text(self, node: ast.expr | None) -> str | None:
-        """The text that *node* stands for; `None` where only a run would tell."""
+        """The text that *node* stands for; `None` where it is known only at run time."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return node.value
         return None if node is None else self.texts.get(dotted_name(node) or "")
 
 
-def names_of(module: ast.Module) -> Names:
+def names_of(module: ast.Module) -> ModuleNames:
     """What the names of *module* mean."""
-    names = Names()
+    names = ModuleNames()
     for node in ast.walk(module):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -67,7 +67,7 @@ def dotted_name(node: ast.expr) -> str | None:
     return None
 
 
-def _trackers(module: ast.Module, names: Names) -> set[str]:
+def _trackers(module: ast.Module, names: ModuleNames) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(module):
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Call):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from journy_track.cli.importing.columns import Columns, Fault
-from journy_track.cli.importing.source import Source
+from journy_track.cli.importing.columns import Columns, RowFault
+from journy_track.cli.importing.source import InputFile
 
 #: How many rows at fault are kept to be shown. All are counted.
-MOST_SHOWN = 1000
+MAX_SHOWN = 1000
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class Checked:
     faults: list[tuple[int, str]] = field(default_factory=list)
 
 
-def checked(source: Source, columns: Columns, on_row: Callable[[], object]) -> Checked:
+def checked(source: InputFile, columns: Columns, on_row: Callable[[], object]) -> Checked:
     """Read all rows. *on_row* is called before each. Raises `Unreadable`."""
     found = Checked()
     for record in source.records():
@@ -31,10 +31,10 @@ def checked(source: Source, columns: Columns, on_row: Callable[[], object]) -> C
         if fault is None:
             try:
                 columns.calls(record.cells)
-            except Fault as error:
+            except RowFault as error:
                 fault = str(error)
         if fault is not None:
             found.at_fault += 1
-            if len(found.faults) < MOST_SHOWN:
+            if len(found.faults) < MAX_SHOWN:
                 found.faults.append((record.line, fault))
     return found

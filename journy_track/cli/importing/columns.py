@@ -1,4 +1,4 @@
-"""From the cells of a record to calls: whom it is about, what it says, and of which type each value is."""
+"""From the cells of a record to calls: whom it is about, what it holds, and of which type each value is."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
+from decimal import Decimal
 from typing import Any
 
-from journy_track._delivery.preparing import MOST_BYTES
 from journy_track._model.call import Call
 from journy_track._model.errors import InvalidArgument
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.identity import AccountIdentified, UserIdentified, is_domain, is_email
-from journy_track._model.items import AddUsersToAccount, Event, UpsertAccount, UpsertUser
+from journy_track._model.items import MAX_BODY, AddUsersToAccount, Event, UpsertAccount, UpsertUser
+from journy_track._transport.batch_messages import lacks
 from journy_track.cli.typed import Mistyped, Zoneless, typed
 
-#: For each kind of file the fields that say whom and what, and the columns that are taken for them unless mapped.
+#: For each kind of file the fields for whom and what, and the columns that are taken for them unless mapped.
 FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
     "users": {
         "user_id": ("user_id", "userId", "id"),
@@ -37,12 +38,12 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
         "happened_at": ("happened_at", "triggered_at", "triggeredAt", "timestamp"),
     },
 }
-#: The key under which a JSON line may hold what else it says.
+#: The key under which a JSON line may hold its other values.
 NESTED = {"users": "properties", "accounts": "properties", "events": "metadata"}
 
 
-class Fault(Exception):
-    """The record cannot be sent; says why."""
+class RowFault(Exception):
+    """The record cannot be sent, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Columns:
 
     *mapping* is column → field or property, an empty text leaves the column out. *types* is column → type.
     *empty* is what becomes of empty cells and of null: `omit`, `delete` or `text`. *zone* is for datetimes
-    without one; `None`: they are refused. *undated*: events may lack `happened_at`. *empty_text*: an empty text
-    is a value, as in JSON, and not an empty cell, as in CSV.
+    without one; `None`: they are refused. *undated*: events may lack `happened_at`. *ids_only*: there is a write key
+    alone, and batches name users and accounts by ID.
     """
 
     kind: str
@@ -61,15 +62,19 @@ class Columns:
     empty: str = "omit"
     zone: tzinfo | None = None
     undated: bool = False
-    empty_text: bool = False
+    ids_only: bool = False
 
     def calls(self, cells: Mapping[str, Any]) -> list[Call]:
-        """What to send for one record. Raises `Fault`."""
+        """What to send for one record. Raises `RowFault`."""
         fields, values = self._sorted(cells)
         try:
             calls = self._made(fields, values)
         except InvalidArgument as error:
-            raise Fault(str(error)) from None
+            raise RowFault(str(error)) from None
+        if self.ids_only and any(lacks(call, in_part=False) for call in calls):
+            raise RowFault(
+                "names a user or an account without an ID: add it, or set JOURNY_API_KEY beside the write key"
+            )
         return [_sendable(call) for call in calls]
 
     # ── Cells ──
@@ -88,11 +93,11 @@ class Columns:
             value = self._value(column, cells[column], target if is_field else None)
             if is_field:
                 if fields.get(target) is not None:
-                    raise Fault(f"has two columns for {target!r}: leave one out, as in --map {column}=")
+                    raise RowFault(f"has two columns for {target!r}: leave one out, as in --map {column}=")
                 fields[target] = value
             elif value is not _OMITTED:
                 if target in values:
-                    raise Fault(f"{target!r} is given twice")
+                    raise RowFault(f"{target!r} is given twice")
                 values[target] = value
         return fields, values
 
@@ -110,7 +115,7 @@ class Columns:
         return targets
 
     def _value(self, column: str, cell: Any, of_field: str | None) -> Any:
-        if cell is None or (cell == "" and (of_field is not None or not self.empty_text)):
+        if cell is None or (cell == "" and of_field is not None):
             return self._of_empty(of_field)
         kind = self.types.get(column)
         if of_field == "happened_at":
@@ -130,15 +135,15 @@ class Columns:
         if isinstance(cell, list) and kind == "list":
             return _plain_json(column, cell)
         if isinstance(cell, (dict, list)):
-            raise Fault(f"{column!r} must be {kind}, and is {'a list' if isinstance(cell, list) else 'an object'}")
+            raise RowFault(f"{column!r} must be {kind}, and is {'a list' if isinstance(cell, list) else 'an object'}")
         if isinstance(cell, bool) and kind not in ("bool", "text"):
-            raise Fault(f"{column!r} must be {kind}, and is {json.dumps(cell)}")
-        text = cell if isinstance(cell, str) else json.dumps(cell)
+            raise RowFault(f"{column!r} must be {kind}, and is {_text_of(cell)}")
+        text = _text_of(cell)
         try:
             return typed(text, kind, self.zone)
         except Mistyped as error:
-            remedy = ", or say --timezone" if isinstance(error, Zoneless) else ""
-            raise Fault(f"{column!r} must be {error}{remedy}; it is {_shown(text)}") from None
+            remedy = ", or pass --timezone" if isinstance(error, Zoneless) else ""
+            raise RowFault(f"{column!r} must be {error}{remedy}; it is {_shown(text)}") from None
 
     # ── Calls ──
 
@@ -148,26 +153,26 @@ class Columns:
         if self.kind == "accounts":
             account = _account(fields.get("account_id"), fields.get("domain"), "domain")
             if account is None:
-                raise Fault("is about nobody: it has neither account_id nor domain (see --map)")
+                raise RowFault("is about nobody: it has neither account_id nor domain (see --map)")
             return [UpsertAccount(account, values)]
         user = _user(fields)
         if user is None:
-            raise Fault("is about nobody: it has neither user_id nor email (see --map)")
+            raise RowFault("is about nobody: it has neither user_id nor email (see --map)")
         account = _account(fields.get("account_id"), fields.get("account_domain"), "account_domain")
         joins = [] if account is None else [AddUsersToAccount(account, (user,))]
         return [UpsertUser(user, values), *joins]
 
     def _event(self, fields: dict[str, Any], values: dict[str, Any]) -> Event:
         if not fields.get("name"):
-            raise Fault("has no name: map a column to it, as in --map event_type=name")
+            raise RowFault("has no name: map a column to it, as in --map event_type=name")
         user, account = _user(fields), _account(fields.get("account_id"), fields.get("domain"), "domain")
         if user is None and account is None:
-            raise Fault("is about nobody: it has neither user nor account (see --map)")
+            raise RowFault("is about nobody: it has neither user nor account (see --map)")
         at = fields.get("happened_at")
         if at is None and not self.undated:
-            raise Fault("has no happened_at: map a column to it, or say --undated for the time of the import")
+            raise RowFault("has no happened_at: map a column to it, or pass --undated for the time of the import")
         if isinstance(at, date) and not isinstance(at, datetime):
-            raise Fault("has a date as happened_at: it takes datetime, epoch or epoch_ms")
+            raise RowFault("has a date as happened_at: it takes datetime, epoch or epoch_ms")
         return Event(fields["name"], user, account, at, values)
 
 
@@ -177,37 +182,44 @@ _OMITTED = object()
 def _user(fields: Mapping[str, Any]) -> UserIdentified | None:
     user_id, email = fields.get("user_id"), fields.get("email")
     if email and not is_email(email):
-        raise Fault(f"'email' is malformed: {_shown(email)}")
+        raise RowFault(f"'email' is malformed: {_shown(email)}")
     return UserIdentified(user_id, email) if user_id or email else None
 
 
 def _account(account_id: Any, domain: Any, column: str) -> AccountIdentified | None:
     if domain and not is_domain(domain):
-        raise Fault(f"{column!r} is malformed: {_shown(domain)}")
+        raise RowFault(f"{column!r} is malformed: {_shown(domain)}")
     return AccountIdentified(account_id, domain) if account_id or domain else None
 
 
 def _identity_text(column: str, cell: Any) -> str:
     if isinstance(cell, int) and not isinstance(cell, bool):
         return str(cell)
-    raise Fault(f"{column!r} must be text or a whole number; it is {_shown(json.dumps(cell))}")
+    raise RowFault(f"{column!r} must be text or a whole number; it is {_shown(_text_of(cell))}")
+
+
+def _text_of(cell: Any) -> str:
+    """A cell as a CSV would have it."""
+    if isinstance(cell, (date, datetime)):
+        return cell.isoformat()
+    return str(cell) if isinstance(cell, (str, Decimal)) else json.dumps(cell)
 
 
 def _plain_json(column: str, cell: Any) -> Any:
     if isinstance(cell, dict):
-        raise Fault(f"{column!r} is an object: pass its values under keys of their own")
-    if not all(isinstance(value, (str, int, float)) for value in cell):
-        raise Fault(f"{column!r} must be a list of texts and numbers")
+        raise RowFault(f"{column!r} is an object: pass its values under keys of their own")
+    if not all(isinstance(value, (str, int, float, Decimal, date)) for value in cell):
+        raise RowFault(f"{column!r} must be a list of texts and numbers")
     return tuple(cell)
 
 
 def _sendable(call: Call) -> Call:
     converted, problems = call.converted()
     for key, reason in problems:
-        raise Fault(f"{key!r} cannot travel: {reason}")
+        raise RowFault(f"{key!r} cannot be sent: {reason}")
     body = json.dumps(converted.body(), ensure_ascii=False, separators=(",", ":"))
-    if len(body.encode()) > MOST_BYTES:
-        raise Fault(f"is larger than {MOST_BYTES // 1024} KiB")
+    if len(body.encode()) > MAX_BODY:
+        raise RowFault(f"is larger than {MAX_BODY // 1024} KiB")
     return converted
 
 

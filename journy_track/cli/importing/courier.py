@@ -9,10 +9,10 @@ from journy_track._model.call import Call
 from journy_track._model.items import AddUsersToAccount, Event, UpsertAccount, UpsertUser
 from journy_track._tracker import Tracker
 from journy_track.cli.console import counted
-from journy_track.cli.importing.columns import Columns, Fault
-from journy_track.cli.importing.following import Following, Numbers
+from journy_track.cli.importing.columns import Columns, RowFault
+from journy_track.cli.importing.following import BATCH_WINDOW, WINDOW, Following, Numbers
 from journy_track.cli.importing.journal import Journal, Position
-from journy_track.cli.importing.source import Source
+from journy_track.cli.importing.source import InputFile
 
 #: Seconds between two looks at what else there is to do, and between two times that the state is written.
 _TICK, _SAVE = 0.1, 1.0
@@ -22,7 +22,7 @@ _REFUSED = ("queue_full", "closed", "own_code", "capture_failed")
 class Courier:
     """Brings the rows of a file to journy.io.
 
-    *interrupted* is asked often and says why to stop, if at all. *patience* is how many seconds nothing may be
+    *interrupted* is called often and returns why to stop, if at all. *patience* is how many seconds nothing may be
     settled while rows wait. *show* is called often.
     """
 
@@ -38,7 +38,7 @@ class Courier:
     ) -> None:
         self._tracker = tracker
         self._journal = journal
-        self._following = Following(position)
+        self._following = Following(position, WINDOW if tracker.config.write_key is None else BATCH_WINDOW)
         self._interrupted = interrupted
         self._patience = patience
         self._show = show
@@ -46,8 +46,8 @@ class Courier:
         self._looked_at = self._saved_at = monotonic()
         tracker._follow(self._following)
 
-    def bring(self, source: Source, columns: Columns) -> str | None:
-        """Send all rows that are not settled. Answers why it stopped before; `None`: all are settled.
+    def bring(self, source: InputFile, columns: Columns) -> str | None:
+        """Send all rows that are not settled. Returns why it stopped before that; `None`: all are settled.
 
         Raises OSError when the journal cannot be written, and `Unreadable`.
         """
@@ -59,7 +59,7 @@ class Courier:
                 continue
             try:
                 calls = _calls(record.fault, columns, record.cells)
-            except Fault as fault:
+            except RowFault as fault:
                 following.refuse(record, str(fault))
                 continue
             while not following.has_room(_TICK):
@@ -98,7 +98,8 @@ class Courier:
         if why := self._following.stop or self._interrupted():
             return why
         if self._tracker.health().circuit == "open":
-            return "journy.io refuses the API key."
+            key = "the API key" if self._tracker.config.write_key is None else "a key"
+            return f"journy.io refuses {key}."
         if numbers.waiting and now - self._following.settled_at > self._patience:
             return f"Nothing was settled for {self._patience:g} s, with {counted(numbers.waiting, 'row')} waiting."
         return None
@@ -106,7 +107,7 @@ class Courier:
 
 def _calls(fault: str | None, columns: Columns, cells: dict[str, object]) -> list[Call]:
     if fault is not None:
-        raise Fault(fault)
+        raise RowFault(fault)
     return columns.calls(cells)
 
 

@@ -1,4 +1,4 @@
-"""Which row was settled how: calls are captured in order, merged, retried, and told of by their place."""
+"""Which row was settled how: calls are captured in order, merged, retried, and reported by their place."""
 
 from __future__ import annotations
 
@@ -9,53 +9,64 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, NamedTuple
 
+from journy_track._delivery.ledger import Watcher
 from journy_track._model.call import Call
 from journy_track._model.items import UpsertAccount, UpsertUser
-from journy_track._model.outcomes import Answer
+from journy_track._model.outcomes import Response
 from journy_track.cli.importing.journal import Position
 from journy_track.cli.importing.source import Record
 
 #: Rows that are captured and not settled, at most: enough to merge memberships, and little to send again when killed.
 WINDOW = 200
-#: How many settled items are remembered for those that were merged into one and are told of a moment later.
-_REMEMBERED = 8 * WINDOW
+#: The same where they go in batches: enough to fill two, and what is sent again has the IDs that it had.
+BATCH_WINDOW = 5_000
+#: How many settled items are remembered, in windows, for those that were merged into one and are reported a moment
+#: later.
+_REMEMBERED = 8
 #: Reasons that are not the row's: every other row would be refused for the same.
 _STOPS = {
     "missing permission": "The API key lacks the permission for these rows: see journy.io, Settings, Connections.",
-    "a redirect": "The server answers with a redirect, which is never followed: check the base URL.",
+    "a redirect": "The server responds with a redirect, which is never followed: check the base URL.",
 }
 
 
 @dataclass(slots=True)
 class _Row:
     record: Record
+    first: int
     calls: int
     left: int
     names: frozenset[str]
+    #: Whether all of its calls so far were left out, as journy.io has it already.
+    unchanged: bool = True
     refusal: dict[str, Any] | None = None
     rejected: dict[str, str] = field(default_factory=dict)
 
 
 class Numbers(NamedTuple):
-    """Rows delivered, rejected and on their way; *progress* counts those with some of their calls made in part."""
+    """Rows settled, of those rejected, and rows on their way; *progress* counts in part rows with some calls made."""
 
-    delivered: int
+    settled: int
     rejected: int
     waiting: int
     progress: float
 
 
-class Following:
-    """The rows on their way, and the counts. One thread begins rows; any thread may settle them."""
+class Following(Watcher):
+    """The rows on their way, and the counts. One thread begins rows; any thread may settle them.
 
-    def __init__(self, position: Position) -> None:
+    *window*: rows on their way, at most.
+    """
+
+    def __init__(self, position: Position, window: int = WINDOW) -> None:
+        self._window = window
         self._changed = threading.Condition()
         self._position = replace(position)
         self._reopened = set(position.open)
         self._rows: dict[int, _Row] = {}
         self._row_of: dict[int, _Row] = {}
         self._parts: dict[int, list[int]] = {}
-        self._settled: OrderedDict[int, tuple[str, Answer | None]] = OrderedDict()
+        self._settled: OrderedDict[int, tuple[str, Response | None]] = OrderedDict()
         self._rejections: list[dict[str, Any]] = []
         self._index = 0
         #: When a call was settled last.
@@ -74,7 +85,7 @@ class Following:
         with self._changed:
             if not self._rows:
                 self.settled_at = monotonic()
-            row = _Row(record, len(calls), len(calls), _names(calls))
+            row = _Row(record, self._index + 1, len(calls), len(calls), _names(calls))
             self._rows[record.line] = row
             for _ in calls:
                 self._index += 1
@@ -96,7 +107,7 @@ class Following:
     def has_room(self, timeout: float) -> bool:
         """Wait until another row may begin; false when *timeout* seconds were not enough."""
         with self._changed:
-            return self._changed.wait_for(lambda: len(self._rows) < WINDOW, timeout)
+            return self._changed.wait_for(lambda: len(self._rows) < self._window, timeout)
 
     def is_empty(self, timeout: float) -> bool:
         """Wait until no row is on its way; false when *timeout* seconds were not enough."""
@@ -106,9 +117,9 @@ class Following:
     def numbers(self) -> Numbers:
         """How many rows are where."""
         with self._changed:
-            delivered, rejected = self._position.delivered, self._position.rejected
+            settled = self._position.settled
             part = sum(1 - row.left / row.calls for row in self._rows.values())
-            return Numbers(delivered, rejected, len(self._rows), delivered + rejected + part)
+            return Numbers(settled, self._position.rejected, len(self._rows), settled + part)
 
     def snapshot(self) -> tuple[Position, list[dict[str, Any]]]:
         """How far it is, and the rejected rows since the last snapshot."""
@@ -125,16 +136,21 @@ class Following:
         with self._changed:
             self._position.rejected_bytes = position.rejected_bytes
 
-    # ── Any thread: what the ledger tells ──
+    # ── Any thread: called by the ledger ──
 
-    def settled(self, index: int, outcome: str, answer: Answer | None, /) -> None:
+    def id_of(self, index: int, /) -> str | None:
+        """By its row: in the next run the row is sent under the same, if this one does not see what became of it."""
+        row = self._row_of.get(index)
+        return None if row is None else f"{self._position.run}-{row.record.line:x}-{index - row.first}"
+
+    def settled(self, index: int, outcome: str, response: Response | None, /) -> None:
         """The call at *index* is settled, and what was merged into it."""
         with self._changed:
-            self._settled[index] = outcome, answer
-            if len(self._settled) > _REMEMBERED:
+            self._settled[index] = outcome, response
+            if len(self._settled) > _REMEMBERED * self._window:
                 self._settled.popitem(last=False)
             for one in (index, *self._parts.pop(index, ())):
-                self._settle(one, outcome, answer)
+                self._settle(one, outcome, response)
             self._changed.notify_all()
 
     def joined(self, index: int, target: int, /) -> None:
@@ -146,16 +162,17 @@ class Following:
             else:
                 self._parts.setdefault(target, []).append(index)
 
-    def _settle(self, index: int, outcome: str, answer: Answer | None) -> None:
+    def _settle(self, index: int, outcome: str, response: Response | None) -> None:
         row = self._row_of.pop(index)
         for words, why in _STOPS.items():
             if outcome.startswith(words):
                 self.stop = why  # the row stays open, for the next run
                 return
-        if outcome != "delivered":
-            row.refusal = _refusal(outcome, answer)
-        elif answer is not None:
-            row.rejected.update({name: what for name, what in answer.rejected.items() if name in row.names})
+        row.unchanged &= outcome == "unchanged"
+        if outcome not in ("delivered", "unchanged"):
+            row.refusal = _refusal(outcome, response)
+        elif response is not None:
+            row.rejected.update({name: what for name, what in response.rejected.items() if name in row.names})
         row.left -= 1
         self.settled_at = monotonic()
         if row.left:
@@ -164,7 +181,10 @@ class Following:
         if row.refusal is not None:
             self._reject(row.record, row.refusal)
             return
-        self._position.delivered += 1
+        if row.unchanged:
+            self._position.unchanged += 1
+        else:
+            self._position.delivered += 1
         if row.rejected:
             self._position.in_part += 1
             reason = "delivered, but journy.io did not take these properties"
@@ -181,12 +201,13 @@ def _names(calls: list[Call]) -> frozenset[str]:
     )
 
 
-def _refusal(outcome: str, answer: Answer | None) -> dict[str, Any]:
-    if answer is None:
+def _refusal(outcome: str, response: Response | None) -> dict[str, Any]:
+    if response is None:
         return {"reason": outcome}
-    about = {"reason": outcome, "status": answer.status, "request_id": answer.request_id}
-    return {**about, "fields": dict(answer.fields)} if answer.fields else about
+    about = {"reason": outcome, "status": response.status, "request_id": response.request_id}
+    return {**about, "fields": dict(response.fields)} if response.fields else about
 
 
 def _line(record: Record, refusal: Mapping[str, Any]) -> dict[str, Any]:
-    return {"line": record.line, **refusal, "row": record.cells}
+    about = {"line": record.line, **refusal, "row": record.cells}
+    return about if record.raw is None else {**about, "raw": record.raw}

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from journy_track._model.values import plain
+from journy_track.cli.files import append_to_file, read_own_file, replace_file, truncate_file
+
 VERSION = 1
 
 
 class Unusable(Exception):
-    """The state file is not for this import; says why and what to do."""
+    """The state file is not for this import, why, and what to do."""
 
 
 @dataclass(slots=True)
@@ -24,12 +27,17 @@ class Position:
     *offset* and *line* are where the first line begins that is not settled.
     """
 
+    #: What the IDs of its messages begin with: a row that is sent again, after a kill, is known by its ID.
+    run: str = field(default_factory=lambda: os.urandom(10).hex())
+
     offset: int = 0
     line: int = 1
     next_line: int = 1
     open: list[int] = field(default_factory=list)
     delivered: int = 0
     rejected: int = 0
+    #: Rows that were not sent: journy.io has them like this already.
+    unchanged: int = 0
     #: Of those delivered, rows some of whose properties journy.io did not take.
     in_part: int = 0
     #: Bytes of the file of rejected rows that this position knows of.
@@ -38,9 +46,23 @@ class Position:
     total: int = 0
     done: bool = False
 
+    @property
+    def settled(self) -> int:
+        """Rows that need nothing more."""
+        return self.delivered + self.unchanged + self.rejected
+
+
+def is_unfinished(state: Path) -> bool:
+    """Whether *state* is of an import that has not come to its end."""
+    try:
+        document = json.loads(read_own_file(state))
+        return not document["position"]["done"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
 
 class Journal:
-    """The state file and the file of rejected rows, both beside the input. *about* says what they are of."""
+    """The state file and the file of rejected rows, both beside the input. *about* is what they belong to."""
 
     def __init__(self, state: Path, rejected: Path, about: Mapping[str, Any]) -> None:
         self.state = state
@@ -50,14 +72,14 @@ class Journal:
     def load(self) -> Position | None:
         """How far it came; `None` when it never began. Raises `Unusable`."""
         try:
-            document = json.loads(self.state.read_text(encoding="utf-8"))
+            document = json.loads(read_own_file(self.state))
             about, position = document["about"], Position(**document["position"])
         except FileNotFoundError:
             return None
         except OSError as error:
             raise Unusable(f"Cannot read the state file {self.state}: {error.strerror or error}.") from None
         except (ValueError, KeyError, TypeError):
-            raise Unusable(f"{self.state} is no state of an import: remove it, or say --restart.") from None
+            raise Unusable(f"{self.state} is not the state of an import: remove it, or pass --restart.") from None
         for what, value in self._about.items():
             if about.get(what) != value:
                 raise Unusable(f"{self.state} is of an import with {_OTHER[what]}. {_AGAIN}")
@@ -67,8 +89,7 @@ class Journal:
         """Go on at *position*: what was rejected after it was written comes again. Raises OSError."""
         try:
             # Never longer than it is: somebody may have taken lines away.
-            position.rejected_bytes = min(position.rejected_bytes, self.rejected.stat().st_size)
-            os.truncate(self.rejected, position.rejected_bytes)
+            position.rejected_bytes = truncate_file(self.rejected, position.rejected_bytes)
             if not position.rejected_bytes:
                 self.rejected.unlink()
         except FileNotFoundError:
@@ -80,19 +101,11 @@ class Journal:
 
         Raises OSError.
         """
-        lines = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rejections)
+        lines = "".join(json.dumps(row, ensure_ascii=False, default=plain) + "\n" for row in rejections)
         if lines:
-            with open(self.rejected, "ab", opener=_for_the_owner) as file:  # it holds personal data
-                file.write(lines.encode("utf-8", "backslashreplace"))
-                _force(file.fileno())
-                position.rejected_bytes = file.tell()
+            position.rejected_bytes = append_to_file(self.rejected, lines.encode("utf-8", "backslashreplace"))
         document = {"about": self._about, "position": _plain(position)}
-        beside = self.state.with_name(self.state.name + ".new")
-        with beside.open("w", encoding="utf-8") as state:
-            json.dump(document, state)
-            state.flush()
-            _force(state.fileno())
-        beside.replace(self.state)
+        replace_file(self.state, json.dumps(document).encode())
         _force_folder(self.state.parent)
 
 
@@ -102,23 +115,15 @@ _OTHER = {
     "columns": "other options",
     "base_url": "another base URL",
 }
-_AGAIN = "Say the same as then to go on, or --restart to begin anew and send every row again."
+_AGAIN = "Pass the same as then to go on, or --restart to begin anew and send every row again."
 
 
 def _plain(position: Position) -> dict[str, Any]:
     return {name: getattr(position, name) for name in Position.__dataclass_fields__}
 
 
-def _for_the_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _force(descriptor: int) -> None:
-    os.fsync(descriptor)
-
-
 def _force_folder(folder: Path) -> None:
-    """Have the new name of a file survive a power failure, where the system can say so."""
+    """Have the new name of a file survive a power failure, where the system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

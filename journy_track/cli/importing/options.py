@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from journy_track._state.digests import trouble_with
+from journy_track.cli.importing import parquet
 from journy_track.cli.importing.columns import FIELDS, Columns
-from journy_track.cli.importing.source import Source
+from journy_track.cli.importing.source import InputFile
 from journy_track.cli.typed import TYPES
 
-_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+#: What the file of rejected rows is named, after the file that they are of.
+REJECTED = ".rejected.jsonl"
+FORMATS = ("csv", "jsonl", "parquet", "rejected")
+_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+MAX_LISTED = 50  # columns in a message
 EMPTY = ("omit", "delete", "text")
 
 
 class Misused(Exception):
-    """An option is wrong; says which and what it takes."""
+    """An option is wrong: which, and what it takes."""
 
 
-def source_of(path: Path, format_: str | None, encoding: str, delimiter: str) -> Source:
+def source_of(path: Path, format_: str | None, encoding: str, delimiter: str) -> InputFile:
     """The file. Raises `Misused`."""
-    known = format_ or _FORMATS.get(path.suffix.lower())
-    if known not in ("csv", "jsonl"):
-        raise Misused(f"{path} ends neither in .csv nor in .jsonl: say --format csv or --format jsonl.")
+    by_name = "rejected" if path.name.endswith(REJECTED) else _FORMATS.get(path.suffix.lower())
+    known = format_ or by_name
+    if known not in FORMATS:
+        raise Misused(
+            f"{path} does not end in .csv, .jsonl or .parquet: pass --format with one of {', '.join(FORMATS)}."
+        )
+    if known == "parquet" and not parquet.has_pyarrow():
+        raise Misused(f"{parquet.NEEDS}.")
     if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
         raise Misused("--delimiter takes one character, as in --delimiter ';'.")
     try:
@@ -33,7 +45,7 @@ def source_of(path: Path, format_: str | None, encoding: str, delimiter: str) ->
         raise Misused(f"--encoding {encoding} is not known: utf-8, latin-1, cp1252 are.") from None
     if not fits:
         raise Misused(f"--encoding {encoding} cannot be read line by line: convert the file to UTF-8.")
-    return Source(path, known, encoding, delimiter)
+    return InputFile(path, known, encoding, delimiter)
 
 
 def columns_of(
@@ -45,12 +57,11 @@ def columns_of(
     timezone: str | None,
     *,
     undated: bool,
-    empty_text: bool,
 ) -> Columns:
     """How its cells are read. Raises `Misused`."""
     known = kind or next((name for name in FIELDS if path.name.lower().startswith(name)), None)
     if known not in FIELDS:
-        raise Misused(f"{path} does not say what it holds: say --kind users, --kind accounts or --kind events.")
+        raise Misused(f"{path} does not tell what it holds: pass --kind users, --kind accounts or --kind events.")
     if empty not in EMPTY:
         raise Misused(f"--empty takes one of {', '.join(EMPTY)}.")
     if empty != "omit" and known == "events":
@@ -65,32 +76,80 @@ def columns_of(
     kinds = _pairs(types, ":", "--type", "column:type")
     for column, type_ in kinds.items():
         if type_ not in TYPES:
-            raise Misused(f"--type {column}:{type_}: {type_!r} is no type. Known are {', '.join(TYPES)}.")
-    for target in targets.values():
-        if target and list(targets.values()).count(target) > 1:
+            raise Misused(f"--type {column}:{type_}: {type_!r} is not a type. Known are {', '.join(TYPES)}.")
+    for target, times in Counter(targets.values()).items():
+        if target and times > 1:
             raise Misused(f"--map: two columns go to {target!r}.")
-    return Columns(known, targets, kinds, empty, zone, undated, empty_text)
+    return Columns(known, targets, kinds, empty, zone, undated)
 
 
 def check_patience(seconds: float) -> None:
     """Whether anything can be settled within that. Raises `Misused`."""
     if not seconds > 0:  # as nan is not either
-        raise Misused(f"--patience {seconds:g} is no time to wait: it takes seconds above 0, as in --patience 600.")
+        raise Misused(f"--patience {seconds:g} is not a time to wait: pass seconds above 0, as in --patience 600.")
+
+
+def check_state(kind: str, state: Path | None, *, skip_unchanged: bool) -> None:
+    """Whether what is unchanged can be left out. Raises `Misused`."""
+    if skip_unchanged and kind == "events":
+        raise Misused("--skip-unchanged is for users and accounts: each event is sent.")
+    if skip_unchanged and state is None:
+        raise Misused(
+            "--skip-unchanged needs to know what journy.io confirmed: pass --state FILE, or set "
+            "JOURNY_SKIP_UNCHANGED_STATE. Name the file that sync_accounts() uses, or a new one."
+        )
+
+
+def problem_of_state(state: Path | None) -> str | None:
+    """Why *state* cannot be used; `None`: it can, or there is none."""
+    if state is None:
+        return None
+    from journy_track._state.sqlite import SqliteDigests  # a Python may have been built without SQLite
+
+    digests = SqliteDigests(state)
+    try:
+        trouble = trouble_with(digests)
+    finally:
+        digests.close()
+    return None if trouble is None else f"The state cannot be used: {trouble}."
 
 
 def check_names(columns: Columns, header: list[str]) -> None:
     """Whether the options name columns of the *header*, which is empty where there is none. Raises `Misused`."""
+    known = frozenset(header)
     for option, names in (("--map", columns.mapping), ("--type", columns.types)):
         for name in names:
-            if header and name not in header:
-                raise Misused(f"{option} {name}: there is no such column. The header has {', '.join(header)}.")
+            if header and name not in known:
+                listed = ", ".join(header[:MAX_LISTED]) + (" and others" if len(header) > MAX_LISTED else "")
+                raise Misused(f"{option} {name}: there is no such column. The header has {listed}.")
 
 
-def about(source: Source, columns: Columns, base_url: str) -> dict[str, Any]:
+def fitting(source: InputFile, columns: Columns) -> InputFile:
+    """*source*, reading only what *columns* use. Raises `Misused` for a column that cannot be imported."""
+    if source.format != "parquet":
+        return source
+    left_out = frozenset(name for name, target in columns.mapping.items() if not target)
+    for column in source.parquet_columns():
+        name = column.name
+        if name in left_out:
+            continue
+        if column.fault is not None:
+            raise Misused(
+                f"The column {name!r} {column.fault}, which cannot be imported: leave it out with --map {name}="
+            )
+        if column.zoneless and columns.zone is None:
+            raise Misused(
+                f"The column {name!r} holds times without a zone: pass --timezone, or leave it out with --map {name}="
+            )
+    return replace(source, left_out=left_out, zone=columns.zone)
+
+
+def about(source: InputFile, columns: Columns, base_url: str) -> dict[str, Any]:
     """What must be the same for a second start to go on."""
     read = {**asdict(columns), "zone": str(columns.zone)}
+    del read["ids_only"]  # of the key: a second start may have another
     read |= {"format": source.format, "encoding": source.encoding, "delimiter": source.delimiter}
-    return {"input": source.fingerprint(), "columns": read, "base_url": base_url}
+    return {"input": source.fingerprint, "columns": read, "base_url": base_url}
 
 
 def _pairs(texts: Iterable[str], sign: str, option: str, form: str) -> dict[str, str]:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
+from typing import Self
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -26,8 +26,9 @@ from journy_track.cli.console import counted
 from journy_track.cli.importing.checking import Checked
 from journy_track.cli.importing.following import Numbers
 from journy_track.cli.importing.journal import Position
+from journy_track.cli.outside import harmless, styled
 
-#: Columns of a terminal below which the bar says less.
+#: Columns of a terminal below which the bar shows less.
 _NARROW = 70
 #: Rows at fault that are shown; --json has more.
 _FEW = 20
@@ -65,12 +66,12 @@ class _Narrower:
 
 
 class Bar:
-    """The progress bar; nothing where *console* is no terminal."""
+    """The progress bar; nothing where *console* is not a terminal."""
 
     def __init__(self, console: Console, name: str, total: int, begun: int) -> None:
         narrow = console.width < _NARROW
         texts = ("{task.description}", "{task.fields[rows]:,}/{task.total:,}", "left")
-        wide = [] if narrow else [TextColumn(text) for text in texts]
+        wide = [] if narrow else [TextColumn(text, markup=False) for text in texts]
         self._progress = _Bars(
             *wide[:1],
             BarColumn(bar_width=None),
@@ -85,12 +86,12 @@ class Bar:
             expand=True,
             speed_estimate_period=30,
         )
-        self._task = self._progress.add_task(escape(name), total=total, completed=begun, rows=begun, rejected=0)
+        self._task = self._progress.add_task(harmless(name), total=total, completed=begun, rows=begun, rejected=0)
 
     def __rich__(self) -> Progress:
         return self._progress
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -99,15 +100,14 @@ class Bar:
 
     def show(self, numbers: Numbers) -> None:
         """How far it is."""
-        done = numbers.delivered + numbers.rejected
-        self._progress.update(self._task, completed=numbers.progress, rows=done, rejected=numbers.rejected)
+        self._progress.update(self._task, completed=numbers.progress, rows=numbers.settled, rejected=numbers.rejected)
 
 
 @contextmanager
 def library_lines(console: Console) -> Iterator[logging.Handler]:
     """What the library logs goes to *console*, above the bar, and not past it. Its handler can be silenced."""
     log = logging.getLogger("journy_track")
-    handler = _Lines(console)
+    handler = _Warnings(console)
     before = log.propagate
     log.addHandler(handler)
     log.propagate = False
@@ -118,13 +118,13 @@ def library_lines(console: Console) -> Iterator[logging.Handler]:
         log.propagate = before
 
 
-class _Lines(logging.Handler):
+class _Warnings(logging.Handler):
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(record.getMessage(), style="yellow", markup=False)
+        self._console.print(record.getMessage(), style="yellow")
 
 
 def faults_table(found: Checked) -> Table:
@@ -132,7 +132,7 @@ def faults_table(found: Checked) -> Table:
     table = Table("Line", "Why", box=None, padding=(0, 2, 0, 0))
     table.columns[0].justify = "right"
     for line, why in found.faults[:_FEW]:
-        table.add_row(str(line), escape(why))
+        table.add_row(str(line), why)
     if found.at_fault > _FEW:
         table.add_row("…", f"and {found.at_fault - _FEW:,} more (--dry-run --json lists them)")
     return table
@@ -144,21 +144,23 @@ def outcome_table(position: Position, rejected_file: str, began: float, requests
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("delivered", f"[green]{position.delivered:,}[/green] of {counted(position.total, 'row')}")
+    table.add_row("delivered", styled((f"{position.delivered:,}", "green"), f" of {counted(position.total, 'row')}"))
+    if position.unchanged:
+        table.add_row("unchanged", f"{position.unchanged:,}, not sent")
     if position.rejected:
-        table.add_row("rejected", f"[red]{position.rejected:,}[/red], in {escape(rejected_file)}")
+        table.add_row("rejected", styled((f"{position.rejected:,}", "red"), f", in {rejected_file}"))
     if position.in_part:
-        what = f"[yellow]{position.in_part:,}[/yellow] of those delivered: see {escape(rejected_file)}"
+        what = styled((f"{position.in_part:,}", "yellow"), f" of those delivered: see {rejected_file}")
         table.add_row("in part", what)
-    left = position.total - position.delivered - position.rejected
+    left = position.total - position.settled
     if left:
-        table.add_row("left", f"[yellow]{left:,}[/yellow]")
+        table.add_row("left", styled((f"{left:,}", "yellow")))
     table.add_row("took", f"{duration(seconds)}, {rows / seconds:,.1f} rows/s, {counted(requests, 'request')}")
     return table
 
 
 def duration(seconds: float) -> str:
-    """As people say it: 4.2 s, 3 min 20 s, 1 h 02 min."""
+    """As people write it: 4.2 s, 3 min 20 s, 1 h 02 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     if seconds < 3600:

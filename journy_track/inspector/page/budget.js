@@ -3,7 +3,7 @@
 import { el, number, svg } from "./dom.js";
 
 const RANGES = [[60, "1 min"], [300, "5 min"], [600, "10 min"]];
-const LEFT = 44;
+const LEFT = 54;
 const RIGHT = 12;
 const HEIGHTS = { rate: 190, rest: 190 };
 const AXIS = 22;
@@ -167,7 +167,7 @@ export class Budget {
       line.setAttribute("x2", at);
     }
     const moment = new Date(second.at * 1000).toLocaleTimeString(undefined, { hourCycle: "h23" });
-    this.readout.textContent = `${moment}: ${second.requests} requests, ${second.refused} refused, ${number(second.rest)} remain`;
+    this.readout.textContent = `${moment}: ${number(second.requests)} requests, ${number(second.refused)} refused, ${number(second.rest)} remain`;
   }
 
   #unpoint() {

@@ -1,9 +1,11 @@
-// One request in full: who, what, the raw call and its answer, each wrong field told where it stands.
+// One request in full: who, what, the raw call and its response, each wrong field at its place.
 
-import { bytes, copyButton, el, icon, milliseconds, number, shown, time } from "./dom.js";
+import { bytes, copyButton, el, icon, milliseconds, number, shown, time, valueText } from "./dom.js";
 import { annotated } from "./json.js";
-import { identityText, isEvent } from "./model.js";
-import { badge, titleOf } from "./rows.js";
+import { countOf, entriesOf, identityText, isEvent } from "./model.js";
+import { OUTCOMES, badge, titleOf, typesOf } from "./rows.js";
+import { timeline } from "./timeline.js";
+import { traceLinks } from "./trace.js";
 
 export function head(title, subtitle, onClose) {
   return el(
@@ -18,7 +20,7 @@ export const link = (kind, identity) =>
   el("a", { href: `#/${kind}/${encodeURIComponent(identity.id ?? identity.alias)}` }, identityText(identity));
 
 export function fact(name, ...values) {
-  return el("div", {}, el("dt", {}, name), el("dd", {}, ...values));
+  return el("div", {}, el("dt", {}, name || el("span", { class: "hidden" }, "Links")), el("dd", {}, ...values));
 }
 
 // `reasons`: what is wrong with a value, by its name.
@@ -26,7 +28,7 @@ export function table(values, caption, reasons = {}) {
   const rows = Object.entries(values).map(([name, value]) =>
     el("tr", {},
       el("th", { scope: "row" }, name),
-      el("td", {}, value === null ? el("i", {}, "deleted") : shown(value), name in reasons ? el("em", {}, shown(reasons[name])) : null),
+      el("td", {}, value === null ? el("i", {}, "deleted") : valueText(value), name in reasons ? el("em", {}, shown(reasons[name])) : null),
     ),
   );
   return el("table", { class: "values" }, el("caption", { class: "hidden" }, caption), el("tbody", {}, ...rows));
@@ -36,7 +38,7 @@ export const part = (title, ...content) => el("section", {}, el("h3", {}, title)
 
 const code = (text) => el("code", { class: "id" }, text);
 
-export function request(item, full, onClose) {
+export function request(item, full, attempts, onClose) {
   const body = mapping(full.json);
   const answer = mapping(full.answer);
   const metadata = mapping(body.metadata);
@@ -57,11 +59,55 @@ export function request(item, full, onClose) {
       ? part("Metadata", table(own, "Metadata", within(mapping(mapping(answer.errors).fields), "metadata.")))
       : part("Properties", table(own, "Properties", { ...within(mapping(mapping(answer.errors).fields), "properties."), ...mapping(answer.rejected) })));
   }
-  made.push(part("Request body", ...requestBody(full, answer)));
-  made.push(part(`Answer, ${item.status === 0 ? "none: the connection was dropped" : full.status}`, ...(full.answer === null ? [el("p", { class: "quiet" }, "Nothing that reads as JSON.")] : [annotated(full.answer)])));
+  if (attempts.length > 1) made.push(part(`Attempts, ${number(attempts.length)}`, attemptsList(attempts, item)));
+  if (item.messages) {
+    made.push(part("Messages", timeline(entriesOf(item), null, "Messages", "None.")));
+    made.push(el("details", {}, el("summary", {}, "Request body"), ...requestBody(full, answer)));
+  } else {
+    made.push(part("Request body", ...requestBody(full, answer)));
+  }
+  made.push(part(`Response, ${item.status === 0 ? "none: the connection was dropped" : full.status}`, ...(full.answer === null ? [el("p", { class: "quiet" }, "Nothing that reads as JSON.")] : [annotated(full.answer)])));
   const headers = Object.entries(full.headers).map(([name, value]) => `${name}: ${value}`).join("\n");
   made.push(el("details", {}, el("summary", {}, "Request headers"), el("pre", { tabindex: 0 }, headers)));
   return made.filter((child) => child !== null);
+}
+
+// One message of a batch in full.
+export function message(item, full, place, onClose) {
+  const entry = entriesOf(item)[place];
+  if (!entry) return [head(`Message ${place + 1}`, ["There is no such message in this request."], onClose)];
+  const { id, problems } = full.messages[place];
+  const sent = item.operation === "batch" ? full.json.batch[place] : full.json;
+  const values = mapping(sent.properties ?? sent.traits);
+  const caption = "properties" in sent ? "Properties" : "Traits";
+  const reasons = new Map(Object.entries(problems));
+  const ignored = entry.outcome === "ignored";
+  const list = [fact("Request", el("a", { href: `#/requests/${item.number}` }, `${full.method} ${full.path}`), `, message ${number(place + 1)} of ${number(item.messages.length)}`)];
+  for (const user of entry.users) list.push(fact("User", link("users", user)));
+  if (entry.account) list.push(fact("Account", link("accounts", entry.account)));
+  if (typeof sent.timestamp === "string") list.push(fact("Happened", sent.timestamp));
+  for (const [key, name] of [["trace_id", "Trace ID"], ["span_id", "Span ID"]]) {
+    if (typeof values[key] === "string") list.push(fact(name, code(values[key]), copyButton(values[key], name)));
+    if (typeof values[key] === "string" && key === "trace_id") list.push(fact("", traceLinks(values[key])));
+  }
+  if (id !== null) list.push(fact("Message ID", code(id), copyButton(id, "message ID")));
+  list.push(fact("Outcome", OUTCOMES[entry.outcome]));
+  const made = [
+    head(titleOf(entry), [badge(entry), ` ${entry.type ?? "message"} at ${time(full.received_at)}`], onClose),
+    el("div", { class: "buttons" }, copyButton(JSON.stringify(sent, null, 2), "the message", "Message")),
+    reasons.size > 0 ? el("p", { class: ignored ? "wrong" : "warned" }, ignored ? "Ignored. Its sender is not told. " : "Left out. Its sender is not told. ", el("b", {}, [...reasons.keys()].slice(0, 6).join(", "))) : null,
+    el("dl", { class: "facts" }, ...list),
+  ];
+  if (Object.keys(values).length > 0) made.push(part(caption, table(values, caption, within(problems, `${caption.toLowerCase()}.`))));
+  made.push(part("Message", annotated(sent, ignored ? reasons : new Map(), ignored ? new Map() : reasons)));
+  return made.filter((child) => child !== null);
+}
+
+function attemptsList(attempts, item) {
+  return el("ol", { class: "plain-list attempts", "aria-label": "Attempts" }, ...attempts.map((one) =>
+    el("li", {},
+      el("a", { href: `#/requests/${one.number}`, "aria-current": one.number === item.number ? "true" : false }, time(one.at)),
+      badge(one), el("span", { class: "quiet" }, milliseconds(one.ms)))));
 }
 
 const IN_FACTS = ["trace_id", "span_id"];
@@ -75,16 +121,18 @@ function within(fields, prefix) {
 function facts(item, full, body, metadata) {
   const list = [];
   for (const user of item.users.slice(0, 5)) list.push(fact("User", link("users", user)));
-  if (item.users.length > 5) list.push(fact("Users", `and ${item.users.length - 5} more`));
+  if (item.users.length > 5) list.push(fact("Users", `and ${number(item.users.length - 5)} more`));
   if (item.account) list.push(fact("Account", link("accounts", item.account)));
   if (typeof body.triggeredAt === "string") list.push(fact("Happened", body.triggeredAt));
   for (const [key, name] of [["trace_id", "Trace ID"], ["span_id", "Span ID"]]) {
     const value = metadata[key];
     if (typeof value === "string") list.push(fact(name, code(value), copyButton(value, name)));
+    if (typeof value === "string" && key === "trace_id") list.push(fact("", traceLinks(value)));
   }
   list.push(fact("Request ID", code(full.request_id), copyButton(full.request_id, "request ID")));
   list.push(fact("Latency", milliseconds(full.duration_ms)));
-  list.push(fact("Size", bytes(item.size)));
+  if (item.messages) list.push(fact("Messages", `${number(countOf(item).all)}: ${typesOf(countOf(item))}`));
+  list.push(fact("Size", full.packed ? `${bytes(item.size)} by gzip, ${bytes(full.unpacked)} unpacked` : bytes(item.size)));
   list.push(fact("Attempt", full.attempt > 1 ? `${number(full.attempt)}: it was sent before, and failed` : "1"));
   if (full.key) list.push(fact("Key", full.key));
   const query = new URLSearchParams(full.query).toString();
@@ -93,10 +141,15 @@ function facts(item, full, body, metadata) {
 }
 
 function whatWentWrong(item, answer) {
-  if (item.status === 0) return el("p", { class: "wrong" }, "The connection was dropped: there was no answer.");
+  if (item.status === 0) return el("p", { class: "wrong" }, "The connection was dropped: there was no response.");
   const fields = Object.keys(mapping(mapping(answer.errors).fields));
   if (fields.length > 0) return el("p", { class: "wrong" }, item.message ?? "Some fields are wrong.", " ", el("b", {}, fields.slice(0, 6).join(", ")));
   if (item.message) return el("p", { class: "wrong" }, item.message);
+  const { duplicate, ignored } = item.messages ? countOf(item) : { duplicate: 0, ignored: 0 };
+  if (duplicate + ignored > 0) {
+    const words = [ignored > 0 && `${number(ignored)} ignored as wrong, of which the sender is not told`, duplicate > 0 && `${number(duplicate)} known already by the message ID`];
+    return el("p", { class: "warned" }, `Of ${number(countOf(item).all)} messages: ${words.filter(Boolean).join("; ")}.`);
+  }
   const rejected = Object.keys(mapping(answer.rejected)).length;
   return rejected ? el("p", { class: "warned" }, `${rejected} of the properties ${rejected > 1 ? "were" : "was"} not taken.`) : null;
 }

@@ -78,6 +78,19 @@ export function dayAndTime(moment) {
   return today ? clock.format(date).slice(0, 8) : `${day.format(date)}, ${clock.format(date).slice(0, 5)}`;
 }
 
+const dayInFull = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", year: "numeric" });
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+
+export const dateOf = (moment) => dayInFull.format(new Date(moment));
+
+// How long ago, in the largest unit that fits: "3 days ago".
+export function ago(moment, now = Date.now()) {
+  const seconds = (new Date(moment) - now) / 1000;
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60]];
+  const [unit, length] = units.find(([, length]) => Math.abs(seconds) >= length) ?? ["second", 1];
+  return relative.format(Math.trunc(seconds / length), unit);
+}
+
 export const number = (value) => value.toLocaleString("en");
 
 export function bytes(size) {
@@ -89,6 +102,9 @@ export function milliseconds(ms) {
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
+
+// A value of metadata, so that an empty text and a list can be told from nothing and from a text.
+export const valueText = (value) => (value === "" || Array.isArray(value) ? JSON.stringify(value) : shown(value));
 
 export function shown(value) {
   if (typeof value === "string") return value;

@@ -4,7 +4,7 @@ import { el, shown } from "./dom.js";
 
 const MOST = 3000; // lines
 
-// `errors` and `warnings`: reasons by dotted path, as the API answers them.
+// `errors` and `warnings`: reasons by dotted path, as the API returns them.
 export function annotated(value, errors = new Map(), warnings = new Map()) {
   const lines = [];
   const told = new Set();

@@ -1,13 +1,14 @@
 // A list of any length: only the rows in sight are in the document. Newest first.
 
-import { el } from "./dom.js";
+import { el, number } from "./dom.js";
 
 const AROUND = 6; // rows made above and below what is in sight
 
 export class List {
-  // `columns`: [{ name, class }]; `row(entry)` answers the cells; `open(entry)` when one is chosen.
-  constructor(container, onOpen) {
+  // `columns`: [{ name, class }]; `row(entry)` returns the cells; `open(entry)` when one is chosen.
+  constructor(container, onOpen, onDraw = () => {}) {
     this.onOpen = onOpen;
+    this.onDraw = onDraw; // with the rows, once they are in the document
     this.body = el("div", { role: "rowgroup", class: "rows" });
     this.head = el("div", { role: "row", class: "head", "aria-rowindex": 1 });
     this.grid = el("div", { role: "grid", class: "grid", tabindex: 0, id: "grid" }, el("div", { role: "rowgroup", class: "heads" }, this.head), this.body);
@@ -24,7 +25,7 @@ export class List {
     this.grid.addEventListener("click", (event) => this.#clicked(event));
     // Who comes by keyboard sees where they are.
     this.grid.addEventListener("focus", () => this.active === null && this.grid.matches(":focus-visible") && this.move(0));
-    new ResizeObserver(() => this.draw()).observe(this.grid);
+    new ResizeObserver(() => this.#resized()).observe(this.grid);
   }
 
   // What is listed from now on: its name for readers of the screen, its columns, how a row is made.
@@ -70,7 +71,8 @@ export class List {
   }
 
   get height() {
-    return this.grid.clientWidth < 700 ? 58 : 36;
+    if (this.grid.clientWidth >= 700) return 36;
+    return this.grid.dataset.columns === "events" ? 80 : 58; // with a line for metadata
   }
 
   get visible() {
@@ -99,7 +101,7 @@ export class List {
     const top = this.grid.scrollTop;
     if (top <= 4) this.unseen = 0;
     this.newer.hidden = this.unseen === 0;
-    this.newer.textContent = `↑ ${this.unseen} newer`;
+    this.newer.textContent = `↑ ${number(this.unseen)} newer`;
     const from = Math.max(0, Math.floor(top / height) - AROUND);
     const to = Math.min(this.entries.length, Math.ceil((top + this.grid.clientHeight) / height) + AROUND);
     const wanted = new Set();
@@ -127,6 +129,7 @@ export class List {
     const active = this.made.get(this.active);
     if (active) this.grid.setAttribute("aria-activedescendant", active.id);
     else this.grid.removeAttribute("aria-activedescendant");
+    this.onDraw(this.body);
   }
 
   // Make an entry the active one and bring it into sight, once it is listed. No key: none is.
@@ -138,7 +141,7 @@ export class List {
     this.draw();
   }
 
-  // The entry `steps` further down; answers it.
+  // The entry `steps` further down; returns it.
   move(steps) {
     if (this.entries.length === 0) return null;
     const index = this.active === null ? -1 : this.indexOf(this.active);
@@ -171,7 +174,18 @@ export class List {
     return made;
   }
 
+  // The active row stays in sight where the list gets shorter, as when the chart comes in above it.
+  #resized() {
+    const before = this.room ?? 0;
+    this.room = this.grid.clientHeight;
+    const index = this.active === null ? -1 : this.indexOf(this.active);
+    const top = index * this.height - this.grid.scrollTop;
+    if (index >= 0 && top >= 0 && top < before) this.#reveal(index);
+    this.draw();
+  }
+
   #reveal(index) {
+    this.room = this.grid.clientHeight;
     const top = index * this.height;
     const room = this.grid.clientHeight - this.head.offsetHeight - this.height;
     if (top < this.grid.scrollTop) this.grid.scrollTop = top;

@@ -20,24 +20,25 @@ export class Live {
       return;
     }
     this.onNews(newest, "newest");
-    this.#listen(newest.run, newest.counts.requests);
+    this.#listen(newest.run, newest.counts.requests, newest.reported);
     // What fails here fails for the stream as well, which says so.
     await this.#older(newest).catch(() => this.onState("lost"));
   }
 
-  #listen(run, last) {
-    const source = new EventSource(`__inspector/stream?run=${run}&after=${last}`);
+  #listen(run, last, reported) {
+    const source = new EventSource(`__inspector/stream?run=${run}&after=${last}&reported=${reported}`);
     source.addEventListener("open", () => this.onState("live"));
     source.addEventListener("message", (event) => {
       const answer = JSON.parse(event.data);
       last = answer.requests.at(-1)?.number ?? (answer.run === run ? last : 0);
       run = answer.run;
+      reported = answer.reported;
       this.onNews(answer, "new");
     });
     source.addEventListener("error", () => {
       this.onState("lost");
-      // The browser tries again by itself, unless what answered was no stream.
-      if (source.readyState === EventSource.CLOSED) setTimeout(() => this.#listen(run, last), 1000);
+      // The browser tries again by itself, unless the response was not a stream.
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => this.#listen(run, last, reported), 1000);
     });
   }
 

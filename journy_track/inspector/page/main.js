@@ -2,24 +2,28 @@
 
 import { filterOf, goTo, routeOf } from "./address.js";
 import { Budget } from "./budget.js";
-import { head, request } from "./detail.js";
+import { head, message, request } from "./detail.js";
+import { Chart } from "./chart.js";
 import { byId, number, say } from "./dom.js";
 import { fillEmpty } from "./empty.js";
 import { faultsPanel, reset } from "./faults.js";
 import { FilterBar } from "./filterbar.js";
 import { List } from "./list.js";
 import { Live } from "./live.js";
-import { Arrived, People, matcher, matchesPerson } from "./model.js";
+import { Arrived, People, isHeld, matcher, matchesPerson } from "./model.js";
 import { person } from "./person.js";
+import { report } from "./report.js";
 import { ACCOUNTS, EVENTS, REQUESTS, USERS } from "./rows.js";
+import { highlight } from "./search.js";
 
 const VIEWS = { events: EVENTS, users: USERS, accounts: ACCOUNTS, requests: REQUESTS };
 const arrived = new Arrived();
 const people = { users: new People("users"), accounts: new People("accounts") };
-const list = new List(byId("list"), (entry) => open(entry));
+const list = new List(byId("list-body"), (entry) => open(entry), (rows) => highlight(rows, filterOf().q));
 const budget = new Budget(byId("budget"));
 const detail = byId("detail");
-const filterBar = new FilterBar(onFilter, () => arrived.items);
+const filterBar = new FilterBar(onFilter, () => arrived.listed("events"));
+const chart = new Chart(byId("chart"), (from, to) => narrow({ from, to }), (name) => narrow({ event: `=${name}` }));
 const faults = faultsPanel((pending) => showPending(pending));
 let run = null;
 let counts = { requests: 0 };
@@ -40,6 +44,7 @@ function onNews(answer, kind) {
   if (answer.run !== run) startAnew(answer.run);
   arrived.keep = answer.keep;
   counts = answer.counts;
+  const reports = arrived.report(answer.reports);
   showEmpty(); // first: in a list that is hidden nothing can be brought into sight
   if (kind === "older") {
     arrived.prepend(answer.requests);
@@ -47,7 +52,7 @@ function onNews(answer, kind) {
     if (isPeople()) showDetail();
   } else {
     const fresh = arrived.append(answer.requests);
-    if (fresh.length > 0) take(fresh);
+    if (fresh.length > 0 || reports.length > 0) take(fresh, reports);
     const gone = fresh.some((item) => item.operation === "deleteUser" || item.operation === "deleteAccount");
     if (fresh.length > 0 || kind === "newest") refreshPeople(gone);
   }
@@ -70,25 +75,55 @@ function startAnew(newRun) {
   else close();
 }
 
-function take(fresh) {
-  const first = arrived.first;
-  if (passing.length > 0 && passing[0].number < first) passing = passing.filter((item) => item.number >= first);
-  const more = fresh.filter((item) => item.number >= first && matches(item));
+function take(fresh, reports) {
+  const first = route.view === "events" ? Math.max(arrived.first, arrived.firstListed) : arrived.first;
+  if (passing.length > 0 && passing[0].number < first) passing = passing.filter((item) => isHeld(item, first));
+  const more = arrived.listed(route.view, fresh, reports).filter((item) => isHeld(item, first) && matches(item));
   passing = more.length > 0 ? passing.concat(more) : passing;
+  if (route.view === "events" && fresh.some((item) => item.attempt > 1)) follow(fresh);
   if (!isPeople()) showList();
+  if (reports.some((item) => item.place === route.chosen)) {
+    shownDetail = null;
+    showDetail();
+  }
+}
+
+// What was tried again: its latest attempt takes the place of the ones before, also where those were looked at.
+function follow(fresh) {
+  passing = passing.filter((item) => !item.retried);
+  for (const item of fresh) {
+    const earlier = arrived.attemptsOf(item).slice(0, -1).map((one) => String(one.number));
+    if (item.retried || earlier.length === 0) continue;
+    if (earlier.includes(list.active)) list.active = String(item.number);
+    if (earlier.includes(route.chosen)) go("events", String(item.number), true);
+  }
 }
 
 function filterAll({ keep = true } = {}) {
   filtered = location.search;
   matches = matcher(route.view === "events" ? "events" : "requests", filterOf());
-  passing = arrived.items.filter(matches);
+  passing = arrived.listed(route.view).filter(matches);
   if (!isPeople()) showList({ keep });
 }
 
 function showList(options) {
   if (route.view === "budget") return;
+  // The column is there once something has a trace.
+  list.grid.toggleAttribute("data-traced", passing.some((item) => item.values.trace_id !== undefined));
   list.show(passing, options);
+  showChart();
   showMatches(passing.length);
+}
+
+function showChart() {
+  if (route.view !== "events") return;
+  const { from, to, ...filter } = filterOf();
+  chart.show(from || to ? arrived.listed("events").filter(matcher("events", filter)) : passing, { from, to });
+}
+
+function narrow(more) {
+  const filter = { ...filterOf(), ...more };
+  filterBar.set(Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== null)));
 }
 
 let refreshing = false;
@@ -140,6 +175,10 @@ function showCounts() {
   for (const output of document.querySelectorAll("[data-count]")) {
     output.textContent = counts[output.dataset.count] > 0 ? number(counts[output.dataset.count]) : "";
   }
+  const unsent = byId("unsent");
+  unsent.hidden = arrived.reports.length === 0;
+  unsent.textContent = number(arrived.reports.length);
+  unsent.title = `The app reports ${number(arrived.reports.length)} ${arrived.reports.length === 1 ? "thing" : "things"}: what it did not send, and why`;
   document.title = counts.requests > 0 ? `(${number(counts.requests)}) journy inspector` : "journy inspector";
 }
 
@@ -168,7 +207,7 @@ function showLive() {
 }
 
 function showEmpty() {
-  const nothing = counts.requests === 0 && route.view !== "budget";
+  const nothing = counts.requests === 0 && arrived.reports.length === 0 && route.view !== "budget";
   byId("empty").hidden = !nothing;
   byId("list").hidden = nothing || route.view === "budget";
   filterBar.form.classList.toggle("off", nothing || route.view === "budget");
@@ -205,6 +244,7 @@ function showView() {
   }
   byId("budget").hidden = route.view !== "budget";
   filterBar.form.classList.toggle("people", isPeople());
+  if (route.view !== "events") chart.hide();
   showEmpty();
   if (route.view === "budget") {
     const tick = () => budget.refresh().catch(() => {}); // the stream says when the inspector is gone
@@ -275,11 +315,18 @@ function personDetail(view, chosen, which) {
 
 async function requestDetail(view, chosen, which) {
   if (shownDetail === which) return null;
-  list.activate(Number(chosen));
-  const response = await fetch(`__inspector/requests/${Number(chosen)}`).catch(() => null);
+  if (chosen.startsWith("r")) {
+    const reported = arrived.reports.find((item) => item.place === chosen);
+    list.activate(chosen);
+    return reported ? report(reported, close) : [head("Not sent", ["This report is no longer kept."], close)];
+  }
+  const [number_, place] = chosen.split(".").map(Number); // a message stands behind the number of its request
+  list.activate(view === "requests" ? String(number_) : chosen);
+  const response = await fetch(`__inspector/requests/${number_}`).catch(() => null);
   if (!response?.ok) return [head(`Request ${chosen}`, ["It is no longer kept."], close)];
   const { item, ...full } = await response.json();
-  return request(item, full, close);
+  const held = arrived.items.find((one) => one.number === number_) ?? item;
+  return place > 0 && item.messages ? message(item, full, place - 1, close) : request(item, full, arrived.attemptsOf(held), close);
 }
 
 // ── Keys ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -297,7 +344,10 @@ function onKey(event) {
     event.preventDefault();
     filterBar.search.select();
     filterBar.search.focus();
-  } else if (event.key === "j" || (event.key === "ArrowDown" && event.target === list.grid)) step(1, event);
+  } else if (event.key === "?") byId("keys").showModal();
+  else if (event.key === "h") byId("live").click();
+  else if (event.key >= "1" && event.key <= "5") go([...Object.keys(VIEWS), "budget"][event.key - 1], null);
+  else if (event.key === "j" || (event.key === "ArrowDown" && event.target === list.grid)) step(1, event);
   else if (event.key === "k" || (event.key === "ArrowUp" && event.target === list.grid)) step(-1, event);
   else if (event.target === list.grid && event.key === "PageDown") step(list.visible, event);
   else if (event.target === list.grid && event.key === "PageUp") step(-list.visible, event);

@@ -1,21 +1,40 @@
 // How each view's rows look.
 
-import { bytes, copyButton, dayAndTime, el, milliseconds, number, shown, time } from "./dom.js";
-import { failed, isEvent, statusText } from "./model.js";
+import { bytes, copyButton, dayAndTime, el, milliseconds, number, time, valueText } from "./dom.js";
+import { countOf, failed, isEvent, keyOf, reasonOf, statusText } from "./model.js";
 
 const CHIPS = 8; // more don't fit into any row
 const NOT_SHOWN = new Set(["trace_id", "span_id"]); // they have a column of their own
 
 export function badge(item) {
+  if (item.report) return el("b", { class: `badge ${item.report.kind === "dropped" ? "bad" : "warn"}` }, item.report.kind);
+  if (item.outcome === "duplicate" || item.outcome === "ignored") {
+    const kind = item.outcome === "ignored" ? "bad" : "warn";
+    return el("b", { class: `badge ${kind}`, title: OUTCOMES[item.outcome] }, item.outcome);
+  }
+  const count = item.messages && countOf(item);
+  if (count && !failed(item) && count.duplicate + count.ignored > 0) {
+    const words = [count.ignored > 0 && `${number(count.ignored)} ignored`, count.duplicate > 0 && `${number(count.duplicate)} known`];
+    const title = `Of ${number(count.all)} messages ${number(count.ignored)} were ignored, and ${number(count.duplicate)} were known already`;
+    return el("b", { class: "badge warn", title }, [statusText(item), words.filter(Boolean)[0]].join(" · "));
+  }
   const kind = failed(item) ? "bad" : item.wrong > 0 ? "warn" : "good";
-  const text = kind === "warn" ? `${statusText(item)} · ${item.wrong} rejected` : statusText(item);
+  const rejected = item.outcome ? `${item.wrong} left out` : `${statusText(item)} · ${item.wrong} rejected`;
+  const text = kind === "warn" ? rejected : statusText(item);
   return el("b", { class: `badge ${kind}`, title: item.message ?? false }, text);
 }
+
+export const OUTCOMES = {
+  accepted: "Accepted",
+  duplicate: "A duplicate: this message ID had arrived before, and nothing of it was used",
+  ignored: "Ignored: it is wrong by itself. The sender is not told",
+  refused: "Refused, with its whole request",
+};
 
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
 
 // In a row a moment to the minute is enough.
-const brief = (value) => (typeof value === "string" && MOMENT.test(value) ? value.slice(0, 16).replace("T", " ") : shown(value));
+const brief = (value) => (typeof value === "string" && MOMENT.test(value) ? value.slice(0, 16).replace("T", " ") : valueText(value));
 
 export function chips(values, hidden = NOT_SHOWN) {
   const made = [];
@@ -34,8 +53,18 @@ function who(identity) {
 }
 
 function members(item) {
+  if (item.messages) return batch(item);
   if (item.users.length <= 1) return who(item.users[0]);
-  return [el("span", {}, `${item.users.length} users`), el("span", { class: "alias" }, item.users.map((user) => user.id ?? user.alias).join(", "))];
+  return [el("span", {}, `${number(item.users.length)} users`), el("span", { class: "alias" }, item.users.map((user) => user.id ?? user.alias).join(", "))];
+}
+
+export function typesOf(count) {
+  return Object.entries(count.types).map(([type, times]) => `${number(times)} ${type}`).join(", ");
+}
+
+function batch(item) {
+  const count = countOf(item);
+  return [el("span", {}, count.all === 1 ? "1 message" : `${number(count.all)} messages`), el("span", { class: "alias" }, typesOf(count))];
 }
 
 function traced(item) {
@@ -53,9 +82,23 @@ export const TITLES = {
   getTrackingSnippet: "Get snippet", getEvents: "List events", getUserProperties: "List user properties",
   getAccountProperties: "List account properties", getUserSegments: "List user segments",
   getAccountSegments: "List account segments",
+  batch: "Batch", track: "Track", identify: "Identify", group: "Group", page: "Page", screen: "Screen", alias: "Alias",
 };
 
-export const titleOf = (item) => (isEvent(item) && item.name) || TITLES[item.operation] || "No such call";
+export const titleOf = (item) => (item.report && (item.name || "Warning")) || (isEvent(item) && item.name) || TITLES[item.type] || TITLES[item.operation] || (item.outcome ? "Not a message" : "No such call");
+
+const nameIn = (item) => item.name || [el("span", { class: "nobody" }, item.name === "" ? "empty name" : "no name")];
+
+// How often it was tried, where that was more than once.
+const tries = (item) => item.attempt > 1 && !item.messages && item.place === undefined
+  ? el("span", { class: "tries", title: `Attempt ${number(item.attempt)}: the ones before failed` }, `${number(item.attempt)}×`) : null;
+
+// Why something was not sent, and where in the app that was: over all columns between its name and its status.
+function unsent(item) {
+  const where = [reasonOf(item), item.report.place].filter(Boolean).join(", ");
+  const row = [time(item.at), titleOf(item), [where ? el("b", {}, where) : null, el("span", { class: "alias" }, item.message)], [], [], [], [badge(item)]];
+  return cells(item.place, row, ["unsent", item.report.kind === "dropped" ? "failed" : ""]);
+}
 
 function cells(item, list, classes = []) {
   list.id = item;
@@ -69,23 +112,23 @@ const TIME = { name: "Time", class: "time" };
 export const EVENTS = {
   label: "Events",
   empty: "No event passes this filter.",
-  key: (item) => item.number,
+  key: keyOf,
   columns: [TIME, { name: "Event", class: "name" }, { name: "User", class: "user" }, { name: "Account", class: "account" },
     { name: "Metadata", class: "data" }, { name: "Trace", class: "trace" }, STATUS],
-  row: (item) => cells(item.number, [
-    time(item.at), item.name ?? "–", who(item.users[0]), who(item.account), chips(item.values), traced(item), [badge(item)],
+  row: (item) => item.report ? unsent(item) : cells(keyOf(item), [
+    time(item.at), nameIn(item), who(item.users[0]), who(item.account), chips(item.values), traced(item), [tries(item), badge(item)],
   ], failed(item) ? ["failed"] : []),
 };
 
 export const REQUESTS = {
   label: "Requests",
   empty: "No request passes this filter.",
-  key: (item) => item.number,
+  key: keyOf,
   columns: [TIME, { name: "Call", class: "name" }, { name: "Path", class: "path" }, { name: "About", class: "about" },
     { name: "Attempt", class: "attempt" }, { name: "Latency", class: "latency" }, { name: "Size", class: "size" }, STATUS],
-  row: (item) => cells(item.number, [
+  row: (item) => cells(keyOf(item), [
     time(item.at), titleOf(item), el("code", {}, `${item.method} ${item.path}`),
-    item.users.length > 0 ? members(item) : who(item.account),
+    item.messages || item.users.length > 0 ? members(item) : who(item.account),
     item.attempt > 1 ? [el("b", { class: "badge warn" }, `${item.attempt}×`)] : [el("span", { class: "nobody" }, "1×")],
     milliseconds(item.ms), bytes(item.size), [badge(item)],
   ], failed(item) ? ["failed"] : []),
@@ -95,7 +138,7 @@ const text = (value) => (typeof value === "string" ? value : "");
 
 export const nameOf = (person) =>
   text(person.properties.full_name) || text(person.properties.name) ||
-  [person.properties.first_name, person.properties.last_name].map(text).filter(Boolean).join(" ");
+  [person.properties.first_name ?? person.properties.firstName, person.properties.last_name ?? person.properties.lastName].map(text).filter(Boolean).join(" ");
 
 const rowId = (person) => encodeURIComponent(person.id ?? person.alias);
 
@@ -106,8 +149,8 @@ export const USERS = {
   columns: [{ name: "Last seen", class: "time" }, { name: "ID", class: "name" }, { name: "Name", class: "full" }, { name: "E-mail", class: "mail" },
     { name: "Events", class: "count" }, { name: "Properties", class: "data" }],
   row: (user) => cells(rowId(user), [
-    dayAndTime(user.last), user.id ?? "–", nameOf(user) || "–", user.alias ?? "–", number(user.events),
-    chips(user.properties, new Set(["full_name", "first_name", "last_name"])),
+    dayAndTime(user.last), user.id ?? user.alias, nameOf(user) || "–", user.alias ?? "–", number(user.events),
+    chips(user.properties, new Set(["full_name", "first_name", "last_name", "firstName", "lastName"])),
   ]),
 };
 
@@ -118,7 +161,7 @@ export const ACCOUNTS = {
   columns: [{ name: "Last seen", class: "time" }, { name: "ID", class: "name" }, { name: "Name", class: "full" }, { name: "Domain", class: "mail" },
     { name: "Members", class: "count" }, { name: "Events", class: "count" }, { name: "Properties", class: "data" }],
   row: (account) => cells(rowId(account), [
-    dayAndTime(account.last), account.id ?? "–", nameOf(account) || "–", account.alias ?? "–",
+    dayAndTime(account.last), account.id ?? account.alias, nameOf(account) || "–", account.alias ?? "–",
     number(account.members.length), number(account.events), chips(account.properties, new Set(["name"])),
   ]),
 };

@@ -3,10 +3,10 @@
 from flask import Flask, Response, request
 from shared import PLAIN, plain, streamed
 
-from journy_track.integrations.flask import JournyTrack
+from journy_track.integrations.flask import instrument_flask
 
 app = Flask(__name__)
-JournyTrack(
+instrument_flask(
     app,
     user=lambda: request.headers["X-User"],
     account=lambda: request.headers.get("X-Account"),

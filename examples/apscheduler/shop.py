@@ -1,0 +1,54 @@
+"""A small B2B product that sends its reports later, by APScheduler: events of a job belong to whoever asked for it.
+
+journy-track inspect                                       # in one terminal
+JOURNY_BASE_URL=http://127.0.0.1:8470 python shop.py
+"""
+
+import sys
+import threading
+
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED
+from apscheduler.schedulers.background import BackgroundScheduler
+
+import journy_track
+from journy_track import track_event
+from journy_track.integrations.apscheduler import instrument_apscheduler
+
+journy_track.configure()
+scheduler = instrument_apscheduler(BackgroundScheduler())
+
+
+@track_event("exported_report", capture=("month",), duration=True)
+def export_report(month: str) -> None:
+    with journy_track.metadata(format="pdf"):
+        journy_track.track("rendered_page", page=1)
+    scheduler.add_job(notify, args=("your report is ready",))
+
+
+@track_event("notified")  # added by a job: it still belongs to whoever asked for the report
+def notify(text: str) -> None: ...
+
+
+@scheduler.scheduled_job("date")
+@track_event("cleaned_up", account="our-own-company")  # below @scheduled_job; added at start-up: nobody acts
+def clean_up() -> None: ...
+
+
+def main(customers: int) -> None:
+    left = threading.Semaphore(0)
+    scheduler.add_listener(lambda _: left.release(), EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
+    scheduler.start()
+    for number in range(customers):  # a web framework's middleware would do what this block does
+        with (
+            journy_track.user(f"u{number}"),
+            journy_track.account("acme"),
+            journy_track.metadata(channel="web"),
+        ):
+            scheduler.add_job(export_report, args=("2026-10",))
+    for _ in range(2 * customers + 1):
+        left.acquire()
+    scheduler.shutdown()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)

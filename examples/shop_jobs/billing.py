@@ -1,0 +1,23 @@
+"""The shop's billing service. It has no customers of its own: whoever calls it has said who acts."""
+
+import tracking  # noqa: F401 - configures
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+import journy_track
+from journy_track.integrations.asgi import JournyMiddleware
+
+
+async def create_invoice(request: Request) -> JSONResponse:
+    order = await request.json()
+    journy_track.track("created_invoice", product=order["product"])
+    return JSONResponse({"amount": 499})
+
+
+app = Starlette(
+    routes=[Route("/invoices", create_invoice, methods=["POST"])],
+    middleware=[Middleware(JournyMiddleware, trust="signed")],  # with JOURNY_CARRIER_SECRET, as its callers have it
+)

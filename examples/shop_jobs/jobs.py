@@ -1,0 +1,20 @@
+"""The shop's jobs, for an RQ worker. Packing asks the billing service for an invoice."""
+
+import os
+
+import requests
+import tracking  # noqa: F401 - configures
+from redis import Redis
+from rq import Queue
+
+from journy_track import track_event
+from journy_track.integrations.rq import instrument_rq
+
+instrument_rq()
+queue = Queue(connection=Redis.from_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")))
+BILLING = os.environ.get("BILLING_URL", "http://127.0.0.1:8001")
+
+
+@track_event("packed_order", capture=("product",))
+def pack(product: str) -> None:
+    requests.post(f"{BILLING}/invoices", json={"product": product}, timeout=10).raise_for_status()

@@ -1,0 +1,191 @@
+"""Who acts, as one short text that a message or a request carries to where the work goes on.
+
+The text is `1.PAYLOAD`, or `1.PAYLOAD.SIGNATURE` where there is a secret: a version, JSON in URL-safe base64, and the
+HMAC-SHA256 of what is before it. Every broker and every HTTP header takes these characters.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
+from typing import Any, Final
+
+from journy_track._capture.attributes import NO_ATTRIBUTES, UNSET, Attributes, Suppressed, Unset
+from journy_track._capture.blocks import Block
+from journy_track._capture.context import Change, current_attributes, in_our_own_code, in_suppressed_code
+from journy_track._capture.request import Cell
+from journy_track._model.frozendict import FrozenDict
+from journy_track._model.identity import AccountIdentified, UserIdentified
+from journy_track._model.once import warn_once
+from journy_track._model.secret import Secret
+from journy_track._model.values import frozen_mapping, plain_metadata
+
+#: The name of the header. Without an underscore: proxies drop HTTP headers that have one.
+HEADER: Final = "journy-track"
+VERSION: Final = "1"
+#: Characters of the text. Above, metadata is left out: servers take about 8 KiB of headers in all.
+MAX_SIZE: Final = 4096
+#: Characters above which nothing is read.
+MAX_READ: Final = 16 * 1024
+
+
+class Refused(Exception):
+    """A carrier is not signed, or was altered, where `carrier_secret` is set."""
+
+
+# ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def inject(carrier: MutableMapping[str, Any], *, email: bool, secret: Secret | None) -> None:
+    """Write the current context into *carrier*. Writes nothing where nobody acts, and never raises."""
+    try:
+        text = None if in_our_own_code() else _current_text(email, secret)
+        if text is not None:
+            carrier[HEADER] = text
+    except Exception as error:  # noqa: BLE001 - logged: what is being sent goes out without it
+        warn_once(
+            "inject",
+            "inject() could not write into a %s (%s): what it belongs to goes out without user and account.",
+            type(carrier).__name__,
+            type(error).__name__,
+        )
+
+
+def _current_text(email: bool, secret: Secret | None) -> str | None:
+    """The current context as text, `None` where there is nothing to carry."""
+    attributes = current_attributes()
+    # First: what must not be tracked here must not be there either, whatever else is left out.
+    suppressed = {"suppressed": True} if attributes.suppressed or in_suppressed_code() else {}
+    identity: dict[str, Any] = {}
+    if (user := _wire_of(attributes.user, email)) is not None:
+        identity["user"] = user
+    if isinstance(attributes.account, AccountIdentified):
+        identity["account"] = attributes.account.wire()
+    metadata, _ = plain_metadata(frozen_mapping(attributes.metadata))
+    if metadata:
+        text = _written({**suppressed, **identity, "metadata": metadata}, secret)
+        if len(text) <= MAX_SIZE:
+            return text
+        warn_once("carrier metadata", "metadata of more than about %d characters is not carried on", MAX_SIZE // 2)
+    if identity:
+        text = _written({**suppressed, **identity}, secret)
+        if len(text) <= MAX_SIZE:
+            return text
+        warn_once(
+            "carrier size", "user and account are not carried on: their IDs take more than %d characters", MAX_SIZE
+        )
+    return _written(suppressed, secret) if suppressed else None
+
+
+def _wire_of(user: UserIdentified | Unset | None, email: bool) -> dict[str, str] | None:
+    if not isinstance(user, UserIdentified):
+        return None
+    if email:
+        return user.wire()
+    if user.user_id is None:
+        warn_once(
+            "carrier email",
+            "a user who is known by e-mail alone is not carried on: pass email=True to inject(), or to "
+            "instrument_…(), where e-mail addresses may be in messages and headers; or name users by their ID.",
+        )
+        return None
+    return {"userId": user.user_id}
+
+
+def _written(fields: dict[str, Any], secret: Secret | None) -> str:
+    text = unsigned(json.dumps(fields, separators=(",", ":")))
+    return text if secret is None else f"{text}.{_signature(text, secret)}"
+
+
+def unsigned(payload: str) -> str:
+    """*payload*, which is JSON, as the text of a carrier."""
+    return f"{VERSION}.{_base64(payload.encode())}"
+
+
+def _signature(text: str, secret: Secret) -> str:
+    import hashlib  # here: OpenSSL is loaded with it
+    import hmac
+
+    # The header's name in front: a signature made for something else with the same secret is not one of ours.
+    signed = f"{HEADER}:{text}".encode()
+    return _base64(hmac.new(secret.reveal().encode(), signed, hashlib.sha256).digest())
+
+
+def _is_signed(text: str, secret: Secret) -> bool:
+    from hmac import compare_digest
+
+    signed, _, signature = text.rpartition(".")
+    return compare_digest(signature, _signature(signed, secret))
+
+
+def _base64(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
+# ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def extract(carrier: Mapping[str, Any], *, secret: Secret | None, on_refused: Callable[[], object]) -> Block:
+    """A `scope()` with what *carrier* holds, as `attributes_in` finds it."""
+    return Block("extract", partial(_scope_of, attributes_in(carrier, secret=secret, on_refused=on_refused)))
+
+
+def _scope_of(attributes: Attributes) -> Change:
+    return Change(cell=Cell(attributes))
+
+
+def attributes_in(
+    carrier: Mapping[str, Any], *, secret: Secret | None, on_refused: Callable[[], object]
+) -> Attributes:
+    """What *carrier* holds: nothing where there is none, or none that can be read and trusted.
+
+    Calls *on_refused* where it is not signed with *secret*. Never raises.
+    """
+    try:
+        found = _found_in(carrier)
+        return _read(found, secret) if found else NO_ATTRIBUTES
+    except Refused:
+        on_refused()
+        warn_once(
+            "carrier refused",
+            "a carrier of user and account was altered, or is not signed with carrier_secret "
+            "(JOURNY_CARRIER_SECRET): it is refused, and nobody acts there. Set the same secret wherever "
+            "carriers are written and read.",
+        )
+    except Exception as error:  # noqa: BLE001 - logged: it comes from outside, and may be anything
+        warn_once(
+            "carrier",
+            "a carrier of user and account could not be read (%s): nobody acts there.",
+            type(error).__name__,
+        )
+    return NO_ATTRIBUTES
+
+
+def _found_in(carrier: Mapping[str, Any]) -> Any:
+    found = carrier.get(HEADER)
+    if found is None:  # HTTP's names are in any case
+        found = next((carrier[key] for key in carrier if isinstance(key, str) and key.lower() == HEADER), None)
+    return found
+
+
+def _read(found: Any, secret: Secret | None) -> Attributes:
+    text = found.decode("ascii", "replace") if isinstance(found, bytes) else found
+    usable = isinstance(text, str) and text.isascii() and len(text) <= MAX_READ
+    if secret is not None and not (usable and _is_signed(text, secret)):
+        raise Refused
+    if not usable:
+        raise ValueError("not a carrier's text")
+    version, _, rest = text.partition(".")
+    payload = rest.partition(".")[0]
+    if version != VERSION:
+        raise ValueError("another version of the carrier")
+    fields = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    user, account, metadata = fields.get("user"), fields.get("account"), fields.get("metadata")
+    kind = Suppressed if fields.get("suppressed") is True else Attributes
+    return kind(
+        UserIdentified(user.get("userId"), user.get("email")) if user else UNSET,
+        AccountIdentified(account.get("accountId"), account.get("domain")) if account else UNSET,
+        FrozenDict(frozen_mapping(metadata or {})),
+    )

@@ -1,0 +1,80 @@
+"""Who acts, carried from one process to the next: `inject()` and `extract()`, with the tracker's `carrier_secret`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from journy_track._capture import carrier as carrying
+from journy_track._capture.attributes import NO_ATTRIBUTES, Attributes
+from journy_track._capture.blocks import Block
+from journy_track._capture.context import request_cell
+from journy_track._model.once import warn_once
+from journy_track._model.secret import Secret
+from journy_track._runtime import get_tracker
+
+
+def inject(carrier: MutableMapping[str, Any], *, email: bool = False) -> None:
+    """Write who acts now (user, account, metadata) into *carrier*, for whoever goes on with the work.
+
+    *carrier* is a mapping of headers with text values: those of a message, of a job, of a request to a service of
+    your own. It gets one, `journy-track`, of at most 4096 ASCII characters; above, metadata is left out, and a
+    warning is logged. It holds IDs (and a domain), and the user's e-mail address only with *email*. With
+    `carrier_secret` it is signed, and not encrypted. In a `suppressed()` block, and in a request that is skipped, it
+    says so, and nothing is tracked at the other end either. Without a user, account or metadata nothing is written.
+    Never raises.
+    """
+    carrying.inject(carrier, email=email, secret=_carrier_secret())
+
+
+def extract(carrier: Mapping[str, Any]) -> Block:
+    """A `scope()` for the one who acts in *carrier*, as a `with` block or a decorator: the other end of `inject()`.
+
+    Header names are found in any case. Where there is none, or one that cannot be read, nobody acts in it. With
+    `carrier_secret` one that is unsigned or altered is refused, counted (`stats().carriers_refused`) and logged
+    once. Never raises.
+
+    Without `carrier_secret`, whoever can write the header decides who acts: read it from your own queues, and never
+    from requests of strangers.
+    """
+    return carrying.extract(carrier, secret=_carrier_secret(), on_refused=_carrier_refused)
+
+
+def fill_scope(carrier: Mapping[str, Any]) -> None:
+    """Set what *carrier* holds in the enclosing `scope()`, where a job is read only after that was opened."""
+    found = carrying.attributes_in(carrier, secret=_carrier_secret(), on_refused=_carrier_refused)
+    cell = request_cell()
+    cell.set(found.user, found.account, dict(found.metadata))
+    if found.suppressed:
+        cell.set_actor(found)
+
+
+def received(carrier: Mapping[str, Any], *, signed: bool) -> Attributes:
+    """What a request's *carrier* holds. *signed*: only where it is signed, and `carrier_secret` is set."""
+    secret = _carrier_secret()
+    if signed and secret is None:
+        warn_once(
+            "trust signed",
+            'trust="signed" without carrier_secret (JOURNY_CARRIER_SECRET): no carrier of a request is believed. Set '
+            "the secret that its sender signs with.",
+        )
+        return NO_ATTRIBUTES
+    if carrier.get(carrying.HEADER) is None:
+        return NO_ATTRIBUTES
+    return carrying.attributes_in(carrier, secret=secret, on_refused=_carrier_refused)
+
+
+def _carrier_secret() -> Secret | None:
+    tracker = get_tracker()
+    if tracker is not None:
+        return tracker.config.carrier_secret
+    # Before configure(), a secret in the environment already holds.
+    text = Secret(os.environ.get("JOURNY_CARRIER_SECRET", "").rstrip("\r\n"))
+    return text if text.reveal() else None
+
+
+def _carrier_refused() -> None:
+    tracker = get_tracker()
+    if tracker is not None:
+        tracker.count_refused_carrier()

@@ -1,0 +1,1 @@
+"""What `Client` and `AsyncClient` share: the calls with their results, and the threads of the second."""

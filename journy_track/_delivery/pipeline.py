@@ -1,0 +1,458 @@
+"""The pipeline of one process: from the queue through a store to journy.io or a broker.
+
+BoundedQueue → Intake (Preparer) → Feed (Store) → Dispatcher (Outbox, Budget, Senders) → Transport
+             → Decider → Feed.settle → Ledger
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from time import time
+
+from journy_track import _process
+from journy_track._capture.context import INTERNAL, set_frame
+from journy_track._capture.queue import BoundedQueue
+from journy_track._delivery.budget import Budget, Unlimited, batch_budget_of, budget_of
+from journy_track._delivery.dispatcher import Dispatcher
+from journy_track._delivery.feed import Feed
+from journy_track._delivery.inspecting import Inspecting
+from journy_track._delivery.intake import Intake
+from journy_track._delivery.kept import KeptUnchanged
+from journy_track._delivery.ledger import Checkpoint, Ledger
+from journy_track._delivery.merging import merged
+from journy_track._delivery.pausing import PausingPacer
+from journy_track._delivery.preparing import Preparer
+from journy_track._delivery.reports import Reports
+from journy_track._delivery.signs import Signs
+from journy_track._delivery.throttle import Unchanged
+from journy_track._delivery.waiting import Waiting
+from journy_track._delivery.way import Way
+from journy_track._delivery.worker import POLL, POLL_TO_DISK, Worker
+from journy_track._model.clock import monotonic
+from journy_track._model.config import Config
+from journy_track._model.ending import LOOK, Ending
+from journy_track._model.errors import ConfigurationError
+from journy_track._model.forks import importing, unforked_lock
+from journy_track._model.logs import log
+from journy_track._model.notices import Notices
+from journy_track._model.numbers import Health, Stats
+from journy_track._model.retry import backoff
+from journy_track._model.secret import Secret
+from journy_track._model.unnamed import UnnamedPlaces
+from journy_track._state.digests import Digests
+from journy_track._stores.memory import MemoryStore
+from journy_track._stores.sqlite import NEED_SQLITE, is_sqlite
+from journy_track._stores.store import Store, StoreError
+from journy_track._stores.trouble import Trouble
+from journy_track._transport.batch import BatchTransport
+from journy_track._transport.broker import BrokerTransport, broker_at
+from journy_track._transport.rest import CallTransport, HttpTransport, RestTransport, requests_client
+
+#: Jobs in memory that a store on disk keeps, at most; and how many of them are read in one turn.
+WINDOW, CHUNK = 5_000, 100
+#: Batches on their way at once, at most.
+MAX_BATCHES = 2
+#: Seconds until a store that could not be used is retried.
+RETRY = 5.0
+#: Seconds that an end without time left waits for requests that it has just interrupted.
+_GRACE = 0.2
+
+
+class Pipeline:
+    """A queue, its store, its worker, its connections. A forked child gets its own.
+
+    *clock* (monotonic), *wall* (seconds since the epoch), *budget*, *wait_before* (seconds before an attempt, by the
+    deferrals so far) and *digests* (of what was confirmed) are handed in by tests and simulations, and the last by a
+    sync. With *inline* there is no thread: the caller runs `turn()`, and requests are made in it. *places*: where the
+    app's side notes what names nobody, for an inspector.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Callable[[], float] = monotonic,
+        wall: Callable[[], float] = time,
+        transport: CallTransport | None = None,
+        budget: Budget | Unlimited | None = None,
+        wait_before: Callable[[int], float] = backoff,
+        inline: bool = False,
+        digests: Digests | None = None,
+        places: UnnamedPlaces | None = None,
+    ) -> None:
+        # Here, and not by the worker when it sends.
+        with importing:
+            from journy_track._model import tracing  # noqa: F401
+
+        self._clock = clock
+        self._timeout = config.timeout
+        self._notices = notices = Notices(clock)
+        self.queue = BoundedQueue(config.queue_size, config.queue_bytes)
+        self.ledger = Ledger(self.queue, clock)
+        self._inspecting = None if places is None else Inspecting(config, places, mark_internal)
+        self.intake = Intake(self.ledger, Preparer(config, notices), notices, clock, self._inspecting)
+        trouble = Trouble(self._log_trouble, clock, pause=RETRY)
+        window = sys.maxsize if config.spool is None else min(WINDOW, max(1, config.queue_size // 2))
+        self.store: Store = (
+            MemoryStore()
+            if config.spool is None
+            else self._sqlite_store(config, config.spool, trouble, window, clock, wall)
+        )
+        self.feed = Feed(
+            self.store, self.ledger, notices, trouble, window=window, chunk=CHUNK, clock=clock, wall=wall
+        )
+        # Through a broker nobody here hears what journy.io confirms: the relay does.
+        self.unchanged = unchanged_of(config, notices, digests, wall) if config.broker is None else None
+        broker = None if config.broker is None else broker_at(config.broker)
+        ways = (
+            ways_of(config, clock, transport, budget)
+            if broker is None
+            else [Way(BrokerTransport(broker, wait_before), Unlimited(), connections=1, clock=clock)]
+        )
+        self.dispatcher = Dispatcher(
+            config,
+            ways,
+            self.ledger,
+            Reports(config, notices, self._inspecting),
+            self.feed.settle if self.store.durable else self.ledger.settle,
+            self.feed.settle_delivered if self.store.durable else self.ledger.settle_delivered,
+            clock=clock,
+            wake=self.queue.wake_worker,
+            mark_internal=mark_internal,
+            wait_before=wait_before,
+            inline=inline,
+            unchanged=self.unchanged,
+        )
+        self.signs = Signs(
+            self.ledger,
+            self.dispatcher,
+            notices,
+            refused=self.queue.refused,
+            max_delay=config.max_delay,
+            clock=clock,
+        )
+        self.worker = Worker(
+            self.queue,
+            self.turn,
+            notices,
+            is_safe=self._is_safe,
+            last_traffic=lambda: self.intake.last_traffic,
+            resumed=self.ledger.resumed,
+            poll=POLL_TO_DISK if self.store.durable else POLL,
+            mark_internal=mark_internal,
+            on_start=_process.first_capture,
+            clock=clock,
+        )
+        self.waiting = Waiting(
+            self.ledger,
+            self.store,
+            self.worker,
+            broker,
+            notices,
+            wake=self.queue.wake_worker,
+            drain=lambda until: None if self.queue.closed else self._drain(until),
+            mark_internal=mark_internal,
+            clock=clock,
+        )
+        if inline:
+            self.queue.with_worker()
+
+    def _sqlite_store(
+        self,
+        config: Config,
+        path: Path,
+        trouble: Trouble,
+        window: int,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> Store:
+        # Imported here: an app without a spool does not load SQLite, and a Python may have been built without it.
+        with importing:
+            try:
+                from journy_track._stores.sqlite.folder import Folder
+                from journy_track._stores.sqlite.keys import RefusedKey
+                from journy_track._stores.sqlite.store import SqliteStore
+            except ModuleNotFoundError as missing:
+                if not is_sqlite(missing):
+                    raise
+                raise ConfigurationError(NEED_SQLITE) from None
+
+        def on_open(quiet: tuple[float, float] | None) -> None:  # in a turn, when the dispatcher is there
+            if config.broker is None:  # which has no key
+                self.dispatcher.remember(store.note_key, quiet)
+
+        store = SqliteStore(
+            Folder(path, config.base_url, unforked_lock, shared=config.spool_shared),
+            RefusedKey(path, *place_of(config)),
+            self._notices,
+            trouble,
+            limit=config.spool_limit,
+            window=window,
+            join=merged,
+            on_open=on_open,
+            clock=clock,
+            wall=wall,
+        )
+        return store
+
+    def _log_trouble(self, cause: Hashable, error: StoreError) -> None:
+        self._notices.log(
+            ("spool", cause),
+            "the spool cannot be used: %s. Items are kept in memory meanwhile, and the disk is tried again.",
+            error,
+            level=logging.ERROR,
+        )
+
+    def resume(self) -> None:
+        """Deliver what processes that have ended left in the store, also where nothing is captured here.
+
+        A process that forks afterwards goes on with it, for as long as it lives; its children have pipelines of
+        their own.
+        """
+        if self.store.has_orphans():
+            self.worker.start()
+
+    # ── The worker's turn ──
+
+    def turn(self) -> float | None:
+        """Take what was captured, keep it, start what may go. Returns seconds to the next turn."""
+        self.feed.look(self.dispatcher)
+        self.keep_captured()
+        again = self.feed.fetch(self.dispatcher)
+        self.signs.look()
+        wait = self.dispatcher.dispatch(filling=again == 0.0)
+        return wait if again is None else again if wait is None else min(wait, again)
+
+    def keep_captured(self) -> None:
+        """Make jobs of what was captured, and keep them."""
+        while jobs := self.intake.take():
+            self.feed.add(jobs, self.dispatcher)
+
+    def _is_safe(self, wait: float | None) -> bool:
+        """Whether the worker may end: nothing waits, or the store keeps it. *wait*: what the last turn returned."""
+        return not self.ledger.in_memory if self.store.durable else wait is None
+
+    def _drain(self, until: Callable[[], float]) -> None:
+        """Run turns in this thread, until nothing is left or *until* has passed."""
+        dispatcher = self.dispatcher
+        before = dispatcher.inline, dispatcher.until
+        dispatcher.inline, dispatcher.until = True, until
+        try:
+            self.worker.drain(until)
+        finally:  # a thread may be had again: flush() is not the end
+            dispatcher.inline, dispatcher.until = before
+
+    # ── Ending ──
+
+    def left_of(self, ending: Ending) -> float:
+        """Seconds for which *ending* goes on, as far as is known now."""
+        return ending.deadline(self.ledger.last_success, self.dispatcher.held_until) - self._clock()
+
+    def before_exit(self) -> None:
+        """Soon no thread may start any more: start those that the waiting items may need."""
+        waiting = self.ledger.in_memory + len(self.queue)
+        if waiting > 1:
+            self.dispatcher.make_ready(waiting)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether anything waits in memory."""
+        return len(self.queue) > 0 or self.ledger.in_memory > 0
+
+    def end(
+        self, ending: Ending, on_wait: Callable[[int], object] = lambda left: None, *, quiet: bool = False
+    ) -> bool:
+        """Accept nothing more, deliver for as long as *ending* allows, drop the rest; false when any was dropped.
+
+        *on_wait* is called now and then with the number of items that are left. *quiet*: what is dropped is
+        not logged.
+        """
+
+        def until() -> float:
+            return self._clock() + self.left_of(ending)
+
+        self.queue.closed = True
+        # A process that captured nothing does not open the store in order to end.
+        used = len(self.queue) > 0 or self.ledger.has_taken
+        checkpoint = self.waiting.checkpoint(delivered=self.store.is_open or used)
+        if not self.worker.alive and not self.ledger.is_past(checkpoint):
+            self._drain(until)
+        self.dispatcher.until = until
+        self.queue.wake_worker()
+        settled = self._ended(checkpoint, until, on_wait)
+        self.dispatcher.stop()
+        self.worker.stop(then=self._close)
+        # Of several trackers at the end of the process, those without time share one moment of grace.
+        grace = max(0.0, min(_GRACE, until() + _GRACE - self._clock()))
+        if not settled and self.worker.alive:  # what is on its way is cut off just now: see what came of it
+            self.dispatcher.join(grace)
+        lost = self.ledger.end("shutdown")
+        if settled or self.store.durable:  # its files are closed rather than left
+            self._join(1.0 if settled else grace)
+        if not self.worker.alive:
+            self._close()
+        if lost and not quiet:
+            log(
+                logging.WARNING,
+                "%s could not be delivered in the %.1f s that shutdown waited; dropped and counted. See "
+                "shutdown_timeout and shutdown_limit, or keep what waits on disk with spool=.",
+                "1 item" if lost == 1 else f"{lost} items",
+                self._clock() - ending.began,
+            )
+        if self._inspecting is not None:
+            self._inspecting.close(until() - self._clock())
+        return not lost and (settled or self.store.durable)
+
+    def _ended(self, checkpoint: Checkpoint, until: Callable[[], float], on_wait: Callable[[int], object]) -> bool:
+        """Wait for *checkpoint*; false when *until* has passed."""
+        while True:
+            left = until() - self._clock()
+            if self.ledger.wait(checkpoint, min(LOOK, left) if self.worker.alive else 0.0):
+                return True
+            if left <= 0 or not self.worker.alive:
+                return False
+            on_wait(self.ledger.in_memory + len(self.queue))
+
+    def _join(self, timeout: float) -> None:
+        self.worker.join(timeout)
+        self.dispatcher.join(timeout)
+
+    def _close(self) -> None:
+        for way in self.dispatcher.ways:
+            way.transport.close()
+        self.store.close()
+        if self.unchanged is not None:
+            self.unchanged.close()
+
+    def retire(self, then: Callable[[], object]) -> None:
+        """Accept nothing more, deliver what waits, then stop, and call *then*. Does not wait."""
+        self.queue.closed = True
+        if self.worker.alive:
+            self.worker.retire(then=lambda: self._retired(then))
+        elif not len(self.queue):
+            self._stop_inspecting()
+            then()
+
+    def _retired(self, then: Callable[[], object]) -> None:
+        self.dispatcher.stop()
+        self.dispatcher.join(self._timeout)
+        self.ledger.end("closed")  # what came while it was closing
+        self._close()
+        self._stop_inspecting()
+        then()
+
+    def _stop_inspecting(self) -> None:
+        if self._inspecting is not None:
+            self._inspecting.close()
+
+    # ── Numbers ──
+
+    def stats(self) -> Stats:
+        """All counts at one moment, and what the pace allows."""
+        return replace(self.signs.stats(), carriers_refused=self.queue.carriers_refused.read())
+
+    def numbers(self) -> tuple[Stats, Health]:
+        """Both at one moment, without the delays, for whoever reads them often."""
+        self.worker.look_for_a_pause()
+        stats = self.signs.stats(delays=False)
+        return stats, self.signs.health(closed=self.queue.closed, stats=stats)
+
+    def health(self) -> Health:
+        """Whether delivery works."""
+        self.worker.look_for_a_pause()  # it may not have had a turn since
+        return self.signs.health(closed=self.queue.closed)
+
+
+def ways_of(
+    config: Config,
+    clock: Callable[[], float] = monotonic,
+    calls: CallTransport | None = None,
+    budget: Budget | Unlimited | None = None,
+) -> list[Way]:
+    """The ways to journy.io that the keys open: batches first, then the REST API.
+
+    *calls* and *budget* take the place of the API's own; with *budget*, time is handed in for batches, too.
+    """
+    ways: list[Way] = []
+    if config.write_key is not None:
+        batches = batches_of(config, config.write_key)
+        pace = batch_budget_of(config.batch_url, config.write_key) if budget is None else None
+        ways.append(
+            Way(
+                batches,
+                pace or Budget(PausingPacer(clock), clock),
+                connections=min(MAX_BATCHES, config.max_connections),
+                clock=clock,
+                linger=config.batch_interval,
+            )
+        )
+    if config.rest_key is not None:
+        bulk = config.priority == "bulk"
+        spent = budget or budget_of(config.base_url, config.rest_key, config.share, bulk=bulk)
+        rest = RestTransport(calls or transport_of(config))
+        ways.append(Way(rest, spent, connections=config.max_connections, clock=clock))
+    assert ways, "a tracker without a key has no pipeline"
+    return ways
+
+
+def unchanged_of(
+    config: Config, notices: Notices, digests: Digests | None = None, wall: Callable[[], float] = time
+) -> Unchanged | KeptUnchanged | None:
+    """What knows which upserts need not be sent; `None`: all are sent.
+
+    *digests* take the place of those in the file that *config* names.
+    """
+    if digests is None and config.skip_unchanged_state is not None:
+        with importing:
+            try:
+                from journy_track._state.sqlite import SqliteDigests
+            except ModuleNotFoundError as missing:
+                if not is_sqlite(missing):
+                    raise
+                raise ConfigurationError(NEED_SQLITE.replace("spool", "skip_unchanged_state")) from None
+        digests = SqliteDigests(config.skip_unchanged_state, wall)
+    if digests is None:
+        return Unchanged(config.skip_unchanged) if config.skip_unchanged else None
+    # Of both keys the one for the REST API: a write key may come later.
+    secret = config.api_key or config.write_key or key_of(config)
+    return KeptUnchanged(digests, secret.reveal(), config.base_url, config.skip_unchanged, notices, wall)
+
+
+def batches_of(config: Config, write_key: Secret) -> BatchTransport:
+    """Batches over HTTP, with these settings."""
+    return BatchTransport(
+        write_key,
+        config.batch_url,
+        config.timeout,
+        config.http_client,
+        partial(requests_client, MAX_BATCHES),
+        beside_rest=config.rest_key is not None,
+    )
+
+
+def place_of(config: Config) -> tuple[str, Secret]:
+    """Where most of what is captured goes, and under which key."""
+    return (config.base_url, key_of(config)) if config.write_key is None else (config.batch_url, config.write_key)
+
+
+def transport_of(config: Config) -> HttpTransport:
+    """The API over HTTP, with these settings."""
+    make_client = partial(requests_client, config.max_connections)
+    return HttpTransport(key_of(config), config.base_url, config.timeout, config.http_client, make_client)
+
+
+def key_of(config: Config) -> Secret:
+    """The key that *config* delivers with."""
+    key = config.usable_key
+    assert key is not None, "a tracker without a key has no pipeline"
+    return key
+
+
+def mark_internal() -> None:
+    """Mark this thread as the library's own: nothing that is captured in it is tracked."""
+    set_frame(INTERNAL)

@@ -1,1 +1,0 @@
-"""The durable spool: a folder with one SQLite file per process."""

@@ -1,0 +1,77 @@
+"""Digests in the broker's Redis, for whichever host runs the next sync."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import time
+from typing import Any
+
+from journy_track._model.broker import BrokerError
+from journy_track._model.refusing import refused_in_tests
+from journy_track._model.secret import Secret
+from journy_track._state.digests import SALT, SIZE, Confirmed
+from journy_track._stores.redis.connection import Names, RedisConnection, queue_of
+from journy_track._stores.store import StoreError
+
+
+class RedisDigests:
+    """The digests beside the queue that *url* names, a key for each, which expires.
+
+    Connects when it is first used. Raises `ConfigurationError` as `RedisConnection` does.
+    """
+
+    def __init__(self, url: Secret, wall: Callable[[], float] = time) -> None:
+        self._connection = RedisConnection(url)
+        self._salt = f"{Names.of(queue_of(url)).stream}:digests"
+        self._wall = wall
+
+    def salt(self) -> bytes:
+        """The salt of all that it keeps."""
+        with self._used() as client:
+            client.set(self._salt, os.urandom(SALT), nx=True)
+            return bytes(client.get(self._salt))
+
+    def find(self, names: Sequence[bytes], /) -> dict[bytes, Confirmed]:
+        """What is kept of *names*."""
+        with self._used() as client:
+            values = client.mget([self._key(name) for name in names])
+        return {
+            name: Confirmed(value[:SIZE], float(value[SIZE:]))
+            for name, value in zip(names, values, strict=True)
+            if value is not None
+        }
+
+    def keep(self, confirmed: Mapping[bytes, Confirmed], /, until: float) -> None:
+        """Keep *confirmed* until that second since the epoch, each in the place of what was there."""
+        seconds = max(1, int(until - self._wall()))
+        with self._used() as client, client.pipeline(transaction=False) as pipe:
+            for name, known in confirmed.items():
+                pipe.set(self._key(name), known.digest + repr(known.at).encode(), ex=seconds)
+            pipe.execute()
+
+    def forget(self, names: Iterable[bytes], /) -> None:
+        """Keep nothing of *names*."""
+        keys = [self._key(name) for name in names]
+        if keys:
+            with self._used() as client:
+                client.delete(*keys)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def _key(self, name: bytes) -> str:
+        return f"{self._salt}:{name.hex()}"
+
+    @contextmanager
+    def _used(self) -> Iterator[Any]:
+        for host in self._connection.hosts:
+            if why := refused_in_tests(host):
+                raise StoreError(why)
+        try:
+            with self._connection.call() as client:
+                yield client
+        except BrokerError as error:
+            raise StoreError(str(error)) from None

@@ -1,0 +1,151 @@
+"""Digests in a SQLite file, which any number of processes may share."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import time
+
+from journy_track._model.logs import log
+from journy_track._state.digests import SALT, Confirmed
+from journy_track._stores.sqlite.errors import Corrupt, SpoolError, mapped_errors
+from journy_track._stores.sqlite.lock import open_regular
+
+#: In the file's head, so that a file of something else is not taken for ours.
+APPLICATION = 0x6A746467
+VERSION = 1
+#: Seconds to wait for another process that writes.
+BUSY = 1.0
+_SCHEMA = (
+    # Without a rowid: the name is the key, and the table its own index.
+    "CREATE TABLE digests (name BLOB PRIMARY KEY, digest BLOB, at REAL, until REAL) WITHOUT ROWID",
+    "CREATE TABLE about (salt BLOB NOT NULL)",
+)
+
+
+class SqliteDigests:
+    """The digests in the file at *path*, made for its owner only. It is opened when it is first used.
+
+    After a crash of the process it is whole. After one of the machine it may be damaged: then it is begun anew, and
+    everything is sent once more. The disk is not forced for what can be sent again.
+    """
+
+    def __init__(self, path: Path, wall: Callable[[], float] = time) -> None:
+        self._path = path
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def salt(self) -> bytes:
+        """The salt of all that it keeps."""
+        with self._used() as connection:
+            return bytes(connection.execute("SELECT salt FROM about").fetchone()[0])
+
+    def find(self, names: Sequence[bytes], /) -> dict[bytes, Confirmed]:
+        """What is kept of *names*."""
+        marks = ", ".join("?" * len(names))
+        with self._used() as connection:
+            rows = connection.execute(f"SELECT name, digest, at FROM digests WHERE name IN ({marks})", names)  # noqa: S608 - marks
+            return {bytes(name): Confirmed(bytes(digest), float(at)) for name, digest, at in rows}
+
+    def keep(self, confirmed: Mapping[bytes, Confirmed], /, until: float) -> None:
+        """Keep *confirmed* until that second since the epoch, each in the place of what was there."""
+        rows = [(name, known.digest, known.at, until) for name, known in confirmed.items()]
+        with self._used() as connection, _transaction(connection):
+            connection.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)", rows)
+
+    def forget(self, names: Iterable[bytes], /) -> None:
+        """Keep nothing of *names*."""
+        with self._used() as connection, _transaction(connection):
+            connection.executemany("DELETE FROM digests WHERE name = ?", [(name,) for name in names])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._close()
+
+    @contextmanager
+    def _used(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                with mapped_errors(self._path):
+                    if self._connection is None:
+                        self._connection = self._opened()
+                    yield self._connection
+            except Corrupt:
+                self._close()
+                self._remove()
+                raise
+            except BaseException:
+                self._close()  # whatever it was, the next use looks anew
+                raise
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _remove(self) -> None:
+        with mapped_errors(self._path):
+            self._path.unlink(missing_ok=True)
+        log(logging.WARNING, "the state %s was damaged, and is begun anew: everything is sent once more", self._path)
+
+    def _opened(self) -> sqlite3.Connection:
+        descriptor = open_regular(self._path, os.O_RDWR | os.O_CREAT)
+        try:
+            status = os.fstat(descriptor)
+            if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+                raise PermissionError(None, "it belongs to another user", str(self._path))
+            if status.st_mode & 0o077 and hasattr(os, "fchmod"):
+                os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
+        connection = sqlite3.connect(
+            f"{self._path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=BUSY,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        # Not WAL: the memory that its users share ends with the first of them whose app closes the file by itself.
+        connection.execute("PRAGMA journal_mode = TRUNCATE")
+        connection.execute("PRAGMA synchronous = OFF")
+        with _transaction(connection):
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if not application and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+                connection.execute("INSERT INTO about VALUES (?)", (os.urandom(SALT),))
+                connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+            elif application != APPLICATION:
+                raise SpoolError(f"{self._path}: it is not a state of journy_track: name another file")
+            elif version > VERSION:
+                raise SpoolError(f"{self._path}: a newer version of journy_track wrote it")
+            connection.execute("DELETE FROM digests WHERE until < ?", (self._wall(),))
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

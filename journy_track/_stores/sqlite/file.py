@@ -1,0 +1,544 @@
+"""One file of the spool: the items of one process that wait, and those that were given up."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from journy_track._model.messages import message_start
+from journy_track._stores.sqlite import bounds
+from journy_track._stores.sqlite.bounds import COUNTED, MAX_PLACE, PAGE, PAGE_SIZE, Pauses
+from journy_track._stores.sqlite.errors import Corrupt, Gone, SpoolError, mapped_errors
+from journy_track._stores.sqlite.guard import Guard
+from journy_track._stores.sqlite.lock import OwnerLock, create_private
+from journy_track._stores.sqlite.schema import beside, journal, open_connection
+from journy_track._stores.store import DeadLetter
+
+SUFFIX = ".spool"
+#: Characters of a dead letter's reason and of its fields, so that it fits in a row whoever has responded.
+_MAX_REASON = 1000
+_MAX_FIELDS = 256 * 1024
+#: Pages of the file that are given back while the lock is held.
+_GIVEN_BACK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One waiting item. *seq* is its place in the file, *at* the second since the epoch of its capture."""
+
+    seq: int
+    at: float
+    message: str
+
+
+class SpoolFile:
+    """An open file. All methods raise `SpoolError` and its kinds.
+
+    *lock* is held while SQLite is used: it keeps locks of its own in memory, which a fork would leave held for ever
+    in the child, so whoever forks takes *lock* first. What takes long is done in pages, each a transaction, between
+    which the lock is free. No page reads without a bound (see `bounds`): what exceeds one is `Corrupt`.
+    """
+
+    def __init__(self, path: Path, lock: AbstractContextManager[Any] | None = None) -> None:
+        """Open what is at *path*, without owning it: to look, or to remove what must not be kept."""
+        self.path = path
+        self._lock: AbstractContextManager[Any] = threading.RLock() if lock is None else lock
+        self._owner: OwnerLock | None = None
+        self._guard: Guard | None = None
+        #: Whether something was removed that SQLite's log beside the file may still hold.
+        self.has_traces = False
+        with self._lock, mapped_errors(path):
+            self._connection = open_connection(path)
+            try:
+                self._inode = _inode(path)
+                self._beside = [_inode(one) for one in beside(path)]
+                self._version: int = self._value("PRAGMA data_version")
+            except BaseException:
+                self._connection.close()
+                raise
+
+    @classmethod
+    def create(cls, folder: Path, about: str, lock: AbstractContextManager[Any] | None = None) -> SpoolFile:
+        """A new file in *folder*, owned by this process. *about* is what its items are for."""
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+        path = folder / name
+        lock = threading.RLock() if lock is None else lock
+        with lock, ExitStack() as failed:  # in which case nothing is left of it
+            failed.callback(_remove, lock_path(path))
+            create_private(lock_path(path))
+            owner = OwnerLock(lock_path(path))
+            failed.callback(owner.release, remove=True)
+            failed.callback(_remove, path, *beside(path))
+            create_private(path)
+            made = cls(path, lock)
+            failed.callback(made._connection.close)
+            with made._transaction():
+                made._connection.execute("INSERT INTO about VALUES ('for', ?)", (about,))
+            made._owner, made._guard = owner, Guard(path)
+            failed.pop_all()
+            return made
+
+    @classmethod
+    def adopt(cls, path: Path, lock: AbstractContextManager[Any] | None = None) -> SpoolFile:
+        """The file of a process that ended, owned by this one from now on. Raises `Owned` if it lives."""
+        lock = threading.RLock() if lock is None else lock
+        with lock:
+            owner = OwnerLock(lock_path(path))
+            try:
+                adopted = cls(path, lock)
+            except BaseException:
+                owner.release()
+                raise
+            adopted._owner, adopted._guard = owner, Guard(path)
+            return adopted
+
+    # ── What it is ──
+
+    @property
+    def about(self) -> str | None:
+        """What its items are for: the base URL that its maker gave."""
+        with self._used():
+            value = self._value("SELECT value FROM about WHERE name = 'for'")
+            return None if value is None else bounds.text(value)
+
+    def waiting(self, after: int = 0, upto: int | None = None) -> int:
+        """How many items wait whose place is beyond *after* and at most *upto*."""
+        return self._count("items", after, MAX_PLACE if upto is None else upto)
+
+    def oldest(self) -> float | None:
+        """When the oldest waiting item was captured."""
+        with self._used():
+            at = self._value("SELECT at FROM items WHERE seq > 0 ORDER BY seq LIMIT 1")
+            return None if at is None else bounds.moment(at)
+
+    def last(self) -> int:
+        """The place of the last item; 0 when none waits."""
+        with self._used():
+            return bounds.place(self._value("SELECT max(seq) FROM items") or 0, -1)
+
+    def dead(self) -> int:
+        """How many items were given up."""
+        return self._count("dead", 0, MAX_PLACE)
+
+    def size(self) -> int:
+        """How many bytes of it are in use."""
+        with self._used():
+            pages: int = self._value("PRAGMA page_count") - self._value("PRAGMA freelist_count")
+            return max(0, pages) * int(self._value("PRAGMA page_size"))
+
+    def changed(self) -> bool:
+        """Whether somebody else wrote to it since the last time this was asked."""
+        with self._used():
+            self._look_beside()
+            version = self._value("PRAGMA data_version")
+            was, self._version = self._version, version
+            if version == was:
+                return False
+            self.has_traces = True  # it may have deleted
+            return True
+
+    def look_again(self) -> None:
+        """Have `changed` return true the next time."""
+        self._version = -1
+
+    # ── Its owner's side ──
+
+    def is_ours(self) -> bool:
+        """Whether this process owns it still; false when another one has taken it over.
+
+        Where somebody removed the lock alone, it is made again. Where the file itself is gone, `write` raises.
+        """
+        if self._owner is None or _inode(self.path) != self._inode:
+            return True
+        with self._lock:
+            return self._owner.keep()
+
+    def freshen(self) -> None:
+        """Have it look used: what cleans up old files, as systemd-tmpfiles does, leaves it alone."""
+        for path in (self.path, lock_path(self.path), *beside(self.path)):
+            with suppress(OSError):
+                os.utime(path)
+
+    def write(self, messages: Sequence[tuple[float, str]]) -> list[int]:
+        """Append items, given as (captured at, message). Returns their places."""
+        if _inode(self.path) != self._inode:  # writing to it would succeed, and be lost
+            raise Gone(f"{self.path}: the file was removed")
+        with self._transaction():
+            insert = "INSERT INTO items (at, message) VALUES (?, ?)"
+            return [self._connection.execute(insert, message).lastrowid or 0 for message in messages]
+
+    def read(self, after: int, limit: int, upto: int | None = None) -> list[Row]:
+        """The next items whose place is beyond *after* and at most *upto*, in order.
+
+        At most *limit* of them, and none behind the first with which they have `PAGE_SIZE` characters.
+        """
+        query = "SELECT seq, at, message FROM items WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        rows: list[Row] = []
+        size = 0
+        with self._used():
+            values = after, MAX_PLACE if upto is None else upto, limit
+            for seq, at, message in self._connection.execute(query, values):
+                after = bounds.place(seq, after)
+                rows.append(Row(after, bounds.moment(at), bounds.text(message)))
+                size += len(message)
+                if size >= PAGE_SIZE:
+                    break
+        return rows
+
+    def remove(self, seqs: Iterable[int]) -> None:
+        """Those items need not be kept any more."""
+        with self._transaction():
+            self.has_traces = True
+            self._delete("items", seqs)
+
+    def dead_letter(self, seqs: Sequence[int], letter: DeadLetter) -> None:
+        """Those items were given up, together, as *letter*."""
+        fields = json.dumps(dict(letter.fields))
+        with self._transaction():
+            self.has_traces = True
+            self._delete("items", seqs)
+            self._connection.execute(
+                "INSERT INTO dead (at, message, died, reason, status, request_id, fields, attempts) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    letter.at,
+                    letter.message,
+                    letter.died,
+                    letter.reason[:_MAX_REASON],
+                    letter.status,
+                    letter.request_id,
+                    fields if len(fields) <= _MAX_FIELDS else "{}",
+                    letter.attempts,
+                ),
+            )
+
+    def shrink(self) -> None:
+        """Give the room of what was removed back to the system."""
+        before, left, pauses = 0, self._free(), Pauses()
+        while left and left != before:  # or nothing more can be given back
+            pauses.between()
+            with self._used():
+                # A script: execute() takes one step, and a step gives back one page.
+                self._connection.executescript(f"PRAGMA incremental_vacuum({_GIVEN_BACK});")
+            before, left = left, self._free()
+        if before:
+            self.wipe()
+
+    def wipe(self) -> None:
+        """Leave nothing of what was removed. `has_traces` stays if somebody reads or writes at the moment."""
+        with self._used():
+            self._empty_log()
+
+    def close(self, *, remove: bool = False) -> None:
+        """Close it, and let others have it. With *remove* it goes, if nothing is in it."""
+        with self._used():
+            try:
+                some = "SELECT EXISTS (SELECT 1 FROM items) OR EXISTS (SELECT 1 FROM dead)"
+                empty = remove and not self._read(some)
+            except SpoolError:
+                empty = False
+            if self.has_traces and not empty:  # closing does that for the last who has it open
+                with suppress(sqlite3.Error):
+                    self._empty_log()
+            self._close_connection()
+            try:
+                if empty:
+                    for path in (self.path, *beside(self.path)):
+                        path.unlink(missing_ok=True)
+            finally:
+                if self._owner is not None:
+                    self._owner.release(remove=empty)
+
+    @contextmanager
+    def looked_at(self) -> Iterator[None]:
+        """While it is looked at for the first time: if it is corrupt, it is set aside; on other errors, closed."""
+        try:
+            yield
+        except Corrupt as error:
+            raise Corrupt(f"{error}. It was set aside as {self.set_aside().name}", error.name) from None
+        except SpoolError:
+            self.close()
+            raise
+
+    def set_aside(self) -> Path:
+        """Close it and give it a name under which nobody uses it. Returns that name."""
+        with self._lock, mapped_errors(self.path):
+            self._close_connection()
+            aside: Path | None = None
+            try:
+                aside = set_aside(self.path)
+            finally:
+                if self._owner is not None:
+                    self._owner.release(remove=aside is not None)
+            return aside
+
+    # ── Anybody's side ──
+
+    def purge(
+        self,
+        written: str,
+        upto: float,
+        left: Callable[[str], str | None],
+        *,
+        after: int = 0,
+        before: int | None = None,
+    ) -> int:
+        """Remove, of the items that hold the text *written* and were captured until *upto*, what is not *left*.
+
+        Only those between the places *after* and *before*.
+
+        *left* gets a message and returns what remains of it: itself, another one, or `None`. Returns how many
+        are gone.
+        """
+        until = MAX_PLACE if before is None else before - 1
+        return self._purge("items", "at <= ? AND instr(message, ?)", (upto, written), left, after, until)
+
+    def dead_letters(self, after: int = 0, limit: int = 1000) -> list[DeadLetter]:
+        """The next items that were given up, beyond the place *after*, the oldest first, bounded as in `read`."""
+        query = (
+            "SELECT seq, at, message, died, reason, status, request_id, fields, attempts FROM dead "
+            "WHERE seq > ? ORDER BY seq LIMIT ?"
+        )
+        letters: list[DeadLetter] = []
+        size = 0
+        with self._used():
+            for row in self._connection.execute(query, (after, limit)):
+                letters.append(_dead_letter(after, *row))
+                after = letters[-1].seq
+                size += len(letters[-1].message)
+                if size >= PAGE_SIZE:
+                    break
+        return letters
+
+    def retry(self, now: float, *, reason: str | None = None, operation: str | None = None) -> int:
+        """Have what was given up retried, as captured *now*: otherwise it may be too old. Returns how many.
+
+        Only what was given up for a reason that holds the text *reason*, and what is for *operation*.
+        """
+        start = "" if operation is None else message_start(operation)
+        chosen = "instr(reason, ?) AND substr(message, 1, length(?)) = ?"
+
+        def again(seqs: list[int]) -> int:
+            insert = "INSERT INTO items (at, message) SELECT ?, message FROM dead WHERE seq = ?"
+            self._connection.executemany(insert, ((now, seq) for seq in seqs))
+            return self._delete("dead", seqs)
+
+        return self._each("dead", chosen, (reason or "", start, start), again)
+
+    def purge_dead_letters(self, written: str, left: Callable[[str], str | None]) -> int:
+        """As `purge`, of what was given up."""
+        return self._purge("dead", "instr(message, ?)", (written,), left)
+
+    def forget(self, *, dead: bool = False, waiting: bool = False) -> int:
+        """Remove what was given up, what waits, or both. Returns how many."""
+        tables = ["dead"] * dead + ["items"] * waiting
+        with self._removal():
+            return sum(self._each(table, "1", (), partial(self._delete, table)) for table in tables)
+
+    # ── Pages ──
+
+    def _count(self, table: str, after: int, upto: int) -> int:
+        """How many rows have places beyond *after*, and at most *upto*."""
+        # By skipping: SQLite counts a whole table in one step, which nothing can interrupt.
+        beyond = f"SELECT seq FROM {table} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        count, pauses = 0, Pauses()
+        while True:
+            with self._used():
+                last = self._value(f"{beyond} OFFSET {COUNTED - 1}", (after, upto, 1))
+                if last is None:
+                    return count + int(self._value(f"SELECT count(*) FROM ({beyond})", (after, upto, COUNTED)))
+                after = bounds.place(last, after + COUNTED - 1)
+                count += COUNTED
+            pauses.between()
+
+    def _each(
+        self,
+        table: str,
+        chosen: str,
+        values: Sequence[Any],
+        do: Callable[[list[int]], int],
+        after: int = 0,
+        upto: int = MAX_PLACE,
+    ) -> int:
+        """*do* that, within a transaction, with the places of some rows that are *chosen*, until all are done.
+
+        Returns the sum of what it does. Only those beyond *after* and at most at *upto*.
+        """
+        query = f"SELECT seq, {chosen} FROM {table} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {PAGE}"
+        count, seen, pauses = 0, PAGE, Pauses()
+        while seen == PAGE:
+            with self._transaction():
+                rows = self._connection.execute(query, (*values, after, upto)).fetchall()
+                seqs = []
+                for seq, wanted in rows:
+                    after = bounds.place(seq, after)
+                    if wanted:
+                        seqs.append(after)
+                count += do(seqs)
+            seen = len(rows)
+            pauses.between()
+        return count
+
+    def _delete(self, table: str, seqs: Iterable[int]) -> int:
+        return self._connection.executemany(f"DELETE FROM {table} WHERE seq = ?", ((seq,) for seq in seqs)).rowcount
+
+    def _purge(
+        self,
+        table: str,
+        chosen: str,
+        values: Sequence[Any],
+        left: Callable[[str], str | None],
+        after: int = 0,
+        upto: int = MAX_PLACE,
+    ) -> int:
+        def reduce(seqs: list[int]) -> int:
+            gone = []
+            for seq in seqs:
+                message = bounds.text(self._value(f"SELECT message FROM {table} WHERE seq = ?", (seq,)))
+                kept = left(message)
+                if kept is None:
+                    gone.append(seq)
+                elif kept != message:
+                    self._connection.execute(f"UPDATE {table} SET message = ? WHERE seq = ?", (kept, seq))
+            return self._delete(table, gone)
+
+        with self._removal():
+            return self._each(table, chosen, values, reduce, after, upto)
+
+    # ── SQLite ──
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        """The lock is held, and what is done within ends in `MAX_CPU` seconds of work."""
+        with self._lock, mapped_errors(self.path):
+            self._connection.renew()
+            yield
+
+    @contextmanager
+    def _removal(self) -> Iterator[None]:
+        """Transactions after which nothing of what they removed is left, not even in SQLite's log beside the file.
+
+        What they did not find may have been there before, and so in the log: that is for `wipe`.
+        """
+        self.has_traces = True
+        before = self._connection.total_changes
+        yield
+        if self._connection.total_changes != before:
+            self.wipe()
+
+    def _empty_log(self) -> None:
+        """Move what SQLite's log holds into the file, where what was removed is overwritten."""
+        busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self.has_traces = bool(busy)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._used():
+            self._look_beside()
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _look_beside(self) -> None:
+        """Open it anew where SQLite's own files beside it are gone: what is written there is seen by nobody else.
+
+        A cleaner may have removed them; or, where `Guard` does nothing, the last process that closed the file.
+        """
+        now = [_inode(path) for path in beside(self.path)]
+        if now == self._beside or _inode(self.path) != self._inode:
+            return
+        self._close_connection()  # which brings what is in them alone into the file
+        self._connection = open_connection(self.path)
+        self._guard = None if self._owner is None else Guard(self.path)
+        self._beside = [_inode(path) for path in beside(self.path)]
+        self.look_again()
+
+    def _close_connection(self) -> None:
+        guard, self._guard = self._guard, None
+        try:
+            if guard is not None:
+                guard.release()
+            self._connection.close()
+        finally:
+            if guard is not None:
+                guard.close()
+
+    def _read(self, query: str, values: Sequence[Any] = ()) -> Any:
+        with self._used():
+            return self._value(query, values)
+
+    def _free(self) -> int:
+        return int(self._read("PRAGMA freelist_count"))
+
+    def _value(self, query: str, values: Sequence[Any] = ()) -> Any:
+        row = self._connection.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+
+def _dead_letter(
+    after: int,
+    seq: Any,
+    at: Any,
+    message: Any,
+    died: Any,
+    reason: Any,
+    status: Any,
+    request_id: Any,
+    fields: Any,
+    attempts: Any,
+) -> DeadLetter:
+    return DeadLetter(
+        bounds.place(seq, after),
+        bounds.moment(at),
+        bounds.text(message),
+        bounds.moment(died),
+        bounds.text(reason),
+        None if status is None else bounds.number(status),
+        None if request_id is None else bounds.text(request_id),
+        bounds.fields(fields),
+        bounds.number(attempts),
+    )
+
+
+def lock_path(path: Path) -> Path:
+    """The file whose lock shows that *path* has an owner."""
+    return path.with_name(path.name + ".lock")
+
+
+def _inode(path: Path) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
+
+
+def set_aside(path: Path) -> Path:
+    """Give a corrupt file a new name, never deleting it: somebody may still read what it holds."""
+    aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    with mapped_errors(path):
+        for old in (path, *beside(path), journal(path)):
+            if os.path.lexists(old):
+                old.rename(old.with_name(old.name.replace(path.name, aside.name)))
+    return aside
+
+
+def _remove(*paths: Path) -> None:
+    """Remove them where that can be done. Raises nothing: an earlier error is about to be raised."""
+    for path in paths:
+        with suppress(OSError):
+            path.unlink()

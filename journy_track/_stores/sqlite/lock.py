@@ -1,0 +1,205 @@
+"""Who owns a file of the spool: a lock that ends with the process that holds it, however it ends."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import weakref
+from contextlib import suppress
+from errno import EINVAL
+from pathlib import Path
+from stat import S_ISREG
+
+from journy_track._stores.sqlite.errors import NotAFile, Owned, SpoolError, mapped_errors
+
+#: What is in a lock file that was made for another process's file, because there was none.
+_MADE_FOR_ANOTHER = b"?"
+#: Windows has none of the first three, and of the last nobody else.
+_NO_LINK, _NO_WAIT, _NO_HEIR, _BINARY = (
+    getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+)
+
+
+class OwnerLock:
+    """Held from when it is made to `release()`. Raises `Owned` while somebody else holds it.
+
+    The lock of a file of its own. Whoever uses it holds a lock that forks wait for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with mapped_errors(path):
+            self._held = _Held(path)
+
+    def keep(self) -> bool:
+        """Hold it still, though somebody may have removed its file; false when another process was faster.
+
+        Cheap where nothing has happened.
+        """
+        with mapped_errors(self.path):
+            if self._held.is_at(self.path):
+                return True
+            try:
+                held = _Held(self.path)
+            except Owned:
+                return False
+            self._held.close()
+            self._held = held
+            return True
+
+    def release(self, *, remove: bool = False) -> None:
+        """Let others have it. With *remove* nobody shall: the file goes first, while it is ours."""
+        try:
+            if remove and self._held.is_at(self.path):
+                self.path.unlink(missing_ok=True)
+        finally:
+            self._held.close()
+
+
+if sys.platform == "win32":
+    # No file can be removed while SQLite has it open, and a lock belongs to who opened it. It says "fstat" when it
+    # cannot find, by its name, the file that it has open.
+    _HELD_OR_REMOVED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR_FSTAT}
+
+    class _Held:
+        def __init__(self, path: Path) -> None:
+            self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+            try:
+                self._connection.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                self._connection.close()
+                if error.sqlite_errorcode in _HELD_OR_REMOVED:
+                    raise Owned(f"{path}: a living process owns it, or has just removed it") from None
+                raise
+
+        def is_at(self, path: Path) -> bool:
+            return path.exists()
+
+        def close(self) -> None:
+            self._connection.close()
+
+    def is_owned(path: Path) -> bool:
+        """Whether somebody holds the lock at *path*, without taking it."""
+        try:
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)
+        except sqlite3.OperationalError:
+            return False
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+        finally:
+            connection.close()
+        return False
+
+else:
+    import fcntl
+
+    class _Held:
+        """The open file and its lock.
+
+        Of flock(), not of fcntl(): these end when anybody in the process closes the same file, as an app does that
+        reads all that is in the folder. It works between two owners in one process too.
+        """
+
+        def __init__(self, path: Path) -> None:
+            self._descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                removed = not self.is_at(path)
+                self._empty(path)
+            except BlockingIOError:
+                self.close()
+                raise Owned(f"{path}: a living process owns it") from None
+            except BaseException:
+                self.close()
+                raise
+            if removed:  # what we have locked is the lock of nothing
+                self.close()
+                raise Owned(f"{path}: its owner has just removed it")
+            _all_held.add(self)
+
+        def _empty(self, path: Path) -> None:
+            content = os.read(self._descriptor, len(_MADE_FOR_ANOTHER) + 1)
+            if content == _MADE_FOR_ANOTHER:
+                os.ftruncate(self._descriptor, 0)
+            elif content:  # perhaps another name of a file that somebody needs
+                raise SpoolError(f"{path}: not a lock of journy_track: it is left alone", "lock")
+
+        def is_at(self, path: Path) -> bool:
+            """Whether it is still the file of that name."""
+            try:
+                return self._descriptor >= 0 and os.path.samestat(os.lstat(path), os.fstat(self._descriptor))
+            except FileNotFoundError:
+                return False
+
+        def close(self) -> None:
+            descriptor, self._descriptor = self._descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    _all_held: weakref.WeakSet[_Held] = weakref.WeakSet()
+
+    def _after_fork_in_child() -> None:
+        """A child has its parent's open files, and would hold their locks for as long as it lives."""
+        for held in list(_all_held):
+            held.close()
+
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+    def is_owned(path: Path) -> bool:
+        """Whether somebody holds the lock at *path*, without taking it."""
+        try:
+            descriptor = open_regular(path, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+
+def was_left(path: Path, grace: float, now: float) -> bool:
+    """Whether a lock at *path* that nobody holds means that its owner has ended.
+
+    Not where it is missing: somebody removed it, a cleaner of old files perhaps, and the owner may live. It is made
+    here, and the owner has *grace* seconds from then on to see that and to take it again.
+    """
+    if sys.platform == "win32":
+        return True
+    try:
+        made = path.lstat()
+    except FileNotFoundError:
+        with mapped_errors(path), suppress(FileExistsError):
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(descriptor, _MADE_FOR_ANOTHER)
+            finally:
+                os.close(descriptor)
+        return False
+    if not S_ISREG(made.st_mode):  # no owner has taken it: whoever tries reports what it is
+        return True
+    return not made.st_size or not 0 <= now - made.st_mtime < grace
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """Open the file at *path*, and nothing else that somebody may have put there: no link, and no pipe to wait for.
+
+    The descriptor is not inherited. Raises `OSError`.
+    """
+    plain = _NO_LINK | _NO_WAIT | _NO_HEIR | _BINARY
+    descriptor = os.open(path, flags | plain, 0o600)
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotAFile(EINVAL, "Not a file", str(path))
+    return descriptor
+
+
+def create_private(path: Path) -> None:
+    """An empty file at *path*, which nobody but its owner can read. It may not be there yet."""
+    with mapped_errors(path):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

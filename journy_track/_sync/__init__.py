@@ -1,0 +1,1 @@
+"""All accounts or users of an app at journy.io: only what changed is sent."""

@@ -1,0 +1,189 @@
+"""`sync_accounts()` and `sync_users()`: a row is sent if it differs from what journy.io confirmed last."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from journy_track._bulk.block import PATIENCE, Bulk
+from journy_track._bulk.report import Report
+from journy_track._capture.flushing import seconds_of
+from journy_track._model import checks
+from journy_track._model.config import Config
+from journy_track._model.errors import ConfigurationError, InvalidArgument, described
+from journy_track._model.logs import log
+from journy_track._model.secret import Secret
+from journy_track._runtime import enabled_tracker, get_tracker, is_captured
+from journy_track._state.digests import Digests, trouble_with
+from journy_track._sync.rows import ACCOUNTS, USERS, AccountRow, Kind, UserRow, calls_of, names_nobody
+from journy_track._sync.tracker import SyncTracker
+from journy_track._tracker import Tracker
+
+_GO_ON = "Run it again: what journy.io confirmed is not sent again."
+_MONTH = timedelta(days=30)
+
+
+def sync_accounts(
+    rows: Iterable[AccountRow],
+    *,
+    state: str | os.PathLike[str] | None = None,
+    max_age: float | timedelta = _MONTH,
+    share: float = 0.5,
+    dry_run: bool = False,
+    everything: bool = False,
+    patience: float | timedelta = PATIENCE,
+) -> Report:
+    """Bring every account at journy.io up to date: only those that differ from what it confirmed last are sent.
+
+        report = journy_track.sync_accounts(
+            ((account.id, {"plan": account.plan, "seats": account.seats}) for account in accounts),
+            state="journy.state",
+        )
+
+    *rows* are any iterable (a generator, a cursor, a queryset's iterator) of ``(identity, properties)``. The identity
+    is an ID or an `AccountIdentified`. A mapping such as ``{"account_id": "acme", "plan": "pro"}`` is a row, too,
+    with `account_id` or `domain` or both: so are the records of a DataFrame, ``df.to_dict("records")``. `None` as a
+    property's value deletes that property; so do the nan, NaT and NA of a DataFrame. Rows are read one by one, and
+    memory stays the same however many there are.
+
+    *state* is the path of a SQLite file, made for its owner only. It holds keyed digests and no personal data. Left
+    out: `skip_unchanged_state`, else the Redis of `broker`. Set `skip_unchanged_state` to the same file where the app
+    deletes accounts or upserts them otherwise, so that this is known here. What was confirmed is noted at once: after
+    a Ctrl-C or a kill, a second run goes on where the first one ended.
+
+    *max_age* (seconds or a timedelta): what was confirmed longer ago is sent again. Each account has a time of its
+    own between half of it and all, so that not all are sent on one day. *share*: the part of the key's budget, above
+    0 to 1, that it takes at most; of that it leaves what live events use. *dry_run*: send nothing, and count in
+    `Report.would_send`. *everything*: send all rows, also those that are unchanged. *patience*: as for `bulk()`.
+
+    It waits until all is delivered, and returns what became of the rows. Sends to journy.io directly, also where the
+    app has a broker: it needs the key, and the confirmation. Raises `InvalidArgument` for what is not a row,
+    `ConfigurationError` without a key or a state that can be used, and `JournyError` where it must not wait, as
+    `bulk()` does.
+    """
+    options = _Options(state, max_age, share, patience, dry_run=dry_run, everything=everything)
+    return _sync(rows, ACCOUNTS, "sync_accounts()", options)
+
+
+def sync_users(
+    rows: Iterable[UserRow],
+    *,
+    state: str | os.PathLike[str] | None = None,
+    max_age: float | timedelta = _MONTH,
+    share: float = 0.5,
+    dry_run: bool = False,
+    everything: bool = False,
+    patience: float | timedelta = PATIENCE,
+) -> Report:
+    """As `sync_accounts()`, for users: rows of an ID or a `UserIdentified`, and the user's properties.
+
+    A mapping is a row if it has `user_id` or `email`. *max_age* and *patience* are in seconds, or timedeltas.
+    """
+    options = _Options(state, max_age, share, patience, dry_run=dry_run, everything=everything)
+    return _sync(rows, USERS, "sync_users()", options)
+
+
+class _Options:
+    """The arguments, checked. Raises `InvalidArgument`."""
+
+    def __init__(
+        self,
+        state: str | os.PathLike[str] | None,
+        max_age: float | timedelta,
+        share: float,
+        patience: float | timedelta,
+        *,
+        dry_run: bool,
+        everything: bool,
+    ) -> None:
+        self.state = None if state is None else _checked("state", checks.file, state)
+        self.max_age = seconds_of(max_age, "max_age")
+        self.share: float = _checked("share", checks.share, share)
+        self.patience = seconds_of(patience, "patience")
+        self.dry_run = _checked("dry_run", checks.flag, dry_run)
+        self.everything = _checked("everything", checks.flag, everything)
+
+
+def _checked(name: str, check: Any, value: Any) -> Any:
+    try:
+        return check(value)
+    except ValueError as error:
+        raise InvalidArgument(f"{name} must be {error}; got {described(value)}") from None
+
+
+def _sync(rows: Iterable[Any], kind: Kind, name: str, options: _Options) -> Report:
+    app = enabled_tracker()
+    if app is None:
+        _refuse_without_a_key(name)
+        return Report()
+    if is_captured():  # the test sees every row
+        return _run(app, rows, kind, name, options)
+    digests = _digests_of(app.config, options, name)
+    trouble = trouble_with(digests)
+    if trouble is not None:  # without it all would be sent, each time
+        digests.close()
+        raise ConfigurationError(f"{name} cannot use its state: {trouble}")
+    tracker = SyncTracker(
+        app.config,
+        digests,
+        share=options.share,
+        max_age=0.0 if options.everything else options.max_age,
+        dry_run=options.dry_run,
+    )
+    try:
+        return _run(tracker, rows, kind, name, options)
+    finally:
+        tracker.leave()
+
+
+def _run(tracker: Tracker, rows: Iterable[Any], kind: Kind, name: str, options: _Options) -> Report:
+    upsert = getattr(tracker, kind.verb)
+    with Bulk(lambda: tracker, options.patience, name, _GO_ON) as job:
+        warned = False
+        for number, (properties, whose) in enumerate(calls_of(rows, kind), 1):
+            if not warned and names_nobody(whose):
+                warned = True
+                log(
+                    logging.WARNING,
+                    "%s: row %d has no identity: it is dropped, like any other such row",
+                    name,
+                    number,
+                )
+            upsert(properties, **whose)
+            if job.stopped is not None:
+                break
+    report = job.report
+    return replace(report, delivered=0, would_send=report.delivered) if options.dry_run else report
+
+
+def _refuse_without_a_key(name: str) -> None:
+    """A sync that sent nothing must not look like one that had nothing to send."""
+    tracker = get_tracker()
+    if tracker is not None and tracker.config.enabled:
+        raise ConfigurationError(
+            f"{name} needs a key: set JOURNY_API_KEY or JOURNY_WRITE_KEY. To run without one, set JOURNY_ENABLED=0"
+        )
+
+
+def _digests_of(config: Config, options: _Options, name: str) -> Digests:
+    if config.api_key is None and config.write_key is None and not config.loopback:
+        raise ConfigurationError(
+            f"{name} needs journy.io's confirmation, and so a key of its own beside broker: set JOURNY_API_KEY or "
+            "JOURNY_WRITE_KEY where it runs"
+        )
+    path = options.state or config.skip_unchanged_state
+    if path is not None:
+        from journy_track._state.sqlite import SqliteDigests
+
+        return SqliteDigests(path)
+    if isinstance(config.broker, Secret):
+        from journy_track._state.redis import RedisDigests
+
+        return RedisDigests(config.broker)
+    raise ConfigurationError(
+        f"{name} needs a place for its digests: pass state= (the path of a file), or set skip_unchanged_state"
+    )

@@ -1,0 +1,56 @@
+"""The bytes of a request. The API key is in no variable on its way into them, so that no error report shows it."""
+
+from __future__ import annotations
+
+import re
+
+from requests.utils import requote_uri
+
+from journy_track._model.http import HttpRequest
+from journy_track._model.secret import Secret
+
+#: Headers whose values are concealed: the API key, and what a gateway in front of the API asks for.
+_SECRET = frozenset({"x-api-key", "authorization"})
+#: Methods for which servers expect a length, also where there is no body.
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_is_value = re.compile(r"[\t\x20-\x7e\xa0-\xff]*").fullmatch  # a line break would begin another header
+_is_target = re.compile(r"[!-~]+").fullmatch
+#: What stands for a concealed value until the last moment. No header may hold a NUL.
+_stand_ins = re.compile(rb"\0(\d+)\0")
+
+
+def bytes_of(request: HttpRequest, target: str, host: str, proxy_authorization: Secret | None = None) -> memoryview:
+    """Head and body of *request*, in a form whose `repr` does not show them.
+
+    *target* is what the request line names: the path, or the whole URL for a proxy. Raises `ValueError` for a method
+    or a header that is not valid in HTTP.
+    """
+    names = {name.lower() for name in request.headers}
+    concealed: list[Secret] = []
+    if not (_is_token(request.method) and all(map(_is_token, names))):
+        raise ValueError("the method, or the name of a header, is not valid")
+    lines = [f"{request.method} {target if _is_target(target) else requote_uri(target)} HTTP/1.1"]
+    if "host" not in names:
+        lines.append(f"Host: {host}")
+    if "accept-encoding" not in names:
+        lines.append("Accept-Encoding: identity")
+    if "content-length" not in names and (request.body is not None or request.method in _WITH_BODY):
+        lines.append(f"Content-Length: {len(request.body or b'')}")
+    for name in request.headers:
+        if not _is_value(request.headers[name]):
+            raise ValueError("the value of a header is not valid")
+        if name.lower() in _SECRET:
+            lines.append(f"{name}: \0{len(concealed)}\0")
+            concealed.append(Secret(request.headers[name]))
+        else:
+            lines.append(f"{name}: {request.headers[name]}")
+    if proxy_authorization is not None:
+        lines.append(f"Proxy-Authorization: \0{len(concealed)}\0")
+        concealed.append(proxy_authorization)
+    head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+    # One expression: a variable would show what it makes.
+    return memoryview(
+        _stand_ins.sub(lambda found: concealed[int(found[1])].reveal().encode("latin-1"), head)
+        + (request.body or b"")
+    )

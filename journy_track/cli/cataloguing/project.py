@@ -1,0 +1,140 @@
+"""The modules of a project, and which class a name in one of them means: found by reading, never by importing."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from journy_track.cli.cataloguing.naming import ModuleNames, dotted_name, names_of
+
+#: How often a name is passed on from one module to the next, at most.
+_MAX_HOPS = 5
+
+
+class Module:
+    """One file. It is parsed again when it is asked for something and was not kept: most files never are."""
+
+    def __init__(self, path: Path, file: str, tree: ast.Module | None) -> None:
+        self.path = path
+        self.file = file
+        parts = [part for part in PurePosixPath(file).with_suffix("").parts if part not in ("..", "/")]
+        self.is_package: bool = parts[-1:] == ["__init__"]
+        self.name: str = ".".join(parts[:-1] if self.is_package else parts)
+        self._kept = tree
+
+    @property
+    def is_kept(self) -> bool:
+        return self._kept is not None
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return self._kept or ast.parse(self.path.read_bytes(), filename=str(self.path))
+
+    @cached_property
+    def names(self) -> ModuleNames:
+        """What its names mean in journy_track."""
+        return names_of(self.tree)
+
+    @cached_property
+    def classes(self) -> dict[str, ast.ClassDef]:
+        """Its classes; one at the top wins over one of that name in a function."""
+        inner = {node.name: node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)}
+        return {**inner, **{node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef)}}
+
+    @cached_property
+    def aliases(self) -> dict[str, ast.expr]:
+        """What is assigned at its top, by name: `Plan = Literal["free", "pro"]`."""
+        found: dict[str, ast.expr] = {}
+        for node in self.tree.body:
+            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                found[node.targets[0].id] = node.value
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+                found[node.target.id] = node.value
+            elif type(node).__name__ == "TypeAlias":  # of Python 3.12
+                found[node.name.id] = node.value  # type: ignore[attr-defined]
+        return found
+
+    @cached_property
+    def imports(self) -> dict[str, str]:
+        """Local name → where it comes from, with dots."""
+        found: dict[str, str] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    found[alias.asname or alias.name.partition(".")[0]] = (
+                        alias.name if alias.asname else alias.name.partition(".")[0]
+                    )
+            elif isinstance(node, ast.ImportFrom):
+                origin = self._absolute(node)
+                for alias in node.names:
+                    found[alias.asname or alias.name] = f"{origin}.{alias.name}"
+        return found
+
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        package = self.name.split(".") if self.is_package else self.name.split(".")[:-1]
+        package = package[: len(package) - (node.level - 1)]
+        return ".".join([*package, *([node.module] if node.module else [])])
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A class or a type alias, and the module that it is written in."""
+
+    module: Module
+    name: str
+
+    @property
+    def cls(self) -> ast.ClassDef | None:
+        return self.module.classes.get(self.name)
+
+    @property
+    def alias(self) -> ast.expr | None:
+        return self.module.aliases.get(self.name)
+
+
+class Project:
+    """All modules that are read together."""
+
+    def __init__(self) -> None:
+        self.modules: list[Module] = []
+        self._by_last: dict[str, list[Module]] = defaultdict(list)
+
+    def add(self, module: Module) -> None:
+        self.modules.append(module)
+        self._by_last[module.name.rpartition(".")[2]].append(module)
+
+    def kept(self) -> list[Module]:
+        """Those that name journy_track, in which alone an event can be declared."""
+        return [module for module in self.modules if module.is_kept]
+
+    def find(self, module: Module, node: ast.expr) -> Found | None:
+        """The class or alias that *node*, a name in *module*, stands for; `None` where it is not in the project."""
+        dotted = dotted_name(node)
+        if dotted is None:
+            return None
+        first, _, rest = dotted.partition(".")
+        if not rest and (first in module.classes or (first in module.aliases and first not in module.imports)):
+            return Found(module, first)
+        origin = module.imports.get(first)
+        return None if origin is None else self._find(f"{origin}.{rest}" if rest else origin, _MAX_HOPS)
+
+    def _find(self, dotted: str, hops: int) -> Found | None:
+        where, _, name = dotted.rpartition(".")
+        for module in self._named(where):
+            if name in module.classes or name in module.aliases:
+                return Found(module, name)
+            if hops and name in module.imports:  # a package that passes it on
+                return self._find(module.imports[name], hops - 1)
+        return None
+
+    def _named(self, dotted: str) -> Iterator[Module]:
+        """Modules of that name. The project's root is not known: `shop.events` may be `src/shop/events.py`."""
+        for module in self._by_last.get(dotted.rpartition(".")[2], ()):
+            if dotted and (module.name == dotted or module.name.endswith(f".{dotted}")):
+                yield module

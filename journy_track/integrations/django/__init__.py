@@ -1,0 +1,330 @@
+"""Django: who acts, for each request; as a middleware that suits sync and async stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from threading import get_ident
+from typing import Any, Protocol
+
+from asgiref.sync import SyncToAsync, iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.apps import apps as installed_apps  # `apps` is a module of this package
+from django.conf import settings
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import get_resolver
+
+from journy_track._capture.bodies import Body
+from journy_track._capture.carrier import HEADER
+from journy_track._capture.context import current_frame, enter, leave, live_frame, scoped, set_frame
+from journy_track._capture.request import NOBODY, Actor, Moment, same
+from journy_track._capture.routes import look_at
+from journy_track._model.errors import ConfigurationError
+from journy_track._model.loops import in_asyncio
+from journy_track.integrations._requests import COOKIE, Callbacks, SyncRequest, device_in
+from journy_track.integrations._requests import is_async as needs_await
+from journy_track.integrations._sessions import Untouched
+from journy_track.integrations._streams import Stream, async_stream
+from journy_track.integrations._trust import trusted
+from journy_track.integrations.django._settings import OPTIONS, function_of, keys_of
+from journy_track.integrations.django._user import WatchedSession, default_user, load_user, loaded_user
+
+__all__ = ["JournyMiddleware"]
+
+#: Where a request of Django's has ours, until that is closed.
+_KEY = "_journy_track"
+
+
+class RequestLike(Protocol):
+    """Django's request, as far as it is used here."""
+
+    COOKIES: Mapping[str, str]
+
+
+class ResponseLike(Protocol):
+    """Django's response, as far as it is used here."""
+
+    streaming: bool
+
+
+class JournyMiddleware:
+    """A scope for each request, in sync and async stacks alike.
+
+        MIDDLEWARE += ["journy_track.integrations.django.JournyMiddleware"]   # after Django's authentication
+
+    The user is `request.user` (primary key and e-mail), asked for when an event needs it: a page that tracks
+    nothing costs no query, and none gains ``Vary: Cookie``. It may be any object with
+    a `pk`, and another one later in the request: each event gets the one of its moment. In async code of an async
+    stack events wait until that was loaded: before a sign-in or sign-out, at the latest at the end of the request, or
+    before the body where that is streamed.
+    Otherwise say who in the settings, as paths of functions of the request:
+
+        JOURNY = {"account": "shop.tracking.account_of", "user": ..., "metadata": ..., "link_devices": True}
+        JOURNY |= {"skip": "shop.tracking.is_staff", "trust": "signed", "snippet": {"domain": "shop.example"}}
+        JOURNY |= {"sync": {...}, "events": {...}}
+
+    They answer an ID (or `UserIdentified`, `AccountIdentified`), `None` for nobody, or a mapping; they may touch
+    ``request.user`` and the database, and be async in an async stack. Where *skip* returns true, nothing of that
+    request is tracked, but for deletes and removals; see `journy_track.suppressed()`. *trust* says whether the
+    request comes from a service of yours, whose `propagate_to` has said who acts: a function, called as the others
+    are, or `"signed"`, where both have the same `carrier_secret`. What the others return wins. *link_devices*: link
+    the `__journey` cookie's device to the user, once for each device and user in this process. *snippet* is for the
+    template tag of `django_snippet`; *sync* and *events* are for the app of this library: see `JournyConfig`. Another
+    option, a path that cannot be imported, or an async function in a sync stack raises Django's
+    `ImproperlyConfigured` at start-up.
+
+    Served by uvicorn, wrap the application in `asgi.JournyMiddleware` too, without arguments: that delivers at
+    the server's end, which Django is not told of.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        self._get_response = get_response
+        self._looked = False
+        self._async = bool(iscoroutinefunction(get_response))
+        self._given = _callbacks_of(getattr(settings, "JOURNY", {}))
+        self._callbacks = _in_threads(self._given) if self._async else self._given
+        if self._async:
+            markcoroutinefunction(self)
+        elif self._given.any_async:
+            raise ImproperlyConfigured("JOURNY names an async function: that needs an async stack of middlewares")
+
+    def __call__(self, request: RequestLike) -> Any:
+        if not self._looked:
+            with suppress(Exception):  # Django itself raises what is wrong with the URLs
+                look_at(get_resolver())
+                self._looked = True
+        tracked = _DjangoRequest(self._callbacks, self._given, request, self._async)
+        return self._serve_async(request, tracked) if self._async else self._serve(request, tracked)
+
+    def _serve(self, request: RequestLike, tracked: _DjangoRequest) -> ResponseLike:
+        server = current_frame()
+        set_frame(scoped(live_frame(), tracked.cell))
+        try:
+            response: ResponseLike = self._get_response(request)
+            if _streams(response):
+                _wrap(response, tracked)
+            else:
+                tracked.finish()
+        except BaseException:
+            tracked.finish()
+            raise
+        finally:
+            set_frame(server)
+        return response
+
+    async def _serve_async(self, request: RequestLike, tracked: _DjangoRequest) -> ResponseLike:
+        entry = enter(tracked.cell)
+        try:
+            response: ResponseLike = await self._get_response(request)
+            if _streams(response):
+                # Before the body: where its client goes away it is closed, and nothing can be awaited any more.
+                await tracked.settle_earlier_async(tracked.ask_async)
+                if tracked.pending is not None:
+                    tracked.pending.close(await tracked.ask_async(tracked.moment()))
+                _wrap(response, tracked)
+            elif not tracked.end():
+                await tracked.close_async(tracked.ask_async)
+        except GeneratorExit:  # the event loop was closed, the same
+            tracked.close(None)
+            raise
+        except BaseException:
+            await tracked.close_async(tracked.ask_async)
+            raise
+        finally:
+            leave(entry)
+        return response
+
+
+# ── Who acts ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _DjangoRequest(SyncRequest):
+    """A request whose user is asked for without a trace in its session. *is_async*: in an async stack."""
+
+    __slots__ = ("_async", "_given", "_own_thread", "_request", "_session")
+
+    def __init__(self, callbacks: Callbacks, given: Callbacks, request: RequestLike, is_async: bool) -> None:
+        super().__init__(callbacks, device_in(request.COOKIES.get(COOKIE)) if callbacks.link_devices else None)
+        self._given = given
+        self._request = request
+        self._own_thread = get_ident()
+        self._async = is_async
+        self._session: WatchedSession | None = None
+        request.__dict__[_KEY] = self
+
+    @property
+    def new_device(self) -> bool:
+        # A link alone is not worth a query.
+        return super().new_device and loaded_user(self._request) is not None
+
+    def moment(self) -> Moment:
+        """The request's user as it is held now: a middleware, a sign-in or Django REST framework may replace it."""
+        known = self._request.__dict__
+        return known.get("user"), known.get("auser")
+
+    def ask_last(self, moment: Moment) -> Actor | None:
+        # In a sync stack, on the request's own thread.
+        if get_ident() != self._own_thread:
+            return None
+        return self._asked(self._callbacks, moment, last_chance=True)
+
+    async def ask_async(self, moment: Moment) -> Actor | None:
+        """In an async stack."""
+        request = self._as_of(moment)
+        with Untouched(request.__dict__.get("session")):
+            if self._callbacks.functions.get("user") is default_user:
+                await load_user(request)
+            return await self._callbacks.ask_async(request, last_chance=True)
+
+    def finish(self) -> None:
+        super().finish()
+        # No sign-in matters any more, and without a cycle the request goes as soon as Django drops it.
+        self._request.__dict__.pop(_KEY, None)
+
+    def signed_in(self) -> None:
+        """What waits is of whoever it was before: nobody can tell any more, where the session was not watched."""
+        pending = self.pending
+        if pending is None:
+            return
+        if self._session is None or not self._session.watched:
+            for moment in (*pending.earlier(), self.moment()):
+                pending.settle_earlier(NOBODY, moment)
+        pending.renew()
+
+    def identity_ends(self) -> None:
+        """What waits is still of whoever it is until now. Called where sync code may run."""
+        if self._given.any_async:
+            return
+        self.settle_earlier(self._ask_given)
+        pending = self.pending
+        if pending is not None and pending.waiting:
+            answer = self._ask_given(self.moment())
+            pending.settle_earlier(answer or NOBODY, self.moment())
+
+    async def identity_ends_async(self) -> None:
+        """As `identity_ends`, in async code."""
+        await self.settle_earlier_async(self.ask_async)
+        pending = self.pending
+        if pending is not None and pending.waiting:
+            answer = await self.ask_async(self.moment())
+            pending.settle_earlier(answer or NOBODY, self.moment())
+
+    def ask_now(self, moment: Moment) -> Actor | None:
+        if not self._async:
+            return self._asked(self._callbacks, moment) if get_ident() == self._own_thread else None
+        if not self._given.any_async and _in_djangos_thread():
+            return self._asked(self._given, moment)
+        if self._callbacks.any_async or loaded_user(self._as_of(moment)) is None:
+            if self._session is None:
+                self._session = WatchedSession(self)
+            self._session.watch(self._request)
+            return None
+        return self._callbacks.ask(self._as_of(moment))
+
+    def _ask_given(self, moment: Moment) -> Actor | None:
+        return self._asked(self._given, moment, last_chance=True)
+
+    def _asked(self, callbacks: Callbacks, moment: Moment, *, last_chance: bool = False) -> Actor | None:
+        request = self._as_of(moment)
+        with Untouched(request.__dict__.get("session")):
+            return callbacks.ask(request, last_chance=last_chance)
+
+    def _as_of(self, moment: Moment) -> Any:
+        """The request, as it was at *moment*: a copy, as others may look at the one of now meanwhile."""
+        if same(moment, self.moment()):
+            return self._request
+        request = object.__new__(type(self._request))
+        request.__dict__.update(self._request.__dict__)
+        for name, value in zip(("user", "auser"), moment, strict=True):
+            request.__dict__.pop(name, None)
+            if value is not None:
+                request.__dict__[name] = value
+        return request
+
+
+def _in_djangos_thread() -> bool:
+    """Whether Django runs sync code here for an async stack."""
+    return getattr(SyncToAsync.threadlocal, "main_event_loop", None) is not None and not in_asyncio()
+
+
+def _on_login(request: Any = None, **_: Any) -> None:
+    tracked = getattr(request, _KEY, None)
+    if tracked is not None:
+        tracked.signed_in()
+
+
+def _on_logout(request: Any = None, **_: Any) -> None:
+    tracked = getattr(request, _KEY, None)
+    if tracked is not None:
+        tracked.identity_ends()
+
+
+user_logged_in.connect(_on_login, dispatch_uid="journy_track")
+user_logged_out.connect(_on_logout, dispatch_uid="journy_track")
+
+
+# ── Streamed bodies ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _streams(response: Any) -> bool:
+    # A file runs nothing of the app, and the server wants to see that it is one.
+    return bool(getattr(response, "streaming", False)) and getattr(response, "file_to_stream", None) is None
+
+
+def _wrap(response: Any, tracked: _DjangoRequest) -> None:
+    """Run each step of the body in the request's scope, which ends with it."""
+    # What it was given: `streaming_content` is a map over that, and closes nothing.
+    content = getattr(response, "_iterator", response.streaming_content)
+    frame = live_frame()
+    if response.is_async:
+        response.streaming_content = async_stream(content, Body(frame), lambda: tracked.close(None))
+        return
+    response.streaming_content = Stream(content, frame, tracked.finish)
+    closers = getattr(response, "_resource_closers", [])
+    closers.insert(0, closers.pop())  # ours first: it closes the content in the request's scope
+
+
+# ── Settings ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _callbacks_of(given: Any) -> Callbacks:
+    keys_of("JOURNY", given, OPTIONS)
+    if given.get("events") and not installed_apps.is_installed(__name__):
+        raise ImproperlyConfigured(f"JOURNY['events'] needs {__name__!r} in INSTALLED_APPS")
+    functions: dict[str, Callable[..., Any] | None] = dict.fromkeys(("account", "metadata", "skip"))
+    functions["user"] = default_user
+    for option in functions:
+        if given.get(option) is not None:
+            functions[option] = function_of(f"JOURNY[{option!r}]", given[option])
+    trust = given.get("trust")
+    try:
+        carried = trusted(trust if trust in (None, "signed") else function_of("JOURNY['trust']", trust), _carrier_of)
+    except ConfigurationError as error:
+        raise ImproperlyConfigured(f"JOURNY: {error}") from error
+    return Callbacks(**functions, carried=carried, link_devices=bool(given.get("link_devices", False)))
+
+
+def _carrier_of(request: Any) -> str | None:
+    found: str | None = request.headers.get(HEADER)
+    return found
+
+
+def _in_threads(given: Callbacks) -> Callbacks:
+    """For an async stack: sync functions run where Django runs sync views."""
+    functions = {
+        option: function
+        if function is default_user or needs_await(function)
+        else sync_to_async(function, thread_sensitive=True)
+        for option, function in given.functions.items()
+    }
+    return Callbacks(
+        functions.get("user"),
+        functions.get("account"),
+        functions.get("metadata"),
+        skip=functions.get("skip"),
+        carried=functions.get("trust"),
+        link_devices=given.link_devices,
+    )

@@ -1,0 +1,68 @@
+"""Huey: tasks act for whoever enqueued them.
+
+    huey = instrument_huey(RedisHuey("shop"))
+
+What they track is delivered when the consumer ends.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from huey.api import Huey
+
+from journy_track._model.errors import InvalidArgument, described
+from journy_track.integrations._jobs import HEADER, carrying, scope_of
+
+__all__ = ["instrument_huey"]
+
+H = TypeVar("H", bound=Huey)
+#: A task's own attribute, while it is not in a message.
+_CARRIED = "_journy_track"
+
+
+def instrument_huey(huey: H, *, email: bool = False) -> H:
+    """Carry user, account and metadata from whoever enqueues a task to the task. Returns *huey*.
+
+    Each task, with its hooks and signals, runs in a `scope()` of its own, with what it was enqueued with. Retries,
+    pipelines, groups and chords keep it; in immediate mode a task keeps its caller's. The user's e-mail address is in
+    it only with *email*. `@track_event` goes below `@huey.task()`. For threads, processes and greenlets.
+
+    Messages have no place for it but the keyword arguments, from which the consumer takes it before anybody sees it.
+    So the consumers have to have this call before those who enqueue do.
+
+    Raises `InvalidArgument` for what is no Huey.
+    """
+    if not isinstance(huey, Huey):
+        raise InvalidArgument(f"instrument_huey() takes a Huey, got {described(huey)}")
+    registry: Any = huey._registry
+    if hasattr(registry, _CARRIED):
+        setattr(registry, _CARRIED, email)
+        return huey
+    setattr(registry, _CARRIED, email)
+    create_message, create_task, execute = registry.create_message, registry.create_task, huey._execute
+
+    def to_message(task: Any) -> Any:
+        message = create_message(task)  # and, through this very function, the tasks that follow on it
+        carried = getattr(task, _CARRIED, None)
+        if carried is None:
+            carried = carrying(email=getattr(registry, _CARRIED))
+        return message if carried is None else message._replace(kwargs={**(message.kwargs or {}), HEADER: carried})
+
+    def to_task(message: Any) -> Any:
+        kwargs = dict(message.kwargs or {})
+        carried = kwargs.pop(HEADER, None)
+        task = create_task(message._replace(kwargs=kwargs))
+        if carried is not None:
+            setattr(task, _CARRIED, carried)
+        return task
+
+    def executing(task: Any, timestamp: Any) -> Any:
+        if not hasattr(task, _CARRIED):
+            setattr(task, _CARRIED, "")  # nobody's, and so is its retry
+        with scope_of(getattr(task, _CARRIED), eager=huey.immediate):
+            return execute(task, timestamp)
+
+    registry.create_message, registry.create_task = to_message, to_task
+    huey._execute = executing
+    return huey

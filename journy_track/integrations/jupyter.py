@@ -1,0 +1,64 @@
+"""Jupyter, and IPython: who acts, for all cells of a session."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from journy_track._capture.context import BlockEntry, enter, leave
+from journy_track._capture.inputs import account_of, user_of
+from journy_track._capture.request import Cell
+from journy_track._model.errors import InvalidArgument, described
+from journy_track.integrations.click import system_user
+
+__all__ = ["instrument_jupyter", "load_ipython_extension"]
+
+_KEY = "_journy_track"
+
+
+def instrument_jupyter(shell: Any = None, *, user: Any = None, account: Any = None) -> None:
+    """Run the cells of a notebook in one scope, which lasts for the session.
+
+        %load_ext journy_track.integrations.jupyter      # or: instrument_jupyter(user="jane", account="acme")
+
+    Without it, each cell has a context of its own: what `set_user()` sets is gone in the next one. *user* and
+    *account* are IDs, a `UserIdentified` and an `AccountIdentified`; without *user* it is the one of JupyterHub
+    (`JUPYTERHUB_USER`), or the one who runs the kernel. *shell* is that of the notebook unless given. Called again,
+    it sets user and account anew. Raises `InvalidArgument` outside IPython, and for what cannot be an ID.
+    """
+    if shell is None:
+        from IPython import get_ipython
+
+        shell = get_ipython()
+    if not hasattr(shell, "events"):
+        raise InvalidArgument(f"instrument_jupyter() takes IPython's shell, got {described(shell)}")
+    session: _Session | None = getattr(shell, _KEY, None)
+    if session is None:
+        session = _Session()
+        setattr(shell, _KEY, session)
+        shell.events.register("pre_run_cell", session.begin)
+        shell.events.register("post_run_cell", session.end)
+    session.cell.set(user=user_of(user if user is not None else os.environ.get("JUPYTERHUB_USER") or system_user()))
+    session.cell.set(account=account_of(account))
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What ``%load_ext journy_track.integrations.jupyter`` calls."""
+    instrument_jupyter(shell)
+
+
+class _Session:
+    """The scope of a session, entered by each of its cells. Cells may await, and then others run in between."""
+
+    def __init__(self) -> None:
+        self.cell: Cell = Cell()
+        self._entries: list[BlockEntry] = []
+
+    def begin(self, info: Any = None) -> None:
+        """A cell is about to run."""
+        self._entries.append(enter(self.cell))
+
+    def end(self, result: Any = None) -> None:
+        """A cell has run."""
+        if self._entries:  # not that of the cell that has loaded the extension
+            leave(self._entries.pop())

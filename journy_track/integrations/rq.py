@@ -1,0 +1,76 @@
+"""RQ: jobs act for whoever enqueued them.
+
+    instrument_rq()
+
+What they track is delivered before their work horse ends.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+from rq import get_current_job
+from rq.job import Job
+
+from journy_track.integrations._jobs import HEADER, carry, run_in_scope
+
+__all__ = ["instrument_rq"]
+
+_MARK = "_journy_track"
+_CALLBACKS = ("success_callback", "failure_callback", "stopped_callback")
+_email = False
+
+
+def instrument_rq(*, email: bool = False) -> None:
+    """Carry user, account and metadata from whoever enqueues a job to the job, in `job.meta`.
+
+    Each job, and each of its callbacks, runs in a `scope()` of its own, with what the job was enqueued with. Retries,
+    repeats, and jobs that wait for a time or for others keep it. The user's e-mail address is in it only with
+    *email*. Call it in the module of the jobs, so that both the app and the workers do; a worker may import that as
+    late as in the first job. For forking, spawning and simple workers. `@track_event` goes on either side of `@job`.
+    """
+    global _email  # noqa: PLW0603 - RQ's classes are the process's, too
+    _email = email
+    create, function = Job.create.__func__, Job.func.fget  # type: ignore[attr-defined]
+    if hasattr(create, _MARK):
+        return
+
+    @wraps(create)
+    def creating(cls: type[Job], *args: Any, **kwargs: Any) -> Job:
+        job: Job = create(cls, *args, **kwargs)
+        if isinstance(job.meta, dict):
+            job.meta = dict(job.meta)  # it may be one for many jobs
+            carry(job.meta, email=_email)
+        return job
+
+    def running(job: Job) -> Any:
+        found = function(job)
+        # Only where it is called, which is after it was imported: so this holds for the job that imports us, too.
+        if found is None or getattr(get_current_job(), "id", None) != job.id:
+            return found
+        return partial(run_in_scope, _carried(job), found)
+
+    setattr(creating, _MARK, True)
+    Job.create = classmethod(creating)  # type: ignore[assignment, method-assign]
+    Job.func = property(running)  # type: ignore[assignment, method-assign]
+    for name in _CALLBACKS:
+        setattr(Job, name, property(_in_scope(getattr(Job, name).fget)))
+
+
+def _in_scope(callback: Callable[[Job], Any]) -> Callable[[Job], Any]:
+    """Of a property of a job: what it returns is called in the job's scope."""
+
+    def read(job: Job) -> Any:
+        found = callback(job)
+        if found is None or inspect.iscoroutinefunction(found):  # which RQ refuses, as what it is
+            return found
+        return partial(run_in_scope, _carried(job), found)
+
+    return read
+
+
+def _carried(job: Job) -> Any:
+    return job.meta.get(HEADER) if isinstance(job.meta, dict) else None

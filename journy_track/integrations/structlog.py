@@ -1,0 +1,24 @@
+"""structlog: log lines that name who acts."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from journy_track._capture.context import known_ids
+
+__all__ = ["add_identity"]
+
+
+def add_identity(logger: Any, method_name: str, event_dict: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A processor that adds ``user_id`` and ``account_id`` to each log line, where they are known.
+
+        structlog.configure(processors=[add_identity, structlog.processors.JSONRenderer()])
+
+    They are the IDs of the context. The request's user is not asked for: that may query the database, which may log.
+    Never an e-mail address or a domain. What the line has already stays.
+    """
+    for name, known in zip(("user_id", "account_id"), known_ids(), strict=True):
+        if known is not None:
+            event_dict.setdefault(name, known)
+    return event_dict
