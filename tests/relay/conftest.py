@@ -175,10 +175,10 @@ def broker(absent_broker: RedisServer) -> RedisServer:
 
 @pytest.fixture
 def relay(api: Inspector, broker: RedisServer) -> Iterator[Callable[..., Relay]]:
-    """Run a relay in a thread of this process."""
+    """Run a relay in a thread of this process. Its lease outlives a busy machine where no test is about it."""
     running: list[tuple[Relay, threading.Thread]] = []
 
-    def make(lease: float = 2.0, url: str = "", **settings: Any) -> Relay:
+    def make(lease: float = 30.0, url: str = "", **settings: Any) -> Relay:
         config = Config.load(KEY, {"base_url": api.url, **settings}, environ={})
         queue = RelayQueue(Secret(url or broker.url), lease=lease)
         made = Relay(queue, config, transport_of(config), mark_internal=mark_internal, lease=lease)

@@ -40,7 +40,7 @@ def test_producers_through_redis_and_one_relay_in_order_and_none_twice(api, brok
 
 
 def test_a_second_full_batch_goes_while_the_first_is_on_its_way(api, broker, relay):
-    seconds, count = 1.0, 4_000
+    seconds, count = 4.0, 4_000
     api.answer_next(None, delay=seconds, count=100)
     put(broker, *(message("acted", user=f"u{number}") for number in range(count)))
     relay(write_key="a-write-key")
