@@ -27,6 +27,9 @@ def journy_snippet(context: Any, *, user: Any = UNSET, account: Any = UNSET, non
         JOURNY = {"snippet": {"domain": "shop.example", "secret": os.environ["WEBSITE_SECRET"]}}
         TEMPLATES[0]["OPTIONS"]["builtins"] = ["journy_track.integrations.django_snippet"]
 
+    Without the second line, where `INSTALLED_APPS` have ``journy_track.integrations.django``, a template starts with
+    ``{% load journy_track %}``.
+
     *user* and *account* are those of the context, as the middleware knows them, unless they are given. In an async
     view give them: ``{% journy_snippet user=request.user.pk %}``. The *secret* of the settings is the website's
     secret in journy.io; with it the calls have the verification of the identity. Scripts get *nonce*, or else the

@@ -396,6 +396,28 @@ def test_what_the_tag_is_given_wins_and_a_variable_that_is_missing_is_nobody(run
     assert Page(nobody).scripts == [({"nonce": "n3"}, f"/* the snippet of {DOMAIN} */")]
 
 
+def test_a_site_that_installs_the_app_loads_the_tag_by_name(run_program, api):
+    pytest.importorskip("django")
+    builtins = '"builtins": ["journy_track.integrations.django_snippet"],'
+    assert builtins in DJANGO
+    source = DJANGO.replace(builtins, "").replace(
+        "settings.configure(", 'settings.configure(\n        INSTALLED_APPS=["journy_track.integrations.django"],'
+    )
+    done = run_program(
+        textwrap.dedent(source.replace("SNIPPET", '{"domain": "shop.example"}'))
+        + textwrap.dedent(
+            """
+            until = time.monotonic() + 20
+            while not get("{% load journy_track %}{% journy_snippet %}").content and time.monotonic() < until:
+                time.sleep(0.01)
+            print(get("{% load journy_track %}{% journy_snippet user='u2' %}").content.decode())
+            """
+        ),
+        JOURNY_BASE_URL=api.url,
+    )
+    assert Page(done.out.strip()).calls["identify"] == {"userId": "u2"}, done.err
+
+
 @pytest.mark.parametrize(
     ("snippet", "said"),
     [
