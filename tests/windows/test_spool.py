@@ -11,14 +11,12 @@ CONFIGURE = """
     import json, logging, os, sys
     import journy_track
 
-    def configure(**settings):
-        journy_track.configure("test-key-0123456789", base_url=os.environ["API"], spool=os.environ["FOLDER"], **settings)
+    journy_track.configure("test-key-0123456789", base_url=os.environ["API"], spool=os.environ["FOLDER"])
 """
 
 ONCE = (
     CONFIGURE
     + """
-    configure()
     for number in range(3):
         journy_track.track(f"{sys.argv[1]}_{number}", user="u1")
     assert journy_track.flush(30)
@@ -31,7 +29,6 @@ ONCE = (
 KILLED = (
     CONFIGURE
     + """
-    configure()
     for number in range(3):
         journy_track.track(f"killed_{number}", user="u1")
     from time import monotonic, sleep
@@ -122,7 +119,6 @@ def test_a_file_that_somebody_looks_at_stays_and_the_spool_goes_on(
     program = (
         CONFIGURE
         + """
-    configure()
     journy_track.track("signed_in", user="u1")
     assert journy_track.flush(30)
     print("delivered", flush=True)

@@ -1,4 +1,4 @@
-"""Shows this library a machine with Windows: what Python lacks there, and files that stay while somebody has them open.
+"""Shows this library a machine with Windows: what Python lacks there, and files that stay while they are open.
 
 Python imports this module when it starts, in each process that has this folder in PYTHONPATH. The library alone sees
 other modules `os`, `sys` and `signal`: Python's own, and other people's packages, are those of Linux still. What is
@@ -26,7 +26,7 @@ ABSENT_IN_OS = (
     O_CLOEXEC O_DIRECTORY O_DSYNC O_NOCTTY O_NOFOLLOW O_NONBLOCK O_SYNC WNOHANG chown chroot fchown fdatasync fork
     forkpty getegid geteuid getgid getloadavg getpgid getpgrp getsid getuid killpg lchown mkfifo posix_fallocate
     posix_spawn pread pwrite register_at_fork sched_getaffinity setsid setuid statvfs sysconf uname wait waitid
-""".split()
+""".split()  # noqa: SIM905 - easier to read than a list of a word a line
     + (["fchmod"] if sys.version_info < (3, 13) else [])
 )
 SIGNALS = {"SIGABRT", "SIGFPE", "SIGILL", "SIGINT", "SIGSEGV", "SIGTERM"}
