@@ -141,8 +141,8 @@ class _Line:
         items = "1 item" if left == 1 else f"{left} items"
         done = first_left - left
         about = f", about {max(1, round(left * (now - first_at) / done))} s" if done > 0 else ""
-        # With blanks, not an escape sequence, which a console of Windows would show. Below 80 columns: a line that wraps
-        # cannot be written again.
+        # With blanks, not an escape sequence, which a console of Windows would show. Below 80 columns: a line that
+        # wraps cannot be written again.
         self._write(f"\r{f'journy_track: {items} to deliver{about}. Ctrl-C ends it.':{_COLUMNS}}")
 
     def clear(self) -> None:

@@ -18,6 +18,8 @@ from journy_track.cli import console, typed
 from journy_track.cli.cataloguing import reading
 from journy_track.cli.doctoring import spool
 
+from ..redis_server import redis_server
+
 APP = '''
 import journy_track
 
@@ -138,6 +140,30 @@ def test_ctrl_break_ends_an_import_which_the_next_one_finishes(journy, run, api,
     status, _, err = run("import", users)
     assert (status, "Going on: " in err) == (0, True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["processes", "users.csv", "users.csv.import.json"]
+
+
+def test_ctrl_break_ends_a_relay_as_ctrl_c_does(journy):
+    with redis_server() as url:
+        relay = journy("relay", JOURNY_BROKER_URL=url)
+        try:
+            assert any("The relay runs." in line for line in relay.stderr)
+            relay.send_signal(signal.SIGUSR1)
+            relay.communicate(timeout=60)
+        finally:
+            relay.kill()
+        assert relay.returncode == 0
+
+
+def test_what_handles_ctrl_break_is_a_service(windows, run_program):
+    program = """
+        import signal
+        from journy_track import _process
+        print(_process.ends_by_itself())
+        signal.signal(_process.signal.SIGBREAK, lambda *_: None)
+        print(_process.ends_by_itself())
+    """
+    ran = run_program(program, **windows)
+    assert (ran.status, ran.out) == (0, "True\nFalse\n"), ran.err
 
 
 def test_two_imports_of_one_file_at_once_are_refused(journy, run, api, tmp_path):
