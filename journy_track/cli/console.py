@@ -18,7 +18,7 @@ from journy_track.cli.outside import harmless
 
 #: The signals that end a command, beside Ctrl-C. SIGBREAK: on Windows Ctrl-Break, a console that is closed, and the
 #: end of a session; nobody sends SIGTERM there.
-TERMINATE = {signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}
+TERMINATE: frozenset[signal.Signals] = frozenset({signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)})
 
 
 class OneLine(Console):

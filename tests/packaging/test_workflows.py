@@ -51,7 +51,7 @@ def test_each_script_is_one_and_calls_what_is_there(script):
 def test_every_system_runs_every_python_and_the_free_threaded_one_may_fail():
     matrix = LANE["strategy"]["matrix"]
     assert [name.partition("-")[0] for name in matrix["os"]] == ["ubuntu", "macos", "windows"]
-    assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14", "3.14t"]
+    assert {"3.11", "3.12", "3.13", "3.14", "3.14t"} <= set(matrix["python"])
     assert LANE["continue-on-error"] == "${{ endsWith(matrix.python, 't') }}"
 
 

@@ -162,11 +162,16 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         raise OSError(errno.ENOSYS, "Windows does not fork")
     elif event == "open" and isinstance(arguments[0], (str, os.PathLike)):
         _must_be_a_name(os.fspath(arguments[0]))
+        if arguments[1] is None and not arguments[2] & os.O_TMPFILE:
+            _must_not_be_a_folder(arguments[0])
 
 
 def _must_be_a_name(path: str | bytes) -> None:
     if _FORBIDDEN & set(os.path.basename(os.fsdecode(path))) and not os.path.lexists(path):
         raise OSError(errno.EINVAL, "Invalid argument", path)
+
+
+def _must_not_be_a_folder(path: Any) -> None:
     if os.path.isdir(path):
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
