@@ -17,6 +17,8 @@ from journy_track._model.ending import Ending
 
 #: Seconds after which an end shows on a terminal what it waits for.
 PATIENCE = 2.0
+#: Of the line that shows it.
+_COLUMNS = 75
 
 
 class Living(Protocol):
@@ -83,7 +85,9 @@ def ends_by_itself() -> bool:
     has not got one. Whoever made a child waits for its end.
     """
     is_child = forks.in_forked_child() or _is_of_multiprocessing()
-    return not is_child and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    # SIGBREAK: what a service on Windows gets instead.
+    numbers = (signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM))
+    return not is_child and all(signal.getsignal(number) == signal.SIG_DFL for number in numbers)
 
 
 def _is_of_multiprocessing() -> bool:
@@ -137,14 +141,15 @@ class _Line:
         items = "1 item" if left == 1 else f"{left} items"
         done = first_left - left
         about = f", about {max(1, round(left * (now - first_at) / done))} s" if done > 0 else ""
-        # Well below 80 columns: a line that wraps cannot be written again.
-        self._write(f"\r\x1b[Kjourny_track: {items} to deliver{about}. Ctrl-C ends it.")
+        # With blanks, not an escape sequence, which a console of Windows would show. Below 80 columns: a line that
+        # wraps cannot be written again.
+        self._write(f"\r{f'journy_track: {items} to deliver{about}. Ctrl-C ends it.':{_COLUMNS}}")
 
     def clear(self) -> None:
         """It is over."""
         if self._shown_at is not None:
             self._shown_at = None
-            self._write("\r\x1b[K")
+            self._write(f"\r{'':{_COLUMNS}}\r")
 
     def _write(self, text: str) -> None:
         with suppress(OSError, ValueError):  # the terminal is gone, or closed

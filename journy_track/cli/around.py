@@ -8,7 +8,7 @@ import subprocess
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from journy_track.cli.console import err, fail, wait_for_ctrl_c
+from journy_track.cli.console import TERMINATE, err, fail, wait_for_ctrl_c
 from journy_track.cli.outside import styled
 
 if TYPE_CHECKING:
@@ -53,9 +53,12 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
         if child is not None and child.poll() is None:
             child.send_signal(number)
 
-    # Ctrl-C reaches the child from the terminal, which decides for itself what to do; whoever ends us
-    # means the child as well.
-    handlers = {signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None)}
+    # Ctrl-C, and on Windows Ctrl-Break, reach the child from the terminal, which decides for itself what to do;
+    # whoever ends us means the child as well.
+    handlers = {
+        number: signal.signal(number, lambda number, frame: None)
+        for number in (signal.SIGINT, *(TERMINATE - {signal.SIGTERM}))
+    }
     for number in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:  # Windows has no SIGHUP
         handlers[number] = signal.signal(number, hand_on)
     try:

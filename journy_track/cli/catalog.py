@@ -165,7 +165,7 @@ def _rows(config: Config, call: Call) -> list[dict[str, Any]]:
 
 def _write(text: str, file: Path) -> None:
     try:
-        file.write_text(text, encoding="utf-8")
+        file.write_text(text, encoding="utf-8", newline="\n")  # the same on each system: it is committed
     except OSError as error:
         fail(f"Cannot write {file}: {error.strerror or error}.")
     err.print(f"Wrote {file}.")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+import json
+import signal
+import sys
 import threading
 from typing import Any, NoReturn
 
@@ -10,6 +15,10 @@ from rich.console import Console
 from rich.text import Text
 
 from journy_track.cli.outside import harmless
+
+#: The signals that end a command, beside Ctrl-C. SIGBREAK: on Windows Ctrl-Break, a console that is closed, and the
+#: end of a session; nobody sends SIGTERM there.
+TERMINATE: frozenset[signal.Signals] = frozenset({signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)})
 
 
 class OneLine(Console):
@@ -24,6 +33,31 @@ class OneLine(Console):
 
 out: Console = OneLine(highlight=False, markup=False, emoji=False)
 err: Console = OneLine(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def print_any_text() -> None:
+    """Have stdout print every text: what its encoding lacks, as cp1252 of Windows does, is escaped as in JSON.
+
+    So what is printed as JSON holds the same data.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        codecs.register_error("journy_track.json", _escaped)
+        sys.stdout.reconfigure(errors="journy_track.json")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+def can_print(text: str) -> bool:
+    """Whether the encoding of stdout has all of *text*."""
+    try:
+        text.encode(out.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

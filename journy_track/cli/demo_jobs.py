@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from rich.table import Table
 
-from journy_track.cli.console import err, fail, out
+from journy_track.cli.console import TERMINATE, err, fail, out
 
 if TYPE_CHECKING:
     from journy_track.inspector import Inspector
@@ -47,8 +47,13 @@ PATIENCE = 30.0
 def shop(inspector: Inspector) -> Iterator[str]:
     """The shop while it runs, with a Redis of its own: the URL of its page. Ends all processes, whatever happens.
 
-    Exits with the remedy where RQ or a redis-server is missing.
+    Exits with the remedy where forks, RQ or a redis-server are missing.
     """
+    if not hasattr(os, "fork"):
+        fail(
+            "demo --jobs runs an RQ worker, which forks, and Windows does not. Use WSL, or demo without --jobs.",
+            2,
+        )
     if find_spec("rq") is None:
         fail("demo --jobs runs RQ, which is not installed: pip install rq", 2)
     redis_server = shutil.which("redis-server") or shutil.which("valkey-server")
@@ -201,7 +206,7 @@ def _ended_by_signals() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
-    numbers = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}  # Windows has no SIGHUP
+    numbers = {*TERMINATE, getattr(signal, "SIGHUP", signal.SIGTERM)}  # Windows has no SIGHUP
     before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield

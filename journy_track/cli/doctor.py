@@ -19,7 +19,7 @@ from journy_track.cli import doctoring
 from journy_track.cli.asking import ask, probe, problem_of, why
 from journy_track.cli.check import permissions_of
 from journy_track.cli.connection import AsJson, BaseUrl, KeyFile, key_of
-from journy_track.cli.console import err, out
+from journy_track.cli.console import can_print, err, out
 from journy_track.cli.doctoring import Finding
 from journy_track.cli.outside import json_text
 
@@ -112,5 +112,8 @@ def _table(findings: list[Finding]) -> Table:
             table.add_row()
         table.add_row("", Text(topic, "bold"))
         for finding in found:
-            table.add_row(_MARKS[finding.state], finding.name, finding.value, finding.origin or "")
+            mark = _MARKS[finding.state]
+            table.add_row(
+                mark if can_print(mark.plain) else finding.state, finding.name, finding.value, finding.origin or ""
+            )
     return table

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 import os
 import platform
+import secrets
 import shutil
 import socket
 import ssl
@@ -201,22 +202,49 @@ def spool(path: Path, limit: int) -> Iterator[Finding]:
             raise
         yield Finding("spool", "SQLite", NEED_SQLITE, "problem")
         return
+    try:
+        yield from _folder(path, limit, SUFFIX)
+    except OSError as error:
+        yield Finding("spool", str(path), f"cannot be looked at ({error.strerror or error})", "problem")
+
+
+def _folder(path: Path, limit: int, suffix: str) -> Iterator[Finding]:
     if not path.exists():
-        parent = next(folder for folder in path.parents if folder.exists())
+        parent = next((folder for folder in path.parents if folder.exists()), None)
+        if parent is None:
+            yield Finding("spool", str(path), "is on a drive that is not there", "problem")
+            return
         can = os.access(parent, os.W_OK)
         what = "is not there yet" if can else f"is not there, and {parent} cannot be written to"
         yield Finding("spool", str(path), what, "note" if can else "problem")
         return
-    if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        yield Finding("spool", str(path), "is not a folder that can be written to", "problem")
+    if not path.is_dir():
+        yield Finding("spool", str(path), "is not a folder", "problem")
         return
-    files = [file for file in path.iterdir() if file.name.endswith(SUFFIX)]
+    if problem := _problem_of_writing(path):
+        yield Finding("spool", str(path), f"is not a folder that can be written to ({problem})", "problem")
+        return
+    files = [file for file in path.iterdir() if file.name.endswith(suffix)]
     size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
     room = shutil.disk_usage(path).free
     text = f"{counted(len(files), 'file')}, {_bytes(size)} of {_bytes(limit)}; {_bytes(room)} free on the disk"
     yield Finding("spool", str(path), text, "problem" if size >= limit or room < 1 << 20 else "ok")
-    if path.stat().st_mode & 0o077:
+    if not hasattr(os, "geteuid"):
+        who = "are not looked at on Windows: have nobody but this user and administrators write to the folder"
+        yield Finding("spool", "permissions", who, "note")
+    elif path.stat().st_mode & 0o077:
         yield Finding("spool", "permissions", "others may look into the folder: chmod 700", "note")
+
+
+def _problem_of_writing(folder: Path) -> str | None:
+    """Why no file can be made there. It is tried: os.access() knows nothing of the rights that Windows has."""
+    probe = folder / f"doctor-{secrets.token_hex(8)}"
+    try:
+        probe.touch(0o600, exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def broker(url: Secret) -> Iterator[Finding]:

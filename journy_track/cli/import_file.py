@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -302,4 +303,5 @@ class _Job:
 
     def _again(self) -> str:
         words = [word for word in sys.argv[1:] if word != "--restart"]
-        return f"To go on where it stopped: {shlex.join(['journy-track', *words])}"
+        join = subprocess.list2cmdline if sys.platform == "win32" else shlex.join
+        return f"To go on where it stopped: {join(['journy-track', *words])}"

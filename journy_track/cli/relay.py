@@ -18,7 +18,7 @@ from journy_track._model.config import SPOOL_MAX_AGE, Config
 from journy_track._model.errors import ConfigurationError
 from journy_track._model.secret import Secret
 from journy_track.cli.connection import BaseUrl, KeyFile, key_of
-from journy_track.cli.console import counted, duration, err, fail, out
+from journy_track.cli.console import TERMINATE, counted, duration, err, fail, out
 from journy_track.cli.files import replace_file
 from journy_track.cli.monitor import Monitor, address_of
 from journy_track.cli.outside import json_text
@@ -113,7 +113,7 @@ def _run(
     checked = _checked(queue, first=True)
     on_request = None if monitor is None else monitor.durations.add
     relay = Relay(queue, config, mark_internal=mark_internal, lease=lease, on_request=on_request)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (*TERMINATE, signal.SIGINT):
         signal.signal(number, lambda *_: relay.stop())
     teller = _Teller(relay, health_file, monitor, as_json)
     err.print("The relay runs. Ctrl-C ends it.")

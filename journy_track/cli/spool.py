@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from journy_track._model.clock import moment_of
 from journy_track._model.errors import InvalidArgument
 from journy_track._model.identity import AccountIdentified, UserIdentified
 from journy_track._model.items import DeleteAccount, DeleteUser
@@ -353,4 +353,4 @@ def _warn(message: str) -> None:
 
 
 def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment_of(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")

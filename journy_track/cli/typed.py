@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, tzinfo
+from datetime import date, datetime, tzinfo
+
+from journy_track._model.clock import moment_of
 
 _INT = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -69,8 +71,8 @@ def _epoch_ms(text: str, _: tzinfo | None) -> datetime:
 def _since_1970(text: str, per_second: int) -> datetime:
     try:
         if _FLOAT.fullmatch(text):
-            return datetime.fromtimestamp(float(text) / per_second, UTC)
-    except (ValueError, OverflowError, OSError):
+            return moment_of(float(text) / per_second)
+    except (ValueError, OverflowError):
         pass
     raise Mistyped(f"{'milliseconds' if per_second == 1000 else 'seconds'} since 1970")
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 
+import journy_track
 from journy_track._model.secret import Secret
 from journy_track._stores.sqlite import file as spool_file
 from journy_track._stores.sqlite import lock
@@ -183,3 +185,43 @@ def test_what_was_cut_off_is_not_believed(tmp_path, text):
 def test_a_clock_that_was_set_back_does_not_keep_it_quiet_for_longer_than_its_pause(tmp_path):
     key_in(tmp_path).remember(10_000.0, 40.0)
     assert key_in(tmp_path).recall(100.0) == (40.0, 40.0)
+
+
+# ── What the system refuses: a file that is open (Windows), rights, a disk that fails ──
+
+
+def refuse(monkeypatch, method, end):
+    """Have the system refuse *method* for files whose names have that *end*."""
+    do = getattr(Path, method)
+
+    def refused(path, *arguments, **named):
+        if path.name.endswith(end):
+            raise PermissionError(13, "Permission denied", str(path))
+        return do(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, method, refused)
+
+
+def test_a_lock_that_cannot_be_removed_does_not_keep_the_spool_from_being_used(api, tmp_path, monkeypatch, caplog):
+    folder = folder_at(tmp_path / "spool")
+    lock_path(folder.path / "20260517T093000-1-0a0a0a0a.spool").touch(0o600)
+    refuse(monkeypatch, "unlink", ".lock")
+    tracker = journy_track.configure("test-key-0123456789", base_url=api.url, spool=folder.path)
+    journy_track.track("signed_in", user="u1")
+    assert tracker.flush(30)
+    assert len(folder.files()) == 1
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("method", ["unlink", "lstat"])
+def test_what_the_system_refuses_is_an_error_of_the_spool(tmp_path, monkeypatch, method):
+    folder = folder_at(tmp_path)
+    file = folder.create()
+    file.close()
+    with monkeypatch.context() as patch:
+        refuse(patch, method, ".lock")
+        with pytest.raises(SpoolError, match="Permission denied"):
+            if method == "unlink":
+                lock.OwnerLock(tmp_path / "some.spool.lock").release(remove=True)
+            else:
+                folder.adopt(file.path)

@@ -20,7 +20,7 @@ from journy_track._stores.sqlite import bounds
 from journy_track._stores.sqlite.bounds import COUNTED, MAX_PLACE, PAGE, PAGE_SIZE, Pauses
 from journy_track._stores.sqlite.errors import Corrupt, Gone, SpoolError, mapped_errors
 from journy_track._stores.sqlite.guard import Guard
-from journy_track._stores.sqlite.lock import OwnerLock, create_private
+from journy_track._stores.sqlite.lock import OwnerLock, create_private, unlink_closed
 from journy_track._stores.sqlite.schema import beside, journal, open_connection
 from journy_track._stores.store import DeadLetter
 
@@ -254,7 +254,7 @@ class SpoolFile:
             try:
                 if empty:
                     for path in (self.path, *beside(self.path)):
-                        path.unlink(missing_ok=True)
+                        unlink_closed(path)  # or whoever takes it over next finds it empty, and does that
             finally:
                 if self._owner is not None:
                     self._owner.release(remove=empty)

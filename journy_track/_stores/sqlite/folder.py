@@ -83,8 +83,9 @@ class Folder:
         Its owner may live, or have delivered everything just now. Raises `Corrupt` for a file that was, and
         is set aside.
         """
-        if path.exists() and not was_left(lock_path(path), GRACE, time()):
-            return None
+        with mapped_errors(path):
+            if path.exists() and not was_left(lock_path(path), GRACE, time()):
+                return None
         try:
             file = SpoolFile.adopt(path, self._lock)
         except Owned:
@@ -117,8 +118,9 @@ class Folder:
 
     def purge(self, path: Path, purge: Purge, upto: float) -> int:
         """Remove from another process's file what must not be kept. Returns how many are gone."""
-        if not path.exists():
-            return 0
+        with mapped_errors(path):
+            if not path.exists():
+                return 0
         file = SpoolFile(path, self._lock)
         try:
             if file.about != self._about:
@@ -139,6 +141,6 @@ class Folder:
                 self._tidy(lock.with_name(lock.name.removesuffix(".lock")))
 
     def _tidy(self, path: Path) -> None:
-        if not path.exists():
-            with self._lock, suppress(SpoolError):
+        with self._lock, suppress(SpoolError), mapped_errors(path):
+            if not path.exists():
                 OwnerLock(lock_path(path)).release(remove=not path.exists())

@@ -49,27 +49,37 @@ class OwnerLock:
             return True
 
     def release(self, *, remove: bool = False) -> None:
-        """Let others have it. With *remove* nobody shall: the file goes first, while it is ours."""
-        try:
-            if remove and self._held.is_at(self.path):
-                self.path.unlink(missing_ok=True)
-        finally:
-            self._held.close()
+        """Let others have it. With *remove* nobody shall: the file goes, too."""
+        with mapped_errors(self.path):
+            if remove:
+                self._held.remove(self.path)
+            else:
+                self._held.close()
+
+
+def unlink_closed(path: Path) -> None:
+    """Remove the file at *path*, if it is there. On Windows it stays where another process has it open."""
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        if sys.platform != "win32":
+            raise
 
 
 if sys.platform == "win32":
-    # No file can be removed while SQLite has it open, and a lock belongs to who opened it. It says "fstat" when it
-    # cannot find, by its name, the file that it has open.
+    # No file can be removed while it is open, so each is closed first. SQLite's locks belong to who opened the file,
+    # and it says "fstat" when it cannot find, by its name, the file that it has open.
     _HELD_OR_REMOVED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR_FSTAT}
 
     class _Held:
         def __init__(self, path: Path) -> None:
             self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
             try:
+                self._connection.execute("PRAGMA journal_mode = MEMORY")  # nothing is written: no file beside it
                 self._connection.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
+            except sqlite3.Error as error:
                 self._connection.close()
-                if error.sqlite_errorcode in _HELD_OR_REMOVED:
+                if getattr(error, "sqlite_errorcode", 0) in _HELD_OR_REMOVED:
                     raise Owned(f"{path}: a living process owns it, or has just removed it") from None
                 raise
 
@@ -78,6 +88,11 @@ if sys.platform == "win32":
 
         def close(self) -> None:
             self._connection.close()
+
+        def remove(self, path: Path) -> None:
+            # Whoever takes the lock in between has the file open: it stays, and is theirs to remove.
+            self.close()
+            unlink_closed(path)
 
     def is_owned(path: Path) -> bool:
         """Whether somebody holds the lock at *path*, without taking it."""
@@ -138,6 +153,14 @@ else:
             descriptor, self._descriptor = self._descriptor, -1
             if descriptor >= 0:
                 os.close(descriptor)
+
+        def remove(self, path: Path) -> None:
+            # While it is ours: once it is closed, it may be another's.
+            try:
+                if self.is_at(path):
+                    path.unlink(missing_ok=True)
+            finally:
+                self.close()
 
     _all_held: weakref.WeakSet[_Held] = weakref.WeakSet()
 

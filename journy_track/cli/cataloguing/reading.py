@@ -101,4 +101,7 @@ def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def _named(path: Path) -> str:
-    return Path(os.path.relpath(path)).as_posix()
+    try:
+        return Path(os.path.relpath(path)).as_posix()
+    except ValueError:  # it is on another drive
+        return path.absolute().as_posix()
