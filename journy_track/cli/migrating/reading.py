@@ -1,0 +1,387 @@
+"""Reads a project, and decides which of its calls can be written anew."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import libcst as cst
+from libcst.metadata import ImportAssignment
+
+from journy_track.cli.cataloguing.reading import python_files
+from journy_track.cli.migrating.found import Changed, Left, Migrated, Migration
+from journy_track.cli.migrating.journyio import JournyIO
+from journy_track.cli.migrating.posthog import PostHog
+from journy_track.cli.migrating.rewriting import rewritten
+from journy_track.cli.migrating.segment import Segment
+from journy_track.cli.migrating.source import Item, Source
+from journy_track.cli.migrating.vendor import CONFIGURE, Proposal, Vendor
+
+VENDORS: dict[str, Vendor] = {"segment": Segment(), "posthog": PostHog(), "journyio": JournyIO()}
+
+
+def migrate(vendor: Vendor, paths: Iterable[Path]) -> Migration:
+    """What is to be written in place of the calls of *vendor* in the files and folders *paths*. Writes nothing."""
+    paths = list(paths)
+    project = _Project(vendor, paths)
+    for path, file in python_files(paths):
+        project.open(path, file)
+    project.read()
+    return project.decided()
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """What a module has at its top, and others may import of it: a client, or a module of the vendor's."""
+
+    source: Source
+    name: str
+    #: The dotted name, where it was imported; `None` for a client that was made.
+    origin: str | None
+
+
+class _Project:
+    def __init__(self, vendor: Vendor, paths: list[Path]) -> None:
+        self._vendor = vendor
+        self._paths = paths
+        self._sources: list[Source] = []
+        self._unread: dict[str, str] = {}
+        self._waiting: list[tuple[Path, str, bytes]] = []
+        self._passed: dict[str, list[_Passed]] = defaultdict(list)  # by the module's last name
+        self._left: list[tuple[Source, cst.CSTNode, str, str]] = []
+
+    # ── Files ──
+
+    def open(self, path: Path, file: str) -> None:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            self._unread[file] = error.strerror or str(error)
+            return
+        words = [part.encode() for module in self._vendor.modules for part in module.split(".")[:1]]
+        if any(word in content for word in words):
+            self._parse(path, file, content)
+        else:
+            self._waiting.append((path, file, content))
+
+    def _parse(self, path: Path, file: str, content: bytes) -> Source | None:
+        try:
+            source = Source(path, file, content)
+        except (cst.ParserSyntaxError, UnicodeDecodeError, LookupError) as error:
+            line = f", line {error.editor_line}" if isinstance(error, cst.ParserSyntaxError) else ""
+            self._unread[file] = f"is not Python that can be read{line}"
+        except RecursionError:
+            self._unread[file] = "is nested too deeply"
+        else:
+            self._sources.append(source)
+            return source
+        return None
+
+    def read(self) -> None:
+        """Find the statements in all files."""
+        for source in self._sources:
+            for one in self._handed_on(source):
+                self._passed[_module_of(source.file).rpartition(".")[2]].append(one)
+        names = {(last.encode(), one.name.encode()) for last, passed in self._passed.items() for one in passed}
+        for path, file, content in self._waiting:
+            if any(last in content and name in content for last, name in names):
+                self._parse(path, file, content)
+        for source in self._sources:
+            self._read(source)
+        for source in self._sources:
+            self._needs_of_settings(source)
+            self._look_for_the_rest(source)
+
+    def _handed_on(self, source: Source) -> Iterator[_Passed]:
+        for one in source.imports:
+            if one.scope.globals is one.scope and self._is_of_vendor(one):
+                yield _Passed(source, one.name, next(iter(one.get_qualified_names_for(one.name))).name)
+        for line in source.module.body:
+            for statement in line.body if isinstance(line, cst.SimpleStatementLine) else ():
+                targets = statement.targets if isinstance(statement, cst.Assign) else [statement]
+                for target in targets:
+                    made = getattr(target, "target", None)
+                    value = getattr(statement, "value", None)
+                    if isinstance(made, cst.Name) and self._is_client(source, value) and source.assigned(made):
+                        yield _Passed(source, made.value, None)
+
+    # ── What names stand for ──
+
+    def _is_of_vendor(self, one: ImportAssignment) -> bool:
+        return any(
+            self._of_vendor(str(name.name)) is not None for name in one.get_qualified_names_for(one.name.split(".")[0])
+        )
+
+    def _of_vendor(self, dotted: str) -> str | None:
+        """*dotted* without the vendor's module in front; empty for the module, or a package that it is in."""
+        for module in self._vendor.modules:
+            if dotted == module or module.startswith(f"{dotted}."):
+                return ""
+            if dotted.startswith(f"{module}."):
+                return dotted.removeprefix(f"{module}.")
+        return None
+
+    def _foreign(self, source: Source, dotted: str) -> tuple[_Passed, str] | None:
+        """What another module of the project hands on as *dotted*, and the rest of the name."""
+        if dotted.startswith("."):
+            level = len(dotted) - len(dotted.lstrip("."))
+            package = _package_of(source.file)
+            package = package[: len(package) - (level - 1)]
+            dotted = ".".join([*package, dotted.lstrip(".")])
+        parts = dotted.split(".")
+        for length in range(len(parts) - 1, 0, -1):
+            module, name = ".".join(parts[:length]), parts[length]
+            for one in self._passed.get(parts[length - 1], ()):
+                known = _module_of(one.source.file)
+                if one.source is not source and one.name == name and f".{known}".endswith(f".{module}"):
+                    return one, ".".join(parts[length + 1 :])
+        return None
+
+    def _meaning(self, source: Source, node: cst.BaseExpression) -> str | None:
+        """What *node* is of the vendor's: `track`, `Client`; `None` if it is not known to be of the vendor's."""
+        dotted = source.imported(node)
+        if dotted is None:
+            return None
+        found = self._of_vendor(dotted)
+        if found is not None:
+            return None if self._is_local(dotted) else found
+        passed = self._foreign(source, dotted)
+        if passed is None:
+            return None
+        one, rest = passed
+        if one.origin is None:
+            return rest
+        return self._of_vendor(f"{one.origin}.{rest}" if rest else one.origin)
+
+    def _is_local(self, dotted: str) -> bool:
+        """Whether a module of the project would be imported instead of the vendor's."""
+        top = dotted.split(".")[0]
+        folders = {Path(), *(path if path.is_dir() else path.parent for path in self._paths)}
+        return any((folder / f"{top}.py").exists() or (folder / top).is_dir() for folder in folders)
+
+    def _is_client(self, source: Source, value: object) -> bool:
+        return isinstance(value, cst.Call) and self._meaning(source, value.func) in self._vendor.clients
+
+    def _client(self, source: Source, receiver: cst.BaseExpression) -> bool:
+        """Whether *receiver* is a variable, or an attribute of self, that holds a client and nothing else."""
+        if isinstance(receiver, cst.Name):
+            made = source.value_of(receiver)
+            return made is not None and self._is_client(source, made[0])
+        if isinstance(receiver, cst.Attribute):
+            stores = source.attribute(receiver)
+            made = source.assigned(stores[0]) if len(stores) == 1 else None
+            return made is not None and self._is_client(source, made[0])
+        return False
+
+    # ── Statements ──
+
+    def _read(self, source: Source) -> None:
+        for node in source.nodes:
+            if isinstance(node, cst.Call):
+                self._read_call(source, node)
+            elif isinstance(node, cst.Assign) and len(node.targets) == 1:
+                self._read_setting(source, node)
+        self._vendor.others(source)
+
+    def _read_call(self, source: Source, call: cst.Call) -> None:
+        meaning = self._meaning(source, call.func)
+        if meaning in self._vendor.clients:
+            self._read_creation(source, call)
+            return
+        verb = meaning
+        if verb is None and isinstance(call.func, cst.Attribute):
+            if self._client(source, call.func.value):
+                verb = call.func.attr.value
+            elif call.func.attr.value in self._vendor.distinctive and self._may_be_one(source, call.func):
+                hint = f"look whether {source.text(call.func.value)} is a client of the library that you move from"
+                self._left.append((source, call, f"it is not known here what {source.text(call.func.value)} is", hint))
+        proposal = None if not verb else self._vendor.call(source, call, verb)
+        if proposal is not None:
+            self._add(source, call, proposal)
+
+    def _may_be_one(self, source: Source, func: cst.Attribute) -> bool:
+        if source.imported(func) is not None:  # of another library
+            return False
+        return any(self._is_of_vendor(one) or self._is_handed_on(source, one) for one in source.imports)
+
+    def _is_handed_on(self, source: Source, one: ImportAssignment) -> bool:
+        return any(self._foreign(source, str(name.name)) for name in one.get_qualified_names_for(one.name))
+
+    def _add(self, source: Source, call: cst.Call, proposal: Proposal) -> None:
+        above = source.parent(call)
+        node = above if isinstance(above, cst.Expr) else call
+        doubts = list(proposal.doubts)
+        if node is call and proposal.lines is not None:
+            doubts.append("its result is used, and here a call returns nothing")
+        if source.names_any("journy_track"):
+            doubts.append("the name journy_track is another thing in this file")
+        source.add(Item(source, node, proposal.lines, doubts, proposal.hint, proposal.needs))
+
+    def _read_creation(self, source: Source, call: cst.Call) -> None:
+        proposal = self._vendor.creation(source, call)
+        above = source.parent(call)
+        target = None
+        if isinstance(above, cst.Assign) and len(above.targets) == 1:
+            target = above.targets[0].target
+        elif isinstance(above, cst.AnnAssign):
+            target = above.target
+        if isinstance(above, cst.Expr):
+            uses: list[tuple[Source, cst.CSTNode]] | None = []
+        elif isinstance(target, (cst.Name, cst.Attribute)):
+            uses = self._uses_of_client(source, target)
+        else:
+            uses = None
+        if uses is None:
+            proposal.doubts.append("what becomes of the client that is made here is not known")
+            above = call
+        needs = [(where, use, f"{where.file}:{where.line(use)}") for where, use in uses or ()]
+        source.add(Item(source, above, proposal.lines, proposal.doubts, proposal.hint, [*proposal.needs, *needs]))
+
+    def _uses_of_client(
+        self, source: Source, target: cst.Name | cst.Attribute
+    ) -> list[tuple[Source, cst.CSTNode]] | None:
+        """Where the client that is assigned to *target* is read; `None` where that cannot be known."""
+        if isinstance(target, cst.Attribute):
+            if len(source.attribute(target)) != 1:
+                return None
+            return [(source, use) for use in source.attribute_uses(target)]
+        if len(source.bindings(target)) != 1:
+            return None
+        uses = [(source, use) for use in source.uses(target)]
+        for other in self._sources:
+            for one in other.imports:
+                for name in one.get_qualified_names_for(one.name):
+                    found = self._foreign(other, str(name.name))
+                    if found is not None and found[0].source is source and found[0].name == target.value:
+                        uses += [(other, access.node) for access in one.references]
+        return uses
+
+    def _read_setting(self, source: Source, statement: cst.Assign) -> None:
+        target = statement.targets[0].target
+        if not isinstance(target, cst.Attribute):
+            return
+        name = self._meaning(source, target)
+        if name in self._vendor.key:
+            source.add(Item(source, statement, [CONFIGURE], []))
+        elif name is not None and name in self._vendor.settings:
+            doubt = "a setting of the other library"
+            source.add(Item(source, statement, None, [doubt], self._vendor.settings[name]))
+
+    def _needs_of_settings(self, source: Source) -> None:
+        """A key goes only with the last call that it is for, in whichever file."""
+        for item in source.items.values():
+            if item.lines == [CONFIGURE] and isinstance(item.node, cst.Assign) and self._is_setting(item.node):
+                item.needs += [
+                    (other, access.node, f"{other.file}:{other.line(access.node)}")
+                    for other in self._sources
+                    for one in other.imports
+                    if self._is_of_vendor(one) or self._is_handed_on(other, one)
+                    for access in one.references
+                ]
+
+    def _is_setting(self, statement: cst.Assign) -> bool:
+        target = statement.targets[0].target
+        return isinstance(target, cst.Attribute) and target.attr.value in self._vendor.key
+
+    def _look_for_the_rest(self, source: Source) -> None:
+        """What is used of the vendor's in ways that nothing is known of: it is listed, and left as it is."""
+        found: dict[int, cst.CSTNode] = {}
+        for one in source.imports:
+            if self._is_of_vendor(one) or self._is_handed_on(source, one):
+                for access in one.references:
+                    if source.item_around(access.node) is None:
+                        found.setdefault(id(access.node), access.node)
+        for node in found.values():
+            shown = _whole_name(source, node)
+            text = source.text(shown)
+            if len(source.could_be(shown)) and source.imported(shown) is None:
+                reason = f"{text} may be another thing here: its name is given to more than one"
+            else:
+                reason = f"{text} is used in another way than by a call"
+            self._left.append((source, shown, reason, f"decide what becomes of {text}"))
+
+    # ── The decision ──
+
+    def decided(self) -> Migration:
+        sure = self._sure()
+        files = []
+        for source in self._sources:
+            ours = {node: item for node, item in source.items.items() if item in sure}
+            gone = [
+                one
+                for one in source.imports
+                if (self._is_of_vendor(one) or self._is_handed_on(source, one))
+                and one.references
+                and all(self._is_in(source, access.node, sure) for access in one.references)
+            ]
+            after = rewritten(source, ours, gone) if ours else source.content
+            files.append(
+                Migrated(source.path, source.file, source.content, after, _changed(source, ours), self._rest(source, sure))
+            )
+        return Migration([one for one in files if one.changed or one.left], self._unread)
+
+    def _sure(self) -> set[Item]:
+        """The items without a doubt, of which each has what it needs among the others."""
+        sure = {item for source in self._sources for item in source.items.values() if self._is_sure(item)}
+        while True:
+            failing = {
+                item: wanting
+                for item in sure
+                if (wanting := [label for source, node, label in item.needs if not self._is_in(source, node, sure)])
+            }
+            if not failing:
+                return sure
+            for item, wanting in failing.items():
+                more = f" and {len(set(wanting)) - 1} more" if len(set(wanting)) > 1 else ""
+                item.doubts.append(f"{wanting[0]}{more} still needs it as it is")
+            sure -= set(failing)
+
+    @staticmethod
+    def _is_sure(item: Item) -> bool:
+        return item.lines is not None and not item.doubts
+
+    @staticmethod
+    def _is_in(source: Source, node: cst.CSTNode, sure: set[Item]) -> bool:
+        return any(source.items.get(one) in sure for one in source.above(node))
+
+    def _rest(self, source: Source, sure: set[Item]) -> list[Left]:
+        found = [
+            Left(
+                source.file,
+                source.line(item.node),
+                source.first_line(item.node),
+                tuple(item.doubts),
+                "\n".join(item.lines) if item.lines else item.hint,
+            )
+            for item in source.items.values()
+            if item not in sure
+        ]
+        for where, node, reason, hint in self._left:
+            if where is source and source.item_around(node) is None:
+                found.append(Left(source.file, source.line(node), source.first_line(node), (reason,), hint))
+        unique = {(one.line, one.written, one.reasons): one for one in found}
+        return sorted(unique.values(), key=lambda one: one.line)
+
+
+def _changed(source: Source, items: dict[cst.CSTNode, Item]) -> list[Changed]:
+    return sorted(Changed(source.line(node), source.first_line(node)) for node in items)
+
+
+def _whole_name(source: Source, node: cst.CSTNode) -> cst.CSTNode:
+    """The dotted name that begins with *node*."""
+    above = source.parent(node)
+    while isinstance(above, cst.Attribute) and above.value is node:
+        node, above = above, source.parent(above)
+    return node
+
+
+def _module_of(file: str) -> str:
+    parts = [part for part in PurePosixPath(file).with_suffix("").parts if part not in ("..", "/")]
+    return ".".join(parts[:-1] if parts[-1:] == ["__init__"] else parts)
+
+
+def _package_of(file: str) -> list[str]:
+    parts = [part for part in PurePosixPath(file).with_suffix("").parts if part not in ("..", "/")]
+    return parts[:-1]
