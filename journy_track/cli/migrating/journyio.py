@@ -8,7 +8,7 @@ import libcst as cst
 from libcst import matchers as m
 
 from journy_track.cli.migrating.calls import Given, Written, key_of
-from journy_track.cli.migrating.source import Item, Source
+from journy_track.cli.migrating.source import Item, Place, Source
 from journy_track.cli.migrating.vendor import Proposal
 
 _USER = "journyio.user_identified.UserIdentified"
@@ -66,7 +66,7 @@ class JournyIO:
         reading = _Call(source, given)
         lines = reading.lines(verb)
         given.refuse_the_rest({})
-        return Proposal(lines, given.doubts, f"journy_track.{_VERBS.get(verb, verb)}(…)", reading.needs)
+        return Proposal(lines, given.doubts, f"journy_track.{_VERBS.get(verb, verb)}(…)", reading.made)
 
     def creation(self, source: Source, call: cst.Call) -> Proposal:
         given = Given(source, call, ("httpclient", "config"))
@@ -85,7 +85,7 @@ class JournyIO:
         if inner.take("root_url") is not None:
             words.append(inner.written("base_url", "root_url"))
         given.doubts += inner.doubts
-        return Proposal([inner.render("journy_track.configure", words)], given.doubts, "", reading.needs)
+        return Proposal([inner.render("journy_track.configure", words)], given.doubts, "", reading.made)
 
     def others(self, source: Source) -> None:
         """Where users, accounts and holders of values are made, and filled."""
@@ -113,8 +113,8 @@ def _read_assignment(source: Source, statement: cst.Assign | cst.AnnAssign) -> N
         doubts = []
         if isinstance(statement, cst.AnnAssign):
             doubts.append("its type is written beside it")
-        needs = [(source, use, f"{source.file}:{source.line(use)}") for use in source.uses(target)]
-        source.add(Item(source, statement, [f"{target.value} = {new}"], doubts, "", needs))
+        uses: list[Place] = [(source, use) for use in source.uses(target)]
+        source.add(Item(source, statement, [f"{target.value} = {new}"], doubts, uses=uses, is_part=True))
     elif isinstance(target, cst.Subscript) and isinstance(target.value, cst.Name):
         made_by = _value(source, target.value)
         if not (isinstance(made_by, cst.Call) and source.imported(made_by.func) in _HOLDERS):
@@ -127,9 +127,9 @@ def _read_assignment(source: Source, statement: cst.Assign | cst.AnnAssign) -> N
         else:
             new_target = f'{target.value.value}["{key.lower().strip()}"]'
         given.look_at_value(source.text(target), value, "upsert_user")
-        needs = [(source, node, f"{source.file}:{source.line(node)}") for node in _definitions(source, target.value)]
         lines = [f"{new_target} = {source.text(value)}"]
-        source.add(Item(source, statement, lines, given.doubts, "", needs))
+        made_at = _definitions(source, target.value)
+        source.add(Item(source, statement, lines, given.doubts, made=made_at, is_part=True))
 
 
 def _value(source: Source, name: cst.Name) -> cst.BaseExpression | None:
@@ -142,8 +142,8 @@ def _value(source: Source, name: cst.Name) -> cst.BaseExpression | None:
     return values[0] if len(kinds) == 1 and None not in kinds else None
 
 
-def _definitions(source: Source, name: cst.Name) -> list[cst.CSTNode]:
-    return [binding.node for binding in source.bindings(name)]
+def _definitions(source: Source, name: cst.Name) -> list[Place]:
+    return [(source, binding.node) for binding in source.bindings(name)]
 
 
 def _is_call_of(source: Source, node: cst.BaseExpression | None, name: str) -> bool:
@@ -156,7 +156,7 @@ class _Call:
     def __init__(self, source: Source, given: Given) -> None:
         self._source = source
         self._given = given
-        self.needs: list[tuple[Source, cst.CSTNode, str]] = []
+        self.made: list[Place] = []
 
     def lines(self, verb: str) -> list[str] | None:
         make: Callable[[], list[str] | None] = {
@@ -281,10 +281,7 @@ class _Call:
         return self._source.text(value)
 
     def _need(self, name: cst.Name) -> None:
-        self.needs += [
-            (self._source, node, f"{self._source.file}:{self._source.line(node)}")
-            for node in _definitions(self._source, name)
-        ]
+        self.made += _definitions(self._source, name)
 
     def moved(self, value: cst.BaseExpression | None) -> cst.BaseExpression | None:
         """*value*, or what is assigned to it just before, for this alone. That statement goes then."""
@@ -293,9 +290,8 @@ class _Call:
         made = self._source.value_of(value)
         if made is None or not self._is_just_before(made[1], made[0]):
             return value
-        item = Item(self._source, made[1], [], [], "", [(self._source, value, f"line {self._source.line(value)}")])
-        self._source.add(item)
-        self.needs.append((self._source, made[1], f"line {self._source.line(made[1])}"))
+        self._source.add(Item(self._source, made[1], [], [], uses=[(self._source, value)], is_part=True))
+        self.made.append((self._source, made[1]))
         return made[0]
 
     def _is_just_before(self, statement: cst.CSTNode, value: cst.BaseExpression) -> bool:

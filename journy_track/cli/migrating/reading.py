@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import libcst as cst
+from libcst import matchers as m
 from libcst.metadata import ImportAssignment
 
 from journy_track.cli.cataloguing.reading import python_files
@@ -16,7 +18,7 @@ from journy_track.cli.migrating.journyio import JournyIO
 from journy_track.cli.migrating.posthog import PostHog
 from journy_track.cli.migrating.rewriting import rewritten
 from journy_track.cli.migrating.segment import Segment
-from journy_track.cli.migrating.source import Item, Source
+from journy_track.cli.migrating.source import Item, Place, Source
 from journy_track.cli.migrating.vendor import CONFIGURE, Proposal, Vendor
 
 VENDORS: dict[str, Vendor] = {"segment": Segment(), "posthog": PostHog(), "journyio": JournyIO()}
@@ -48,8 +50,10 @@ class _Project:
         self._paths = paths
         self._sources: list[Source] = []
         self._unread: dict[str, str] = {}
+        self._contents: dict[str, bytes] = {}
         self._waiting: list[tuple[Path, str, bytes]] = []
         self._passed: dict[str, list[_Passed]] = defaultdict(list)  # by the module's last name
+        self._dragged: set[Item] = set()  # without a doubt of their own
         self._left: list[tuple[Source, cst.CSTNode, str, str]] = []
 
     # ── Files ──
@@ -60,6 +64,7 @@ class _Project:
         except OSError as error:
             self._unread[file] = error.strerror or str(error)
             return
+        self._contents[file] = content
         words = [part.encode() for module in self._vendor.modules for part in module.split(".")[:1]]
         if any(word in content for word in words):
             self._parse(path, file, content)
@@ -198,8 +203,18 @@ class _Project:
                 hint = f"look whether {source.text(call.func.value)} is a client of the library that you move from"
                 self._left.append((source, call, f"it is not known here what {source.text(call.func.value)} is", hint))
         proposal = None if not verb else self._vendor.call(source, call, verb)
+        if proposal is not None and proposal.lines == ["journy_track.shutdown()"] and not self._is_module(source, call):
+            proposal.lines = ["journy_track.flush()"]  # it ends one client of several, and this would end all
         if proposal is not None:
             self._add(source, call, proposal)
+
+    def _is_module(self, source: Source, call: cst.Call) -> bool:
+        """Whether a verb of the vendor's module is called, not of a client."""
+        dotted = source.imported(call.func)
+        if dotted is None:
+            return False
+        passed = None if self._of_vendor(dotted) is not None else self._foreign(source, dotted)
+        return passed is None or passed[0].origin is not None
 
     def _may_be_one(self, source: Source, func: cst.Attribute) -> bool:
         if source.imported(func) is not None:  # of another library
@@ -217,7 +232,7 @@ class _Project:
             doubts.append("its result is used, and here a call returns nothing")
         if source.names_any("journy_track"):
             doubts.append("the name journy_track is another thing in this file")
-        source.add(Item(source, node, proposal.lines, doubts, proposal.hint, proposal.needs))
+        source.add(Item(source, node, proposal.lines, doubts, proposal.hint, made=proposal.made))
 
     def _read_creation(self, source: Source, call: cst.Call) -> None:
         proposal = self._vendor.creation(source, call)
@@ -228,7 +243,7 @@ class _Project:
         elif isinstance(above, cst.AnnAssign):
             target = above.target
         if isinstance(above, cst.Expr):
-            uses: list[tuple[Source, cst.CSTNode]] | None = []
+            uses: list[Place] | None = []
         elif isinstance(target, (cst.Name, cst.Attribute)):
             uses = self._uses_of_client(source, target)
         else:
@@ -236,27 +251,36 @@ class _Project:
         if uses is None:
             proposal.doubts.append("what becomes of the client that is made here is not known")
             above = call
-        needs = [(where, use, f"{where.file}:{where.line(use)}") for where, use in uses or ()]
-        source.add(Item(source, above, proposal.lines, proposal.doubts, proposal.hint, [*proposal.needs, *needs]))
+        source.add(
+            Item(source, above, proposal.lines, proposal.doubts, proposal.hint, uses=uses or [], made=proposal.made)
+        )
 
     def _uses_of_client(
         self, source: Source, target: cst.Name | cst.Attribute
-    ) -> list[tuple[Source, cst.CSTNode]] | None:
+    ) -> list[Place] | None:
         """Where the client that is assigned to *target* is read; `None` where that cannot be known."""
         if isinstance(target, cst.Attribute):
-            if len(source.attribute(target)) != 1:
+            if len(source.attribute(target)) != 1 or self._is_named_elsewhere(source, target):
                 return None
             return [(source, use) for use in source.attribute_uses(target)]
         if len(source.bindings(target)) != 1:
             return None
         uses = [(source, use) for use in source.uses(target)]
         for other in self._sources:
-            for one in other.imports:
-                for name in one.get_qualified_names_for(one.name):
-                    found = self._foreign(other, str(name.name))
-                    if found is not None and found[0].source is source and found[0].name == target.value:
-                        uses += [(other, access.node) for access in one.references]
+            for node, names in other.imported_names:
+                handed_on = [found[0] for name in names if (found := self._foreign(other, name))]
+                uses += [(other, node) for one in handed_on if (one.source, one.name) == (source, target.value)]
         return uses
+
+    def _is_named_elsewhere(self, source: Source, attribute: cst.Attribute) -> bool:
+        """Whether an attribute of that name is used outside of the class: it may be the one of its instances."""
+        name = attribute.attr.value
+        inside = len(source.attribute(attribute)) + len(source.attribute_uses(attribute))
+        pattern = re.compile(rf"\.\s*{name}\b".encode())
+        here = m.findall(source.module, m.Attribute(attr=m.Name(name)))
+        return len(here) > inside or any(
+            pattern.search(content) for file, content in self._contents.items() if file != source.file
+        )
 
     def _read_setting(self, source: Source, statement: cst.Assign) -> None:
         target = statement.targets[0].target
@@ -272,35 +296,30 @@ class _Project:
     def _needs_of_settings(self, source: Source) -> None:
         """A key goes only with the last call that it is for, in whichever file."""
         for item in source.items.values():
-            if item.lines == [CONFIGURE] and isinstance(item.node, cst.Assign) and self._is_setting(item.node):
-                item.needs += [
-                    (other, access.node, f"{other.file}:{other.line(access.node)}")
-                    for other in self._sources
-                    for one in other.imports
-                    if self._is_of_vendor(one) or self._is_handed_on(other, one)
-                    for access in one.references
-                ]
+            if isinstance(item.node, cst.Assign) and self._is_setting(item.node):
+                item.uses += [(other, node) for other in self._sources for node, _ in self._names_of_vendor(other)]
 
     def _is_setting(self, statement: cst.Assign) -> bool:
         target = statement.targets[0].target
         return isinstance(target, cst.Attribute) and target.attr.value in self._vendor.key
 
+    def _names_of_vendor(self, source: Source) -> Iterator[tuple[cst.CSTNode, set[str]]]:
+        """Where something of the vendor's is used, also by way of another module."""
+        for node, names in source.imported_names:
+            if any(self._of_vendor(name) is not None or self._foreign(source, name) for name in names):
+                yield node, names
+
     def _look_for_the_rest(self, source: Source) -> None:
         """What is used of the vendor's in ways that nothing is known of: it is listed, and left as it is."""
-        found: dict[int, cst.CSTNode] = {}
-        for one in source.imports:
-            if self._is_of_vendor(one) or self._is_handed_on(source, one):
-                for access in one.references:
-                    if source.item_around(access.node) is None:
-                        found.setdefault(id(access.node), access.node)
-        for node in found.values():
-            shown = _whole_name(source, node)
-            text = source.text(shown)
-            if len(source.could_be(shown)) and source.imported(shown) is None:
+        for node, names in self._names_of_vendor(source):
+            text = source.text(node)
+            if any(self._of_vendor(name) is not None and self._is_local(name) for name in names):
+                reason = f"there is a module {min(names).split('.')[0]} here, which it may be"
+            elif source.imported(node) is None:
                 reason = f"{text} may be another thing here: its name is given to more than one"
             else:
                 reason = f"{text} is used in another way than by a call"
-            self._left.append((source, shown, reason, f"decide what becomes of {text}"))
+            self._left.append((source, node, reason, f"decide what becomes of {text}"))
 
     # ── The decision ──
 
@@ -316,7 +335,7 @@ class _Project:
                 and one.references
                 and all(self._is_in(source, access.node, sure) for access in one.references)
             ]
-            after = rewritten(source, ours, gone) if ours else source.content
+            after = rewritten(source, ours, gone, self._vendor.modules) if ours else source.content
             files.append(
                 Migrated(source.path, source.file, source.content, after, _changed(source, ours), self._rest(source, sure))
             )
@@ -326,17 +345,19 @@ class _Project:
         """The items without a doubt, of which each has what it needs among the others."""
         sure = {item for source in self._sources for item in source.items.values() if self._is_sure(item)}
         while True:
-            failing = {
-                item: wanting
-                for item in sure
-                if (wanting := [label for source, node, label in item.needs if not self._is_in(source, node, sure)])
-            }
+            failing = {item for item in sure if any(not self._is_in(*place, sure) for place in item.uses + item.made)}
             if not failing:
                 return sure
-            for item, wanting in failing.items():
-                more = f" and {len(set(wanting)) - 1} more" if len(set(wanting)) > 1 else ""
-                item.doubts.append(f"{wanting[0]}{more} still needs it as it is")
-            sure -= set(failing)
+            for item in failing:
+                uses, made = (
+                    [place for place in places if not self._is_in(*place, sure)] for places in (item.uses, item.made)
+                )
+                if uses:
+                    item.doubts.append(f"it is still needed for what stays as it is: {_listed(uses)}")
+                if made:
+                    item.doubts.append(f"what it is given stays as it is: {_listed(made)}")
+            self._dragged |= failing
+            sure -= failing
 
     @staticmethod
     def _is_sure(item: Item) -> bool:
@@ -356,7 +377,7 @@ class _Project:
                 "\n".join(item.lines) if item.lines else item.hint,
             )
             for item in source.items.values()
-            if item not in sure
+            if item not in sure and not (item.is_part and item in self._dragged)
         ]
         for where, node, reason, hint in self._left:
             if where is source and source.item_around(node) is None:
@@ -369,12 +390,11 @@ def _changed(source: Source, items: dict[cst.CSTNode, Item]) -> list[Changed]:
     return sorted(Changed(source.line(node), source.first_line(node)) for node in items)
 
 
-def _whole_name(source: Source, node: cst.CSTNode) -> cst.CSTNode:
-    """The dotted name that begins with *node*."""
-    above = source.parent(node)
-    while isinstance(above, cst.Attribute) and above.value is node:
-        node, above = above, source.parent(above)
-    return node
+def _listed(places: list[Place]) -> str:
+    """Where they are, the first few."""
+    names = list(dict.fromkeys(f"{source.file}:{source.line(node)}" for source, node in places))
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _module_of(file: str) -> str:

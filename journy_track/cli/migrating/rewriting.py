@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 import libcst as cst
 from libcst import matchers as m
@@ -13,8 +14,10 @@ from journy_track.cli.migrating.source import Item, Source
 _OURS = "import journy_track"
 
 
-def rewritten(source: Source, items: Mapping[cst.CSTNode, Item], gone: Sequence[ImportAssignment]) -> bytes:
-    """The file with *items* written anew, and without the imports *gone*."""
+def rewritten(
+    source: Source, items: Mapping[cst.CSTNode, Item], gone: Sequence[ImportAssignment], modules: Sequence[str]
+) -> bytes:
+    """The file with *items* written anew, and without the imports *gone*. *modules* are the other library's."""
     names: dict[cst.CSTNode, set[str]] = {}
     for one in gone:
         names.setdefault(one.node, set()).add(one.name)
@@ -24,7 +27,8 @@ def rewritten(source: Source, items: Mapping[cst.CSTNode, Item], gone: Sequence[
     module = source.module.visit(writer)
     assert isinstance(module, cst.Module)
     if writer.needed:
-        module = _with_import(module)
+        top = [name.split(".")[0] for name in modules]
+        module = _with_import(module, lambda text: any(re.match(rf"(import|from) {name}\b", text) for name in top))
     return module.bytes
 
 
@@ -98,6 +102,8 @@ class _Writer(cst.CSTTransformer):
                 if any(one.comment is not None for one in line.leading_lines):
                     comments += line.leading_lines
                 continue
+            if not kept and body[0] is not line and not comments:  # the block begins with another line now
+                line = line.with_changes(leading_lines=_without_blanks(line.leading_lines))  # noqa: PLW2901
             if comments:
                 line = line.with_changes(leading_lines=[*comments, *line.leading_lines])  # noqa: PLW2901
                 comments = []
@@ -163,23 +169,27 @@ class _Writer(cst.CSTTransformer):
         return [one for one in node.names if _bound(one) not in self._gone.get(node, set())]
 
 
+def _without_blanks(lines: Sequence[cst.EmptyLine]) -> list[cst.EmptyLine]:
+    first = next((index for index, line in enumerate(lines) if line.comment is not None), len(lines))
+    return list(lines[first:])
+
+
 def _bound(alias: cst.ImportAlias) -> str:
     """The name of the binding as libcst has it: whole for a dotted import."""
     return alias.evaluated_alias or alias.evaluated_name
 
 
-def _with_import(module: cst.Module) -> cst.Module:
-    """With our import behind the last one at the top, or in front of all else."""
-    after = 0
+def _with_import(module: cst.Module, beside: Callable[[str], bool]) -> cst.Module:
+    """With our import behind that of the other library at the top, or behind the last that is not relative."""
+    after, found = 0, False
     for index, line in enumerate(module.body):
-        if isinstance(line, cst.SimpleStatementLine):
-            small = line.body[0]
-            if isinstance(small, (cst.Import, cst.ImportFrom)):
-                after = index + 1
-            elif index == 0 and m.matches(small, m.Expr(m.SimpleString() | m.ConcatenatedString())):
-                after = 1
+        small = line.body[0] if isinstance(line, cst.SimpleStatementLine) else None
+        if isinstance(small, (cst.Import, cst.ImportFrom)):
+            is_relative = isinstance(small, cst.ImportFrom) and bool(small.relative)
+            is_theirs = beside(cst.Module([]).code_for_node(small))
+            if is_theirs or (not found and not is_relative):
+                after, found = index + 1, found or is_theirs
+        elif index == 0 and m.matches(line, m.SimpleStatementLine([m.Expr(m.SimpleString() | m.ConcatenatedString())])):
+            after = 1
     made = cst.parse_statement(_OURS, module.config_for_parsing)
-    if after == 0 and module.body:
-        first = module.body[0]
-        return module.with_changes(body=[made, first, *module.body[1:]])
     return module.with_changes(body=[*module.body[:after], made, *module.body[after:]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from libcst.metadata import (
     MetadataWrapper,
     ParentNodeProvider,
     PositionProvider,
+    QualifiedName,
     QualifiedNameProvider,
     QualifiedNameSource,
     Scope,
@@ -27,7 +28,8 @@ class Item:
     """A statement that could be written anew. It is, when there is no doubt about it.
 
     *lines* are the statements in its place (none: it goes), or `None` where nothing can be proposed; *hint* is
-    for the reader then. *needs* are places that must be written anew as well, with what to call them.
+    for the reader then. *uses* are where what it makes is used, and *made* where what it uses is made: all of them have
+    to be written anew as well. *is_part*: it is there for calls alone, which are listed themselves.
     """
 
     source: Source
@@ -35,7 +37,13 @@ class Item:
     lines: list[str] | None
     doubts: list[str]
     hint: str = ""
-    needs: list[tuple[Source, cst.CSTNode, str]] = field(default_factory=list)
+    uses: list[Place] = field(default_factory=list)
+    made: list[Place] = field(default_factory=list)
+    is_part: bool = False
+
+
+#: A node of a file.
+Place = tuple["Source", cst.CSTNode]
 
 
 class Source:
@@ -98,17 +106,36 @@ class Source:
 
     def imported(self, node: cst.CSTNode) -> str | None:
         """The dotted name that *node* stands for by imports alone; `None` if it is, or could be, another thing."""
-        found = self._wrapper.resolve(QualifiedNameProvider).get(node, set())
-        names = list(found() if callable(found) else found)
+        names = list(self._qualified(node))
         if len(names) != 1 or names[0].source is not QualifiedNameSource.IMPORT:
             return None
         return str(names[0].name)
 
     def could_be(self, node: cst.CSTNode) -> set[str]:
         """All dotted names that *node* may stand for by imports, also where another thing may have its name."""
-        found = self._wrapper.resolve(QualifiedNameProvider).get(node, set())
-        names = found() if callable(found) else found
-        return {str(one.name) for one in names if one.source is QualifiedNameSource.IMPORT}
+        return {str(one.name) for one in self._qualified(node) if one.source is QualifiedNameSource.IMPORT}
+
+    def _qualified(self, node: cst.CSTNode) -> Collection[QualifiedName]:
+        base = node
+        while isinstance(base, cst.Attribute):
+            base = base.value
+        if not isinstance(base, cst.Name):  # libcst looks through calls: `Client().track` would be of the module
+            return ()
+        found = self._wrapper.resolve(QualifiedNameProvider).get(node, ())
+        return found() if callable(found) else found
+
+    @cached_property
+    def imported_names(self) -> list[tuple[cst.CSTNode, set[str]]]:
+        """Where something that may be imported is used, by its whole dotted name, and what that stands for."""
+        found: list[tuple[cst.CSTNode, set[str]]] = []
+        for node in self.nodes:
+            above = self._parents.get(node)
+            if not isinstance(node, (cst.Name, cst.Attribute)) or isinstance(above, cst.Attribute):
+                continue
+            if isinstance(above, (cst.ImportAlias, cst.ImportFrom, cst.AsName)) or not (names := self.could_be(node)):
+                continue
+            found.append((node, names))
+        return found
 
     @cached_property
     def imports(self) -> list[ImportAssignment]:

@@ -9,7 +9,7 @@ from typing import Protocol
 import libcst as cst
 
 from journy_track.cli.migrating.calls import Given
-from journy_track.cli.migrating.source import Source
+from journy_track.cli.migrating.source import Place, Source
 
 
 @dataclass(eq=False, slots=True)
@@ -19,7 +19,7 @@ class Proposal:
     lines: list[str] | None = None
     doubts: list[str] = field(default_factory=list)
     hint: str = ""
-    needs: list[tuple[Source, cst.CSTNode, str]] = field(default_factory=list)
+    made: list[Place] = field(default_factory=list)
 
     @classmethod
     def of(cls, given: Given, *lines: str) -> Proposal:
