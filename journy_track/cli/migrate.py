@@ -27,8 +27,8 @@ def migrate(
 ) -> None:
     """Move from Segment, PostHog or the official SDK: what would be changed, and what is left to you.
 
-    Changes calls whose arguments can all be understood by reading, and lists each other place with the reason and what
-    to write there. Nothing is imported, and nothing runs. Commit first.
+    Changes calls whose arguments can all be understood by reading, and lists each other place with the reason and
+    what to write there. Nothing is imported, and nothing runs. Commit first.
     """
     if from_ not in FROM:
         fail(f"--from takes one of {', '.join(FROM)}.", 2)
@@ -77,7 +77,9 @@ def _show(found: Migration, *, write: bool) -> None:
     if not found.files:
         err.print("There is nothing to move here.")
     elif write:
-        err.print(f"Changed {changed} in {files}. The key is read from JOURNY_API_KEY, unless configure() is given one.")
+        err.print(
+            f"Changed {changed} in {files}. The key is read from JOURNY_API_KEY, unless configure() is given one."
+        )
     elif found.count:
         err.print(f"{changed} in {files} would be changed. To do so: --write")
 
@@ -103,7 +105,9 @@ def _show_left(one: Left) -> None:
 def _document(found: Migration) -> dict[str, Any]:
     return {
         "changed": [
-            {"file": file.file, "line": one.line, "written": one.written} for file in found.files for one in file.changed
+            {"file": file.file, "line": one.line, "written": one.written}
+            for file in found.files
+            for one in file.changed
         ],
         "left": [asdict(one) for one in found.left],
         "unread": found.unread,

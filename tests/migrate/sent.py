@@ -97,7 +97,9 @@ def _text(value: object) -> str | None:
 
 
 def _who(about: dict[str, str] | None) -> str | None:
-    return None if not about else next(about[key] for key in ("userId", "accountId", "email", "domain") if key in about)
+    return (
+        None if not about else next(about[key] for key in ("userId", "accountId", "email", "domain") if key in about)
+    )
 
 
 def _address(about: dict[str, str], key: str) -> dict[str, str]:

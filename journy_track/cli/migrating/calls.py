@@ -106,7 +106,7 @@ class Given:
             return []
         if not _is_aware(self.source, value):
             self.doubt(
-                f"{name}= may have no time zone, or be text: here it is a datetime, and one without a zone is local time"
+                f"{name}= may have no time zone, or be text: happened_at is a datetime, local time if it has no zone"
             )
         return [self.written(keyword, name)]
 
@@ -172,9 +172,8 @@ class Given:
     def _look_behind(self, name: str, value: cst.BaseExpression, verb: str) -> None:
         """A mapping that is made elsewhere: what it holds, where that can be seen."""
         shown = self.source.text(value)
-        unseen = f"what {shown.splitlines()[0]} holds is not visible here: nested objects are not sent, and lists only for users and accounts"
-        if verb in _ADDRESS:
-            unseen += f"; {_ADDRESS[verb]} in it is an argument of its own: {_ADDRESS[verb]}=…"
+        unseen = f"what {shown.splitlines()[0]} holds is not visible here: nested objects are not sent"
+        unseen += ", nor lists" if verb == "track" else f", and {_ADDRESS[verb]} is an argument of its own"
         made = self.source.value_of(value) if isinstance(value, cst.Name) else None
         if made is None or not isinstance(made[0], cst.Dict):
             self.doubt(unseen)
@@ -206,14 +205,21 @@ class Given:
         if "\n" not in self.source.text(self.call):
             return f"{function}({', '.join(_argument(one) for one in arguments)})"
         kept = {one.of for one in arguments}
-        lost = [text for where in (leading, trailing) for of, texts in where.items() for text in texts if of not in kept]
+        lost = [
+            text
+            for where in (leading, trailing)
+            for of, texts in where.items()
+            if of and of not in kept
+            for text in texts
+        ]
         indent = self.source.module.default_indent
-        lines = [f"{function}(", *(f"{indent}{text}" for text in lost)]
+        opened = trailing.get(None, [])
+        lines = [f"{function}(" + (f"  {opened[0]}" if opened else ""), *(f"{indent}{text}" for text in lost)]
         for one in arguments:
-            of = one.of if one.of is not None else object()
-            lines += [f"{indent}{text}" for text in leading.pop(of, [])]  # type: ignore[call-overload]
-            after = trailing.pop(of, [])  # type: ignore[call-overload]
+            before, after = (where.pop(one.of, []) if one.of else [] for where in (leading, trailing))
+            lines += [f"{indent}{text}" for text in before]
             lines.append(f"{indent}{_argument(one)}," + (f"  {after[0]}" if after else ""))
+        lines += [f"{indent}{text}" for text in leading.get(None, [])]
         return "\n".join([*lines, ")"]) if arguments else f"{function}()"
 
 

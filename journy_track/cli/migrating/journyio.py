@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import libcst as cst
 from libcst import matchers as m
 
 from journy_track.cli.migrating.calls import Given, Written, key_of
 from journy_track.cli.migrating.source import Item, Place, Source
-from journy_track.cli.migrating.vendor import Proposal
+from journy_track.cli.migrating.vendor import Proposal, Vendor
 
 _USER = "journyio.user_identified.UserIdentified"
 _ACCOUNT = "journyio.account_identified.AccountIdentified"
@@ -44,14 +45,14 @@ _READS = {
 _AT_ONCE = "of journy_track.Client, whose calls return their results, or without what is made of the result"
 
 
-class JournyIO:
+class JournyIO(Vendor):
     """See `Vendor`."""
 
     modules = ("journyio",)
     clients = frozenset({"client.Client"})
     distinctive = frozenset(_PARAMETERS) | frozenset(_READS)
-    key: frozenset[str] = frozenset()
-    settings: dict[str, str] = {}
+    key = frozenset()
+    settings: ClassVar = {}
 
     def call(self, source: Source, call: cst.Call, verb: str) -> Proposal | None:
         if verb in _READS:
@@ -138,7 +139,14 @@ def _value(source: Source, name: cst.Name) -> cst.BaseExpression | None:
     if not values or len(values) != len(source.bindings(name)):
         return None
     kinds = {source.imported(value.func) if isinstance(value, cst.Call) else None for value in values}
-    kinds = {None if kind is None else kind.removesuffix(f".{kind.rpartition('.')[2]}") if kind in _MAKERS and kind.count(".") > 2 else kind for kind in kinds}
+    kinds = {
+        None
+        if kind is None
+        else kind.removesuffix(f".{kind.rpartition('.')[2]}")
+        if kind in _MAKERS and kind.count(".") > 2
+        else kind
+        for kind in kinds
+    }
     return values[0] if len(kinds) == 1 and None not in kinds else None
 
 
@@ -186,7 +194,9 @@ class _Call:
         user = self._identity(self._given.take("user"), "user")
         self._given.take("device_id")
         device = self._given.written(None, "device_id")
-        return [self._given.render("journy_track.link", [device], [Written("user", user, self._given.arguments["user"])])]
+        return [
+            self._given.render("journy_track.link", [device], [Written("user", user, self._given.arguments["user"])])
+        ]
 
     def _event(self) -> list[str] | None:
         argument = self._given.arguments["event"]
@@ -295,7 +305,7 @@ class _Call:
         return made[0]
 
     def _is_just_before(self, statement: cst.CSTNode, value: cst.BaseExpression) -> bool:
-        """Whether between *statement* and the call there are only assignments, of names that *value* does not read."""
+        """Whether only assignments stand between *statement* and the call, of names that *value* does not read."""
         line, call = self._source.parent(statement), self._given.call
         block = self._source.parent(line)
         body = getattr(block, "body", ())

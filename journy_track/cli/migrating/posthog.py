@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import libcst as cst
 from libcst import matchers as m
 
 from journy_track.cli.migrating.calls import Given, Written
 from journy_track.cli.migrating.source import Source
-from journy_track.cli.migrating.vendor import CONFIGURE, Proposal
+from journy_track.cli.migrating.vendor import CONFIGURE, Proposal, Vendor
 
 _CAPTURE = ("properties", "context", "timestamp", "uuid", "groups", "send_feature_flags", "disable_geoip")
 _OLD_CAPTURE = ("distinct_id", "event", *_CAPTURE)
@@ -28,7 +30,10 @@ _REASONS = {
 }
 _FLAGS = ("feature flags have no counterpart", "keep PostHog for them, or another library")
 _CONTEXT = "contexts are this library's own, and hold users, accounts and metadata"
-_EXCEPTIONS = ("exceptions have no counterpart", '@journy_track.track_event("…", on="error"), if it shall be an event')
+_EXCEPTIONS = (
+    "exceptions have no counterpart",
+    '@journy_track.track_event("…", on="error"), if it shall be an event',
+)
 _WITHOUT = {
     "set_once": (
         "properties that are set once have no counterpart: an upsert overwrites",
@@ -65,17 +70,23 @@ _WITHOUT = {
         _FLAGS,
     ),
 }
-_LIFECYCLE = {"flush": "journy_track.flush()", "join": "journy_track.shutdown()", "shutdown": "journy_track.shutdown()"}
+_LIFECYCLE = {
+    "flush": "journy_track.flush()",
+    "join": "journy_track.shutdown()",
+    "shutdown": "journy_track.shutdown()",
+}
 
 
-class PostHog:
+class PostHog(Vendor):
     """See `Vendor`."""
 
     modules = ("posthog",)
     clients = frozenset({"Posthog", "Client", "client.Client"})
-    distinctive = frozenset({"capture", "group_identify", "set_once", "capture_exception", *_WITHOUT} - {"tag", "page"})
+    distinctive = frozenset(
+        {"capture", "group_identify", "set_once", "capture_exception", *_WITHOUT} - {"tag", "page"}
+    )
     key = frozenset({"api_key", "project_api_key"})
-    settings = {
+    settings: ClassVar = {
         "host": "nothing: journy.io's address is the default",
         "debug": "journy_track.configure(debug=…)",
         "disabled": "journy_track.configure(enabled=…), which is the opposite",
@@ -108,7 +119,9 @@ class PostHog:
         given = Given(source, call, ("project_api_key", "host"))
         known = ("project_api_key", "api_key", "host")
         given.doubts = [
-            f"{name}=: {self.settings.get(name, 'has no counterpart')}" for name in given.arguments if name not in known
+            f"{name}=: {self.settings.get(name, 'has no counterpart')}"
+            for name in given.arguments
+            if name not in known
         ] + [doubt for doubt in given.doubts if "not an argument that is known" not in doubt]
         return Proposal.of(given, CONFIGURE)
 
@@ -130,8 +143,10 @@ def _capture(given: Given) -> Proposal:
     if event is None:
         given.doubt("there is no event")
         return Proposal(None, given.doubts, "journy_track.track(…)")
-    if isinstance(event, cst.SimpleString) and str(event.evaluated_value).startswith("$"):
-        given.doubt(f"{event.evaluated_value} means something to PostHog alone")
+    if isinstance(event, cst.SimpleString) and _text_of(event).startswith("$"):
+        given.doubt(f"{_text_of(event)} means something to PostHog alone")
+    if _may_be_swapped(given, event):
+        given.doubt("a user came first up to version 5, and the event later: here the first looks like an event")
     user = _user(given)
     account = _account(given)
     when = given.moment("timestamp")
@@ -139,6 +154,19 @@ def _capture(given: Given) -> Proposal:
     given.refuse_the_rest(_REASONS)
     name = [given.written(None, "event")]
     return Proposal.of(given, given.render("journy_track.track", name, mapping, user, account, when, keywords))
+
+
+def _text_of(string: cst.SimpleString) -> str:
+    value = string.evaluated_value
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")
+
+
+def _may_be_swapped(given: Given, event: cst.BaseExpression) -> bool:
+    """Whether two arguments without names, the user and the event, look like the event and the user."""
+    user = given.arguments.get("distinct_id")
+    if user is None or user.keyword is not None or given.arguments["event"].keyword is not None:
+        return False
+    return isinstance(user.value, cst.SimpleString) and not isinstance(event, cst.SimpleString)
 
 
 def _set(given: Given) -> Proposal:

@@ -116,7 +116,8 @@ class _Project:
 
     def _is_of_vendor(self, one: ImportAssignment) -> bool:
         return any(
-            self._of_vendor(str(name.name)) is not None for name in one.get_qualified_names_for(one.name.split(".")[0])
+            self._of_vendor(str(name.name)) is not None
+            for name in one.get_qualified_names_for(one.name.split(".")[0])
         )
 
     def _of_vendor(self, dotted: str) -> str | None:
@@ -162,7 +163,7 @@ class _Project:
 
     def _is_local(self, dotted: str) -> bool:
         """Whether a module of the project would be imported instead of the vendor's."""
-        top = dotted.split(".")[0]
+        top = dotted.split(".", maxsplit=1)[0]
         folders = {Path(), *(path if path.is_dir() else path.parent for path in self._paths)}
         return any((folder / f"{top}.py").exists() or (folder / top).is_dir() for folder in folders)
 
@@ -201,9 +202,15 @@ class _Project:
                 verb = call.func.attr.value
             elif call.func.attr.value in self._vendor.distinctive and self._may_be_one(source, call.func):
                 hint = f"look whether {source.text(call.func.value)} is a client of the library that you move from"
-                self._left.append((source, call, f"it is not known here what {source.text(call.func.value)} is", hint))
+                self._left.append(
+                    (source, call, f"it is not known here what {source.text(call.func.value)} is", hint)
+                )
         proposal = None if not verb else self._vendor.call(source, call, verb)
-        if proposal is not None and proposal.lines == ["journy_track.shutdown()"] and not self._is_module(source, call):
+        if (
+            proposal is not None
+            and proposal.lines == ["journy_track.shutdown()"]
+            and not self._is_module(source, call)
+        ):
             proposal.lines = ["journy_track.flush()"]  # it ends one client of several, and this would end all
         if proposal is not None:
             self._add(source, call, proposal)
@@ -217,7 +224,7 @@ class _Project:
         return passed is None or passed[0].origin is not None
 
     def _may_be_one(self, source: Source, func: cst.Attribute) -> bool:
-        if source.imported(func) is not None:  # of another library
+        if source.could_be(func):  # of another library, or listed by its name
             return False
         return any(self._is_of_vendor(one) or self._is_handed_on(source, one) for one in source.imports)
 
@@ -229,8 +236,8 @@ class _Project:
         node = above if isinstance(above, cst.Expr) else call
         doubts = list(proposal.doubts)
         if node is call and proposal.lines is not None:
-            doubts.append("its result is used, and here a call returns nothing")
-        if source.names_any("journy_track"):
+            doubts.append("its result is used, or may be, and here a call returns nothing")
+        if source.names_another("journy_track"):
             doubts.append("the name journy_track is another thing in this file")
         source.add(Item(source, node, proposal.lines, doubts, proposal.hint, made=proposal.made))
 
@@ -255,9 +262,7 @@ class _Project:
             Item(source, above, proposal.lines, proposal.doubts, proposal.hint, uses=uses or [], made=proposal.made)
         )
 
-    def _uses_of_client(
-        self, source: Source, target: cst.Name | cst.Attribute
-    ) -> list[Place] | None:
+    def _uses_of_client(self, source: Source, target: cst.Name | cst.Attribute) -> list[Place] | None:
         """Where the client that is assigned to *target* is read; `None` where that cannot be known."""
         if isinstance(target, cst.Attribute):
             if len(source.attribute(target)) != 1 or self._is_named_elsewhere(source, target):
@@ -318,8 +323,10 @@ class _Project:
             elif source.imported(node) is None:
                 reason = f"{text} may be another thing here: its name is given to more than one"
             else:
-                reason = f"{text} is used in another way than by a call"
-            self._left.append((source, node, reason, f"decide what becomes of {text}"))
+                reason = f"{text} is used here in a way that is not understood"
+            ends = text.rpartition(".")[2] in ("flush", "join", "shutdown")
+            hint = "nothing: what waits is delivered at the end of the process" if ends else ""
+            self._left.append((source, node, reason, hint))
 
     # ── The decision ──
 
@@ -337,7 +344,9 @@ class _Project:
             ]
             after = rewritten(source, ours, gone, self._vendor.modules) if ours else source.content
             files.append(
-                Migrated(source.path, source.file, source.content, after, _changed(source, ours), self._rest(source, sure))
+                Migrated(
+                    source.path, source.file, source.content, after, _changed(source, ours), self._rest(source, sure)
+                )
             )
         return Migration([one for one in files if one.changed or one.left], self._unread)
 
@@ -360,6 +369,13 @@ class _Project:
             sure -= failing
 
     @staticmethod
+    def _reasons(item: Item) -> list[str]:
+        """Its doubts, and those about what it is given."""
+        parts = {part for where, node in item.made if (part := where.item_around(node)) is not None and part.is_part}
+        behind = [f"line {part.source.line(part.node)}: {doubt}" for part in parts for doubt in part.doubts]
+        return [*item.doubts, *sorted(behind)]
+
+    @staticmethod
     def _is_sure(item: Item) -> bool:
         return item.lines is not None and not item.doubts
 
@@ -373,17 +389,20 @@ class _Project:
                 source.file,
                 source.line(item.node),
                 source.first_line(item.node),
-                tuple(item.doubts),
+                tuple(self._reasons(item)),
                 "\n".join(item.lines) if item.lines else item.hint,
             )
             for item in source.items.values()
             if item not in sure and not (item.is_part and item in self._dragged)
         ]
+        known = {one.line for one in found} | {
+            source.line(item.node) for item in source.items.values() if item in sure
+        }
         for where, node, reason, hint in self._left:
-            if where is source and source.item_around(node) is None:
+            if where is source and source.line(node) not in known and source.item_around(node) is None:
+                known.add(source.line(node))
                 found.append(Left(source.file, source.line(node), source.first_line(node), (reason,), hint))
-        unique = {(one.line, one.written, one.reasons): one for one in found}
-        return sorted(unique.values(), key=lambda one: one.line)
+        return sorted(found, key=lambda one: one.line)
 
 
 def _changed(source: Source, items: dict[cst.CSTNode, Item]) -> list[Changed]:

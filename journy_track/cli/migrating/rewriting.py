@@ -22,7 +22,10 @@ def rewritten(
     for one in gone:
         names.setdefault(one.node, set()).add(one.name)
     needed = any("journy_track." in line for item in items.values() for line in item.lines or ())
-    has_ours = any(m.matches(node, m.Import(names=[m.ImportAlias(m.Name("journy_track"), asname=None)])) for node in _top(source.module))
+    has_ours = any(
+        m.matches(node, m.Import(names=[m.ImportAlias(m.Name("journy_track"), asname=None)]))
+        for node in _top(source.module)
+    )
     writer = _Writer(source, items, names, needed=needed and not has_ours)
     module = source.module.visit(writer)
     assert isinstance(module, cst.Module)
@@ -58,7 +61,9 @@ class _Writer(cst.CSTTransformer):
         if len(original_node.body) == 1 and original_node.body[0] in self._items:
             return self._in_place_of(original_node, self._items[original_node.body[0]].lines or [])
         at_top = self._source.parent(original_node) is self._source.module
-        if not updated_node.body or all(one in self._gone and not self._names_left(one) for one in original_node.body):
+        if not updated_node.body or all(
+            one in self._gone and not self._names_left(one) for one in original_node.body
+        ):
             if at_top and self.needed and original_node.body[0] in self._gone:
                 self.needed = False
                 return self._in_place_of(original_node, [_OURS])
@@ -68,14 +73,19 @@ class _Writer(cst.CSTTransformer):
     def _in_place_of(
         self, line: cst.SimpleStatementLine, texts: list[str]
     ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement]:
-        config = self._source.module.config_for_parsing
-        made = [cst.parse_statement(text, config) for text in texts]
-        assert all(isinstance(one, cst.SimpleStatementLine) for one in made)
+        made = [self._parsed(text) for text in texts]
         if not made:
             return self._without(line)
         made[0] = made[0].with_changes(leading_lines=line.leading_lines)
         made[-1] = made[-1].with_changes(trailing_whitespace=line.trailing_whitespace)
         return cst.FlattenSentinel(made)
+
+    def _parsed(self, text: str) -> cst.SimpleStatementLine:
+        module = self._source.module
+        lines = text.replace("\r\n", "\n").replace("\n", module.default_newline)
+        statement = cst.parse_statement(lines, module.config_for_parsing)
+        assert isinstance(statement, cst.SimpleStatementLine)
+        return statement
 
     def _without(self, line: cst.SimpleStatementLine) -> cst.BaseStatement:
         """An empty statement, until the block around it is left: the comments above it stay."""
@@ -86,14 +96,12 @@ class _Writer(cst.CSTTransformer):
         body, left = self._folded(updated_node.body)
         return updated_node.with_changes(body=body, footer=[*left, *updated_node.footer])
 
-    def leave_IndentedBlock(
-        self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock
-    ) -> cst.BaseSuite:
+    def leave_IndentedBlock(self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock) -> cst.BaseSuite:
         body, left = self._folded(updated_node.body)
         return updated_node.with_changes(body=body, footer=[*left, *updated_node.footer])
 
     def _folded(self, body: Sequence[cst.BaseStatement]) -> tuple[list[cst.BaseStatement], list[cst.EmptyLine]]:
-        """*body* without the removed lines, whose comments stand above what follows; and those that nothing follows."""
+        """*body* without the removed lines, whose comments stand above what follows; those at its end apart."""
         kept: list[cst.BaseStatement] = []
         comments: list[cst.EmptyLine] = []
         for line in body:
@@ -102,6 +110,7 @@ class _Writer(cst.CSTTransformer):
                 if any(one.comment is not None for one in line.leading_lines):
                     comments += line.leading_lines
                 continue
+            assert isinstance(line, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
             if not kept and body[0] is not line and not comments:  # the block begins with another line now
                 line = line.with_changes(leading_lines=_without_blanks(line.leading_lines))  # noqa: PLW2901
             if comments:
@@ -120,6 +129,11 @@ class _Writer(cst.CSTTransformer):
     ) -> cst.BaseSmallStatement | cst.FlattenSentinel[cst.BaseSmallStatement]:
         return self._small(original_node, updated_node)
 
+    def leave_AnnAssign(
+        self, original_node: cst.AnnAssign, updated_node: cst.AnnAssign
+    ) -> cst.BaseSmallStatement | cst.FlattenSentinel[cst.BaseSmallStatement]:
+        return self._small(original_node, updated_node)
+
     def _small(
         self, original: cst.BaseSmallStatement, updated: cst.BaseSmallStatement
     ) -> cst.BaseSmallStatement | cst.FlattenSentinel[cst.BaseSmallStatement]:
@@ -128,12 +142,9 @@ class _Writer(cst.CSTTransformer):
         above = self._source.parent(original)
         if item is None or (isinstance(above, cst.SimpleStatementLine) and len(above.body) == 1):
             return updated
-        config = self._source.module.config_for_parsing
         made: list[cst.BaseSmallStatement] = []
         for text in item.lines or ["pass"]:
-            statement = cst.parse_statement(text, config)
-            assert isinstance(statement, cst.SimpleStatementLine)
-            made += statement.body
+            made += self._parsed(text).body
         made[-1] = made[-1].with_changes(semicolon=original.semicolon)
         return cst.FlattenSentinel(made)
 
@@ -189,7 +200,9 @@ def _with_import(module: cst.Module, beside: Callable[[str], bool]) -> cst.Modul
             is_theirs = beside(cst.Module([]).code_for_node(small))
             if is_theirs or (not found and not is_relative):
                 after, found = index + 1, found or is_theirs
-        elif index == 0 and m.matches(line, m.SimpleStatementLine([m.Expr(m.SimpleString() | m.ConcatenatedString())])):
+        elif index == 0 and m.matches(
+            line, m.SimpleStatementLine([m.Expr(m.SimpleString() | m.ConcatenatedString())])
+        ):
             after = 1
     made = cst.parse_statement(_OURS, module.config_for_parsing)
     return module.with_changes(body=[*module.body[:after], made, *module.body[after:]])

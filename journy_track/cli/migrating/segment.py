@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import libcst as cst
 from libcst import matchers as m
 
 from journy_track.cli.migrating.calls import Given, Written
 from journy_track.cli.migrating.source import Source
-from journy_track.cli.migrating.vendor import CONFIGURE, Proposal
+from journy_track.cli.migrating.vendor import CONFIGURE, Proposal, Vendor
 
 _PARAMETERS = {
     "track": ("user_id", "event", "properties", "context", "timestamp", "anonymous_id", "integrations", "message_id"),
@@ -32,17 +34,21 @@ _WITHOUT = {
         'journy_track.link(request.cookies.get("__journey"), user=…), where a visitor becomes a user',
     ),
 }
-_LIFECYCLE = {"flush": "journy_track.flush()", "join": "journy_track.shutdown()", "shutdown": "journy_track.shutdown()"}
+_LIFECYCLE = {
+    "flush": "journy_track.flush()",
+    "join": "journy_track.shutdown()",
+    "shutdown": "journy_track.shutdown()",
+}
 
 
-class Segment:
+class Segment(Vendor):
     """See `Vendor`."""
 
     modules = ("segment.analytics", "analytics")
     clients = frozenset({"Client", "client.Client"})
     distinctive = frozenset({"track", "identify", "page", "screen"})
     key = frozenset({"write_key"})
-    settings = {
+    settings: ClassVar = {
         "host": "nothing: journy.io's address is the default",
         "debug": "journy_track.configure(debug=…)",
         "send": "journy_track.configure(enabled=…)",

@@ -28,8 +28,8 @@ class Item:
     """A statement that could be written anew. It is, when there is no doubt about it.
 
     *lines* are the statements in its place (none: it goes), or `None` where nothing can be proposed; *hint* is
-    for the reader then. *uses* are where what it makes is used, and *made* where what it uses is made: all of them have
-    to be written anew as well. *is_part*: it is there for calls alone, which are listed themselves.
+    for the reader then. *uses* are where what it makes is used, and *made* where what it uses is made: all of them
+    have to be written anew as well. *is_part*: it is there for calls alone, which are listed themselves.
     """
 
     source: Source
@@ -173,13 +173,12 @@ class Source:
         """Where the variable that *name* belongs to is read, in any scope."""
         return [access.node for binding in self.bindings(name) for access in binding.references]
 
-    def names_any(self, name: str) -> bool:
-        """Whether *name* is bound to anything here, but by `import` of that name."""
+    def names_another(self, name: str) -> bool:
+        """Whether *name* is bound here to anything but the module of that name."""
         for scope in {scope for scope in self._scopes.values() if scope is not None}:
             for one in scope.assignments[name]:
-                if not (isinstance(one, ImportAssignment) and isinstance(one.node, cst.Import)):
-                    return True
-                if one.get_module_name_for_import() != name:
+                origins = {origin.name for origin in one.get_qualified_names_for(name)}
+                if not isinstance(one, ImportAssignment) or origins != {name}:
                     return True
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import libcst as cst
 
@@ -36,15 +36,15 @@ class Vendor(Protocol):
     """A library that is moved from."""
 
     #: The modules that are imported of it.
-    modules: tuple[str, ...]
+    modules: ClassVar[tuple[str, ...]]
     #: The classes whose instances have its verbs, by the last part of their names.
-    clients: frozenset[str]
+    clients: ClassVar[frozenset[str]]
     #: Verbs that hardly anything else has: a call of one is listed although nobody knows of what.
-    distinctive: frozenset[str]
+    distinctive: ClassVar[frozenset[str]]
     #: The settings of the module that are its key, in whose place `configure()` is called.
-    key: frozenset[str]
+    key: ClassVar[frozenset[str]]
     #: Its other settings: what to write for each.
-    settings: Mapping[str, str]
+    settings: ClassVar[Mapping[str, str]]
 
     def call(self, source: Source, call: cst.Call, verb: str) -> Proposal | None:
         """What to write for a call of *verb*, of the module or of a client. `None`: it is not a verb."""

@@ -39,8 +39,9 @@ class Funnel:
         metadata = Metadata()
         metadata["total"] = round(total)
         self._journy.add_event(
-            event=Event.for_user("completed_checkout", UserIdentified.by_user_id(str(self._user.pk)))
-            .with_metadata(metadata)
+            event=Event.for_user("completed_checkout", UserIdentified.by_user_id(str(self._user.pk))).with_metadata(
+                metadata
+            )
         )
 
     def thank(self) -> None:
