@@ -56,6 +56,11 @@ def look_at(verb: str, name: str, keys: Iterable[str]) -> None:
             )
 
 
+def is_lookalike(key: str) -> bool:
+    """Whether the keyword *key* would be logged: it looks like an option."""
+    return (_MEANT.get(key) or _meant(key)) is not None
+
+
 def _is_new(verb: str, name: str, key: str) -> bool:
     known = _logged.get((verb, name), set())
     if key in known or len(known) >= _MAX_LINES_OF_A_NAME or sum(map(len, _logged.values())) >= _MAX_LINES:

@@ -16,6 +16,7 @@ from journy_track.cli.demo import demo
 from journy_track.cli.doctor import doctor
 from journy_track.cli.import_file import import_file
 from journy_track.cli.inspect import inspect
+from journy_track.cli.migrate import migrate
 from journy_track.cli.outside import harmless
 from journy_track.cli.relay import relay
 from journy_track.cli.track import track
@@ -48,6 +49,7 @@ app.command()(check)
 app.command()(track)
 app.command("import")(import_file)
 app.command()(catalog)
+app.command()(migrate)
 app.command()(doctor)
 app.command()(relay)
 

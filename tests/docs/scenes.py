@@ -307,6 +307,13 @@ def _relay(stage: Stage, url: str) -> None:
         stage.wait_for(len(stage.block.requests))
 
 
+def moved(stage: Stage) -> None:
+    """What somebody signs up to."""
+    user = types.SimpleNamespace(id="u1", email="jane@acme.com")
+    company = types.SimpleNamespace(id="acme", name="ACME", source="ad")
+    stage.run()["sign_up"](user, company)
+
+
 SCENES: dict[str, Scene] = {
     "": plain,
     "program": program,
@@ -321,4 +328,5 @@ SCENES: dict[str, Scene] = {
     "pytest": pytest,
     "broker": broker,
     "message": message,
+    "moved": moved,
 }

@@ -22,7 +22,7 @@ def read(paths: Iterable[Path]) -> Catalog:
     catalog = Catalog()
     project = Project()
     sources: dict[str, bytes] = {}
-    for path, shown in _files(paths):
+    for path, shown in python_files(paths):
         try:
             source = path.read_bytes()
             tree = ast.parse(source, filename=str(path))
@@ -83,7 +83,7 @@ def _beside_declaration(place: Place, declared: list[Declared]) -> Place:
     return place if problem is None else replace(place, problem=problem, mistake=True)
 
 
-def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+def python_files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     """The Python files, and how they are named: from here, so that a committed catalog is the same everywhere."""
     for path in paths:
         if path.is_file():

@@ -1,0 +1,1 @@
+"""What `journy-track migrate` knows: how other libraries are called, and what is called here instead."""

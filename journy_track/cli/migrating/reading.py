@@ -1,0 +1,426 @@
+"""Reads a project, and decides which of its calls can be written anew."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import libcst as cst
+from libcst import matchers as m
+from libcst.metadata import ImportAssignment
+
+from journy_track.cli.cataloguing.reading import python_files
+from journy_track.cli.migrating.found import Changed, Left, Migrated, Migration
+from journy_track.cli.migrating.journyio import JournyIO
+from journy_track.cli.migrating.posthog import PostHog
+from journy_track.cli.migrating.rewriting import rewritten
+from journy_track.cli.migrating.segment import Segment
+from journy_track.cli.migrating.source import Item, Place, Source
+from journy_track.cli.migrating.vendor import CONFIGURE, Proposal, Vendor
+
+VENDORS: dict[str, Vendor] = {"segment": Segment(), "posthog": PostHog(), "journyio": JournyIO()}
+
+
+def migrate(vendor: Vendor, paths: Iterable[Path]) -> Migration:
+    """What is to be written in place of the calls of *vendor* in the files and folders *paths*. Writes nothing."""
+    paths = list(paths)
+    project = _Project(vendor, paths)
+    for path, file in python_files(paths):
+        project.open(path, file)
+    project.read()
+    return project.decided()
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """What a module has at its top, and others may import of it: a client, or a module of the vendor's."""
+
+    source: Source
+    name: str
+    #: The dotted name, where it was imported; `None` for a client that was made.
+    origin: str | None
+
+
+class _Project:
+    def __init__(self, vendor: Vendor, paths: list[Path]) -> None:
+        self._vendor = vendor
+        self._paths = paths
+        self._sources: list[Source] = []
+        self._unread: dict[str, str] = {}
+        self._contents: dict[str, bytes] = {}
+        self._waiting: list[tuple[Path, str, bytes]] = []
+        self._passed: dict[str, list[_Passed]] = defaultdict(list)  # by the module's last name
+        self._dragged: set[Item] = set()  # without a doubt of their own
+        self._left: list[tuple[Source, cst.CSTNode, str, str]] = []
+
+    # ── Files ──
+
+    def open(self, path: Path, file: str) -> None:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            self._unread[file] = error.strerror or str(error)
+            return
+        self._contents[file] = content
+        words = [part.encode() for module in self._vendor.modules for part in module.split(".")[:1]]
+        if any(word in content for word in words):
+            self._parse(path, file, content)
+        else:
+            self._waiting.append((path, file, content))
+
+    def _parse(self, path: Path, file: str, content: bytes) -> Source | None:
+        try:
+            source = Source(path, file, content)
+        except (cst.ParserSyntaxError, UnicodeDecodeError, LookupError) as error:
+            line = f", line {error.editor_line}" if isinstance(error, cst.ParserSyntaxError) else ""
+            self._unread[file] = f"is not Python that can be read{line}"
+        except RecursionError:
+            self._unread[file] = "is nested too deeply"
+        else:
+            self._sources.append(source)
+            return source
+        return None
+
+    def read(self) -> None:
+        """Find the statements in all files."""
+        for source in self._sources:
+            for one in self._handed_on(source):
+                self._passed[_module_of(source.file).rpartition(".")[2]].append(one)
+        names = {(last.encode(), one.name.encode()) for last, passed in self._passed.items() for one in passed}
+        for path, file, content in self._waiting:
+            if any(last in content and name in content for last, name in names):
+                self._parse(path, file, content)
+        for source in self._sources:
+            self._read(source)
+        for source in self._sources:
+            self._needs_of_settings(source)
+            self._look_for_the_rest(source)
+
+    def _handed_on(self, source: Source) -> Iterator[_Passed]:
+        for one in source.imports:
+            if one.scope.globals is one.scope and self._is_of_vendor(one):
+                yield _Passed(source, one.name, next(iter(one.get_qualified_names_for(one.name))).name)
+        for line in source.module.body:
+            for statement in line.body if isinstance(line, cst.SimpleStatementLine) else ():
+                targets = statement.targets if isinstance(statement, cst.Assign) else [statement]
+                for target in targets:
+                    made = getattr(target, "target", None)
+                    value = getattr(statement, "value", None)
+                    if isinstance(made, cst.Name) and self._is_client(source, value) and source.assigned(made):
+                        yield _Passed(source, made.value, None)
+
+    # ── What names stand for ──
+
+    def _is_of_vendor(self, one: ImportAssignment) -> bool:
+        return any(
+            self._of_vendor(str(name.name)) is not None
+            for name in one.get_qualified_names_for(one.name.split(".")[0])
+        )
+
+    def _of_vendor(self, dotted: str) -> str | None:
+        """*dotted* without the vendor's module in front; empty for the module, or a package that it is in."""
+        for module in self._vendor.modules:
+            if dotted == module or module.startswith(f"{dotted}."):
+                return ""
+            if dotted.startswith(f"{module}."):
+                return dotted.removeprefix(f"{module}.")
+        return None
+
+    def _foreign(self, source: Source, dotted: str) -> tuple[_Passed, str] | None:
+        """What another module of the project hands on as *dotted*, and the rest of the name."""
+        if dotted.startswith("."):
+            level = len(dotted) - len(dotted.lstrip("."))
+            package = _package_of(source.file)
+            package = package[: len(package) - (level - 1)]
+            dotted = ".".join([*package, dotted.lstrip(".")])
+        parts = dotted.split(".")
+        for length in range(len(parts) - 1, 0, -1):
+            module, name = ".".join(parts[:length]), parts[length]
+            for one in self._passed.get(parts[length - 1], ()):
+                known = _module_of(one.source.file)
+                if one.source is not source and one.name == name and f".{known}".endswith(f".{module}"):
+                    return one, ".".join(parts[length + 1 :])
+        return None
+
+    def _meaning(self, source: Source, node: cst.BaseExpression) -> str | None:
+        """What *node* is of the vendor's: `track`, `Client`; `None` if it is not known to be of the vendor's."""
+        dotted = source.imported(node)
+        if dotted is None:
+            return None
+        found = self._of_vendor(dotted)
+        if found is not None:
+            return None if self._is_local(dotted) else found
+        passed = self._foreign(source, dotted)
+        if passed is None:
+            return None
+        one, rest = passed
+        if one.origin is None:
+            return rest
+        return self._of_vendor(f"{one.origin}.{rest}" if rest else one.origin)
+
+    def _is_local(self, dotted: str) -> bool:
+        """Whether a module of the project would be imported instead of the vendor's."""
+        top = dotted.split(".", maxsplit=1)[0]
+        folders = {Path(), *(path if path.is_dir() else path.parent for path in self._paths)}
+        return any((folder / f"{top}.py").exists() or (folder / top).is_dir() for folder in folders)
+
+    def _is_client(self, source: Source, value: object) -> bool:
+        return isinstance(value, cst.Call) and self._meaning(source, value.func) in self._vendor.clients
+
+    def _client(self, source: Source, receiver: cst.BaseExpression) -> bool:
+        """Whether *receiver* is a variable, or an attribute of self, that holds a client and nothing else."""
+        if isinstance(receiver, cst.Name):
+            made = source.value_of(receiver)
+            return made is not None and self._is_client(source, made[0])
+        if isinstance(receiver, cst.Attribute):
+            stores = source.attribute(receiver)
+            made = source.assigned(stores[0]) if len(stores) == 1 else None
+            return made is not None and self._is_client(source, made[0])
+        return False
+
+    # ── Statements ──
+
+    def _read(self, source: Source) -> None:
+        for node in source.nodes:
+            if isinstance(node, cst.Call):
+                self._read_call(source, node)
+            elif isinstance(node, cst.Assign) and len(node.targets) == 1:
+                self._read_setting(source, node)
+        self._vendor.others(source)
+
+    def _read_call(self, source: Source, call: cst.Call) -> None:
+        meaning = self._meaning(source, call.func)
+        if meaning in self._vendor.clients:
+            self._read_creation(source, call)
+            return
+        verb = meaning
+        if verb is None and isinstance(call.func, cst.Attribute):
+            if self._client(source, call.func.value):
+                verb = call.func.attr.value
+            elif call.func.attr.value in self._vendor.distinctive and self._may_be_one(source, call.func):
+                hint = f"look whether {source.text(call.func.value)} is a client of the library that you move from"
+                self._left.append(
+                    (source, call, f"it is not known here what {source.text(call.func.value)} is", hint)
+                )
+        proposal = None if not verb else self._vendor.call(source, call, verb)
+        if (
+            proposal is not None
+            and proposal.lines == ["journy_track.shutdown()"]
+            and not self._is_module(source, call)
+        ):
+            proposal.lines = ["journy_track.flush()"]  # it ends one client of several, and this would end all
+        if proposal is not None:
+            self._add(source, call, proposal)
+
+    def _is_module(self, source: Source, call: cst.Call) -> bool:
+        """Whether a verb of the vendor's module is called, not of a client."""
+        dotted = source.imported(call.func)
+        if dotted is None:
+            return False
+        passed = None if self._of_vendor(dotted) is not None else self._foreign(source, dotted)
+        return passed is None or passed[0].origin is not None
+
+    def _may_be_one(self, source: Source, func: cst.Attribute) -> bool:
+        if source.could_be(func):  # of another library, or listed by its name
+            return False
+        return any(self._is_of_vendor(one) or self._is_handed_on(source, one) for one in source.imports)
+
+    def _is_handed_on(self, source: Source, one: ImportAssignment) -> bool:
+        return any(self._foreign(source, str(name.name)) for name in one.get_qualified_names_for(one.name))
+
+    def _add(self, source: Source, call: cst.Call, proposal: Proposal) -> None:
+        above = source.parent(call)
+        node = above if isinstance(above, cst.Expr) else call
+        doubts = list(proposal.doubts)
+        if node is call and proposal.lines is not None:
+            doubts.append("its result is used, or may be, and here a call returns nothing")
+        if source.names_another("journy_track"):
+            doubts.append("the name journy_track is another thing in this file")
+        source.add(Item(source, node, proposal.lines, doubts, proposal.hint, made=proposal.made))
+
+    def _read_creation(self, source: Source, call: cst.Call) -> None:
+        proposal = self._vendor.creation(source, call)
+        above = source.parent(call)
+        target = None
+        if isinstance(above, cst.Assign) and len(above.targets) == 1:
+            target = above.targets[0].target
+        elif isinstance(above, cst.AnnAssign):
+            target = above.target
+        if isinstance(above, cst.Expr):
+            uses: list[Place] | None = []
+        elif isinstance(target, (cst.Name, cst.Attribute)):
+            uses = self._uses_of_client(source, target)
+        else:
+            uses = None
+        if uses is None:
+            proposal.doubts.append("what becomes of the client that is made here is not known")
+            above = call
+        source.add(
+            Item(source, above, proposal.lines, proposal.doubts, proposal.hint, uses=uses or [], made=proposal.made)
+        )
+
+    def _uses_of_client(self, source: Source, target: cst.Name | cst.Attribute) -> list[Place] | None:
+        """Where the client that is assigned to *target* is read; `None` where that cannot be known."""
+        if isinstance(target, cst.Attribute):
+            if len(source.attribute(target)) != 1 or self._is_named_elsewhere(source, target):
+                return None
+            return [(source, use) for use in source.attribute_uses(target)]
+        if len(source.bindings(target)) != 1:
+            return None
+        uses = [(source, use) for use in source.uses(target)]
+        for other in self._sources:
+            for node, names in other.imported_names:
+                handed_on = [found[0] for name in names if (found := self._foreign(other, name))]
+                uses += [(other, node) for one in handed_on if (one.source, one.name) == (source, target.value)]
+        return uses
+
+    def _is_named_elsewhere(self, source: Source, attribute: cst.Attribute) -> bool:
+        """Whether an attribute of that name is used outside of the class: it may be the one of its instances."""
+        name = attribute.attr.value
+        inside = len(source.attribute(attribute)) + len(source.attribute_uses(attribute))
+        pattern = re.compile(rf"\.\s*{name}\b".encode())
+        here = m.findall(source.module, m.Attribute(attr=m.Name(name)))
+        return len(here) > inside or any(
+            pattern.search(content) for file, content in self._contents.items() if file != source.file
+        )
+
+    def _read_setting(self, source: Source, statement: cst.Assign) -> None:
+        target = statement.targets[0].target
+        if not isinstance(target, cst.Attribute):
+            return
+        name = self._meaning(source, target)
+        if name in self._vendor.key:
+            source.add(Item(source, statement, [CONFIGURE], []))
+        elif name is not None and name in self._vendor.settings:
+            doubt = "a setting of the other library"
+            source.add(Item(source, statement, None, [doubt], self._vendor.settings[name]))
+
+    def _needs_of_settings(self, source: Source) -> None:
+        """A key goes only with the last call that it is for, in whichever file."""
+        for item in source.items.values():
+            if isinstance(item.node, cst.Assign) and self._is_setting(item.node):
+                item.uses += [(other, node) for other in self._sources for node, _ in self._names_of_vendor(other)]
+
+    def _is_setting(self, statement: cst.Assign) -> bool:
+        target = statement.targets[0].target
+        return isinstance(target, cst.Attribute) and target.attr.value in self._vendor.key
+
+    def _names_of_vendor(self, source: Source) -> Iterator[tuple[cst.CSTNode, set[str]]]:
+        """Where something of the vendor's is used, also by way of another module."""
+        for node, names in source.imported_names:
+            if any(self._of_vendor(name) is not None or self._foreign(source, name) for name in names):
+                yield node, names
+
+    def _look_for_the_rest(self, source: Source) -> None:
+        """What is used of the vendor's in ways that nothing is known of: it is listed, and left as it is."""
+        for node, names in self._names_of_vendor(source):
+            text = source.text(node)
+            if any(self._of_vendor(name) is not None and self._is_local(name) for name in names):
+                reason = f"there is a module {min(names).split('.')[0]} here, which it may be"
+            elif source.imported(node) is None:
+                reason = f"{text} may be another thing here: its name is given to more than one"
+            else:
+                reason = f"{text} is used here in a way that is not understood"
+            ends = text.rpartition(".")[2] in ("flush", "join", "shutdown")
+            hint = "nothing: what waits is delivered at the end of the process" if ends else ""
+            self._left.append((source, node, reason, hint))
+
+    # ── The decision ──
+
+    def decided(self) -> Migration:
+        sure = self._sure()
+        files = []
+        for source in self._sources:
+            ours = {node: item for node, item in source.items.items() if item in sure}
+            gone = [
+                one
+                for one in source.imports
+                if (self._is_of_vendor(one) or self._is_handed_on(source, one))
+                and one.references
+                and all(self._is_in(source, access.node, sure) for access in one.references)
+            ]
+            after = rewritten(source, ours, gone, self._vendor.modules) if ours else source.content
+            files.append(
+                Migrated(
+                    source.path, source.file, source.content, after, _changed(source, ours), self._rest(source, sure)
+                )
+            )
+        return Migration([one for one in files if one.changed or one.left], self._unread)
+
+    def _sure(self) -> set[Item]:
+        """The items without a doubt, of which each has what it needs among the others."""
+        sure = {item for source in self._sources for item in source.items.values() if self._is_sure(item)}
+        while True:
+            failing = {item for item in sure if any(not self._is_in(*place, sure) for place in item.uses + item.made)}
+            if not failing:
+                return sure
+            for item in failing:
+                uses, made = (
+                    [place for place in places if not self._is_in(*place, sure)] for places in (item.uses, item.made)
+                )
+                if uses:
+                    item.doubts.append(f"it is still needed for what stays as it is: {_listed(uses)}")
+                if made:
+                    item.doubts.append(f"what it is given stays as it is: {_listed(made)}")
+            self._dragged |= failing
+            sure -= failing
+
+    @staticmethod
+    def _reasons(item: Item) -> list[str]:
+        """Its doubts, and those about what it is given."""
+        parts = {part for where, node in item.made if (part := where.item_around(node)) is not None and part.is_part}
+        behind = [f"line {part.source.line(part.node)}: {doubt}" for part in parts for doubt in part.doubts]
+        return [*item.doubts, *sorted(behind)]
+
+    @staticmethod
+    def _is_sure(item: Item) -> bool:
+        return item.lines is not None and not item.doubts
+
+    @staticmethod
+    def _is_in(source: Source, node: cst.CSTNode, sure: set[Item]) -> bool:
+        return any(source.items.get(one) in sure for one in source.above(node))
+
+    def _rest(self, source: Source, sure: set[Item]) -> list[Left]:
+        found = [
+            Left(
+                source.file,
+                source.line(item.node),
+                source.first_line(item.node),
+                tuple(self._reasons(item)),
+                "\n".join(item.lines) if item.lines else item.hint,
+            )
+            for item in source.items.values()
+            if item not in sure and not (item.is_part and item in self._dragged)
+        ]
+        known = {one.line for one in found} | {
+            source.line(item.node) for item in source.items.values() if item in sure
+        }
+        for where, node, reason, hint in self._left:
+            if where is source and source.line(node) not in known and source.item_around(node) is None:
+                known.add(source.line(node))
+                found.append(Left(source.file, source.line(node), source.first_line(node), (reason,), hint))
+        return sorted(found, key=lambda one: one.line)
+
+
+def _changed(source: Source, items: dict[cst.CSTNode, Item]) -> list[Changed]:
+    return sorted(Changed(source.line(node), source.first_line(node)) for node in items)
+
+
+def _listed(places: list[Place]) -> str:
+    """Where they are, the first few."""
+    names = list(dict.fromkeys(f"{source.file}:{source.line(node)}" for source, node in places))
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _module_of(file: str) -> str:
+    parts = [part for part in PurePosixPath(file).with_suffix("").parts if part not in ("..", "/")]
+    return ".".join(parts[:-1] if parts[-1:] == ["__init__"] else parts)
+
+
+def _package_of(file: str) -> list[str]:
+    parts = [part for part in PurePosixPath(file).with_suffix("").parts if part not in ("..", "/")]
+    return parts[:-1]

@@ -1,0 +1,226 @@
+"""One module as libcst reads it: what its names stand for, and where in it they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import libcst as cst
+from libcst import matchers as m
+from libcst.metadata import (
+    Assignment,
+    ImportAssignment,
+    MetadataWrapper,
+    ParentNodeProvider,
+    PositionProvider,
+    QualifiedName,
+    QualifiedNameProvider,
+    QualifiedNameSource,
+    Scope,
+    ScopeProvider,
+)
+
+
+@dataclass(eq=False, slots=True)
+class Item:
+    """A statement that could be written anew. It is, when there is no doubt about it.
+
+    *lines* are the statements in its place (none: it goes), or `None` where nothing can be proposed; *hint* is
+    for the reader then. *uses* are where what it makes is used, and *made* where what it uses is made: all of them
+    have to be written anew as well. *is_part*: it is there for calls alone, which are listed themselves.
+    """
+
+    source: Source
+    node: cst.CSTNode
+    lines: list[str] | None
+    doubts: list[str]
+    hint: str = ""
+    uses: list[Place] = field(default_factory=list)
+    made: list[Place] = field(default_factory=list)
+    is_part: bool = False
+
+
+#: A node of a file.
+Place = tuple["Source", cst.CSTNode]
+
+
+class Source:
+    """A file, parsed. *file* is how to name it."""
+
+    def __init__(self, path: Path, file: str, content: bytes) -> None:
+        self.path = path
+        self.file = file
+        self.content = content
+        self._wrapper = MetadataWrapper(cst.parse_module(content), unsafe_skip_copy=True)
+        self.module: cst.Module = self._wrapper.module
+        self.items: dict[cst.CSTNode, Item] = {}
+
+    # ── The tree ──
+
+    @cached_property
+    def _parents(self) -> dict[cst.CSTNode, cst.CSTNode]:
+        return dict(self._wrapper.resolve(ParentNodeProvider))
+
+    @cached_property
+    def _scopes(self) -> dict[cst.CSTNode, Scope | None]:
+        return dict(self._wrapper.resolve(ScopeProvider))
+
+    @cached_property
+    def nodes(self) -> list[cst.CSTNode]:
+        """All of them, in the order of the file."""
+        found: list[cst.CSTNode] = []
+        waiting: list[cst.CSTNode] = [self.module]
+        while waiting:
+            node = waiting.pop()
+            found.append(node)
+            waiting.extend(reversed(node.children))
+        return found
+
+    def parent(self, node: cst.CSTNode) -> cst.CSTNode:
+        return self._parents[node]
+
+    def above(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+        """*node*, and what it is in, up to the module."""
+        while node is not self.module:
+            yield node
+            node = self._parents[node]
+
+    def line(self, node: cst.CSTNode) -> int:
+        return int(self._wrapper.resolve(PositionProvider)[node].start.line)
+
+    def text(self, node: cst.CSTNode) -> str:
+        """The code of *node*, its further lines without the indent of the block that it is in."""
+        return self.module.code_for_node(node)
+
+    def first_line(self, node: cst.CSTNode) -> str:
+        """What to show of it."""
+        first, *more = self.text(node).strip().splitlines()
+        return f"{first} …" if more else first
+
+    def has_comment(self, node: cst.CSTNode) -> bool:
+        return bool(m.findall(node, m.Comment()))
+
+    # ── Names ──
+
+    def imported(self, node: cst.CSTNode) -> str | None:
+        """The dotted name that *node* stands for by imports alone; `None` if it is, or could be, another thing."""
+        names = list(self._qualified(node))
+        if len(names) != 1 or names[0].source is not QualifiedNameSource.IMPORT:
+            return None
+        return str(names[0].name)
+
+    def could_be(self, node: cst.CSTNode) -> set[str]:
+        """All dotted names that *node* may stand for by imports, also where another thing may have its name."""
+        return {str(one.name) for one in self._qualified(node) if one.source is QualifiedNameSource.IMPORT}
+
+    def _qualified(self, node: cst.CSTNode) -> Collection[QualifiedName]:
+        base = node
+        while isinstance(base, cst.Attribute):
+            base = base.value
+        if not isinstance(base, cst.Name):  # libcst looks through calls: `Client().track` would be of the module
+            return ()
+        found = self._wrapper.resolve(QualifiedNameProvider).get(node, ())
+        return found() if callable(found) else found
+
+    @cached_property
+    def imported_names(self) -> list[tuple[cst.CSTNode, set[str]]]:
+        """Where something that may be imported is used, by its whole dotted name, and what that stands for."""
+        found: list[tuple[cst.CSTNode, set[str]]] = []
+        for node in self.nodes:
+            above = self._parents.get(node)
+            if not isinstance(node, (cst.Name, cst.Attribute)) or isinstance(above, cst.Attribute):
+                continue
+            if isinstance(above, (cst.ImportAlias, cst.ImportFrom, cst.AsName)) or not (names := self.could_be(node)):
+                continue
+            found.append((node, names))
+        return found
+
+    @cached_property
+    def imports(self) -> list[ImportAssignment]:
+        """Each name that is imported, in any scope."""
+        scopes = {scope for scope in self._scopes.values() if scope is not None}
+        found = {one for scope in scopes for one in scope.assignments if isinstance(one, ImportAssignment)}
+        return sorted(found, key=lambda one: (self.line(one.node), one.name))
+
+    def bindings(self, name: cst.Name) -> list[Assignment]:
+        """The assignments that *name*, where it is read, may have its value from."""
+        scope = self._scopes.get(name)
+        if scope is None:
+            return []
+        return [one for one in scope[name.value] if isinstance(one, Assignment)]
+
+    def value_of(self, name: cst.Name) -> tuple[cst.BaseExpression, cst.CSTNode] | None:
+        """What is assigned to *name*, and the statement, where there is one plain assignment and no other."""
+        bindings = self.bindings(name)
+        if len(bindings) != 1 or isinstance(bindings[0], ImportAssignment):
+            return None
+        return self.assigned(bindings[0].node)
+
+    def assigned(self, target: cst.CSTNode) -> tuple[cst.BaseExpression, cst.CSTNode] | None:
+        """The value and the statement, where *target* is all that is assigned to in a plain assignment."""
+        above = self._parents.get(target)
+        if isinstance(above, cst.AnnAssign) and above.target is target and above.value is not None:
+            return above.value, above
+        if isinstance(above, cst.AssignTarget):
+            statement = self._parents[above]
+            if isinstance(statement, cst.Assign) and len(statement.targets) == 1:
+                return statement.value, statement
+        return None
+
+    def uses(self, name: cst.Name) -> list[cst.CSTNode]:
+        """Where the variable that *name* belongs to is read, in any scope."""
+        return [access.node for binding in self.bindings(name) for access in binding.references]
+
+    def names_another(self, name: str) -> bool:
+        """Whether *name* is bound here to anything but the module of that name."""
+        for scope in {scope for scope in self._scopes.values() if scope is not None}:
+            for one in scope.assignments[name]:
+                origins = {origin.name for origin in one.get_qualified_names_for(name)}
+                if not isinstance(one, ImportAssignment) or origins != {name}:
+                    return True
+        return False
+
+    def attribute(self, node: cst.Attribute) -> Sequence[cst.Attribute | cst.Name]:
+        """What is assigned to `self.name`, as *node* is, in its class. Empty where it is not an attribute of self."""
+        function = next((one for one in self.above(node) if isinstance(one, cst.FunctionDef)), None)
+        cls = next((one for one in self.above(node) if isinstance(one, cst.ClassDef)), None)
+        if function is None or cls is None or not isinstance(node.value, cst.Name):
+            return []
+        first = next(iter([*function.params.posonly_params, *function.params.params]), None)
+        if first is None or first.name.value != node.value.value or self.parent(self.parent(function)) is not cls:
+            return []
+        return [one for one in self._stores(cls) if self._is_of_self(one, node)]
+
+    def attribute_uses(self, node: cst.Attribute) -> list[cst.CSTNode]:
+        """Every other place in the class that names the attribute."""
+        cls = next(one for one in self.above(node) if isinstance(one, cst.ClassDef))
+        assigned = set(self._stores(cls))
+        found = m.findall(cls, m.Attribute(value=m.Name(), attr=m.Name(node.attr.value)))
+        return [one for one in found if one not in assigned]
+
+    def _is_of_self(self, one: cst.Attribute | cst.Name, node: cst.Attribute) -> bool:
+        if isinstance(one, cst.Name):
+            return one.value == node.attr.value
+        return one.attr.value == node.attr.value
+
+    def _stores(self, cls: cst.ClassDef) -> list[cst.Attribute | cst.Name]:
+        found: list[cst.Attribute | cst.Name] = []
+        for target in m.findall(cls, m.AssignTarget() | m.AnnAssign() | m.AugAssign()):
+            node = target.target  # type: ignore[attr-defined]
+            at_top = isinstance(node, cst.Name) and self._class_of(target) is cls
+            if at_top or (isinstance(node, cst.Attribute) and isinstance(node.value, cst.Name)):
+                found.append(node)
+        return found
+
+    def _class_of(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        return next((one for one in self.above(node) if isinstance(one, (cst.ClassDef, cst.FunctionDef))), None)
+
+    # ── What is to be written anew ──
+
+    def add(self, item: Item) -> None:
+        self.items[item.node] = item
+
+    def item_around(self, node: cst.CSTNode) -> Item | None:
+        return next((self.items[one] for one in self.above(node) if one in self.items), None)

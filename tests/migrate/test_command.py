@@ -1,0 +1,114 @@
+"""`journy-track migrate`: the report, what is written, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli.commands import environment, run, words
+
+SOURCE = """\
+import posthog
+
+posthog.capture("signed_in", distinct_id=user)
+posthog.capture(
+    "paid",
+    distinct_id=user,
+    uuid=key,
+)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "app.py").write_text(SOURCE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_report_has_a_diff_and_what_is_left_with_place_reason_and_remedy(folder: Path):
+    done = run("migrate", "--from", "posthog")
+    assert done.exit_code == 0
+    assert (
+        '-posthog.capture("signed_in", distinct_id=user)\n+journy_track.track("signed_in", user=user)' in done.stdout
+    )
+    assert done.stdout.splitlines()[-7:] == [
+        "Left to you: 1 place",
+        "app.py:4 posthog.capture( …",
+        "    uuid= has no counterpart: each item has an ID of its own",
+        "    write: journy_track.track(",
+        '               "paid",',
+        "               user=user,",
+        "           )",
+    ]
+    assert words(done.stderr) == "1 statement in 1 file would be changed. To do so: --write"
+    assert (folder / "app.py").read_text(encoding="utf-8") == SOURCE
+
+
+def test_write_changes_what_is_sure_and_lists_the_rest(folder: Path):
+    (folder / "app.py").chmod(0o640)
+    done = run("migrate", "--from=posthog", "--write", "app.py")
+    assert done.exit_code == 0
+    assert "app.py:4" in done.stdout
+    assert "+journy_track" not in done.stdout
+    assert words(done.stderr).startswith("Changed 1 statement in 1 file. The key is read from JOURNY_API_KEY")
+    assert 'journy_track.track("signed_in", user=user)\nposthog.capture(\n' in (folder / "app.py").read_text()
+    assert (folder / "app.py").stat().st_mode & 0o777 == 0o640
+
+
+def test_the_report_can_be_read_by_programs(folder: Path):
+    document = json.loads(run("migrate", "--from", "posthog", "--json").stdout)
+    assert document["changed"] == [
+        {"file": "app.py", "line": 3, "written": 'posthog.capture("signed_in", distinct_id=user)'}
+    ]
+    (left,) = document["left"]
+    assert (left["file"], left["line"], left["reasons"]) == (
+        "app.py",
+        4,
+        ["uuid= has no counterpart: each item has an ID of its own"],
+    )
+
+
+def test_a_file_that_is_not_python_is_named_and_the_others_are_moved(folder: Path):
+    (folder / "old.py").write_text("import posthog\nprint 'a'\n")
+    done = run("migrate", "--from", "posthog", "--write")
+    assert done.exit_code == 1
+    assert "old.py is not Python that can be read, line 2." in words(done.stderr)
+    assert "import journy_track" in (folder / "app.py").read_text()
+
+
+def test_where_there_is_nothing_it_says_so(folder: Path):
+    done = run("migrate", "--from", "segment")
+    assert (done.exit_code, words(done.stderr)) == (0, "There is nothing to move here.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), "--from takes one of segment, posthog, journyio."),
+        (("--from", "mixpanel"), "--from takes one of segment, posthog, journyio."),
+        (("--from", "segment", "nowhere"), "There is no nowhere."),
+    ],
+)
+def test_wrong_usage_ends_with_2(folder: Path, arguments: tuple[str, ...], reason: str):
+    done = run("migrate", *arguments)
+    assert (done.exit_code, words(done.stderr)) == (2, reason)
+
+
+@pytest.mark.slow
+def test_without_libcst_it_names_the_extra(folder: Path):
+    source = "import sys; sys.modules['libcst'] = None; from journy_track.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", source, "migrate", "--from", "posthog"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "migrate needs libcst: pip install 'journy-track[migrate]'\n"
