@@ -26,6 +26,8 @@ export const isEvent = (item) => kindOf(item) === "event";
 export const failed = (item) => item.status === 0 || item.status >= 400 || item.outcome === "ignored" || item.report !== undefined;
 export const reasonOf = (item) => item.report?.reason.replaceAll("_", " ");
 export const statusText = (item) => (item.status === 0 ? "dropped" : String(item.status));
+// When it happened, as far as it was told; else when it arrived.
+export const happened = (item) => (Number.isNaN(Date.parse(item.triggered)) ? item.at : item.triggered);
 export const keyOf = (item) => item.place ?? String(item.number);
 
 // The messages of a batch beside other requests: each under the number of its request and its place in it, from 1.

@@ -1,5 +1,6 @@
 // A trace: the events that share it, and a link to where the reader keeps traces.
 
+import { address } from "./address.js";
 import { el } from "./dom.js";
 
 const STORED = "trace-link";
@@ -24,7 +25,7 @@ export function traceLinks(trace) {
   input.addEventListener("input", update);
   update();
   return el("div", { class: "trace-links" },
-    el("a", { href: `?${new URLSearchParams({ trace })}#/events` }, "Events of this trace"), backend,
+    el("a", { href: address({ trace }, "events") }, "Events of this trace"), backend,
     el("details", {}, el("summary", {}, "Link to your tracing"), input));
 }
 
