@@ -6,16 +6,19 @@ import { head, message, request } from "./detail.js";
 import { Chart } from "./chart.js";
 import { byId, number, say } from "./dom.js";
 import { fillEmpty } from "./empty.js";
+import { Catalogue } from "./catalogue.js";
 import { faultsPanel, reset } from "./faults.js";
 import { FilterBar } from "./filterbar.js";
 import { Funnel } from "./funnel.js";
 import { List } from "./list.js";
 import { Live } from "./live.js";
-import { Arrived, People, isHeld, matcher, matchesPerson } from "./model.js";
+import { Arrived, People, entriesOf, isHeld, keyOf, matcher, matchesPerson } from "./model.js";
+import { Mirror } from "./mirror.js";
 import { person } from "./person.js";
 import { report } from "./report.js";
 import { ACCOUNTS, EVENTS, REQUESTS, USERS } from "./rows.js";
 import { highlight } from "./search.js";
+import { readSettings, settings } from "./settings.js";
 
 // Views that are lists, and those that are not, in the order of their keys.
 const VIEWS = { events: EVENTS, users: USERS, accounts: ACCOUNTS, requests: REQUESTS };
@@ -24,9 +27,12 @@ const people = { users: new People("users"), accounts: new People("accounts") };
 const list = new List(byId("list-body"), (entry) => open(entry), (rows) => highlight(rows, filterOf().q));
 const budget = new Budget(byId("budget"));
 const funnel = new Funnel(byId("funnel"));
+const catalogue = new Catalogue(byId("catalogue"), () => list.redraw());
+const mirror = new Mirror(onSettled);
 const SHEETS = {
   budget: () => budget.refresh().catch(() => {}), // the stream says when the inspector is gone
   funnel: () => funnel.show(forFunnel()),
+  catalogue: () => catalogue.refresh().catch(() => {}),
 };
 const ALL = [...Object.keys(VIEWS), ...Object.keys(SHEETS)];
 const detail = byId("detail");
@@ -65,6 +71,7 @@ function onNews(answer, kind) {
     if (fresh.length > 0 || kind === "newest") refreshPeople(gone);
   }
   showCounts();
+  mirror.show(answer.forwarded, answer.keep);
   showPending(answer.faults);
   faults.refresh();
 }
@@ -74,6 +81,7 @@ function startAnew(newRun) {
   run = newRun;
   if (held !== null) held = [];
   arrived.clear();
+  mirror.clear();
   people.users.clear();
   people.accounts.clear();
   passing = [];
@@ -88,7 +96,7 @@ function take(fresh, reports) {
   if (passing.length > 0 && passing[0].number < first) passing = passing.filter((item) => isHeld(item, first));
   const more = arrived.listed(route.view, fresh, reports).filter((item) => isHeld(item, first) && matches(item));
   passing = more.length > 0 ? passing.concat(more) : passing;
-  if (route.view === "events" && fresh.some((item) => item.attempt > 1)) follow(fresh);
+  if (fresh.some((item) => item.attempt > 1)) follow(fresh);
   if (!isPeople()) showList();
   if (route.view === "funnel") SHEETS.funnel();
   if (reports.some((item) => item.place === route.chosen)) {
@@ -100,12 +108,22 @@ function take(fresh, reports) {
 // What was tried again: its latest attempt takes the place of the ones before, also where those were looked at.
 function follow(fresh) {
   passing = passing.filter((item) => !item.retried);
-  for (const item of fresh) {
-    const earlier = arrived.attemptsOf(item).slice(0, -1).map((one) => String(one.number));
-    if (item.retried || earlier.length === 0) continue;
-    if (earlier.includes(list.active)) list.active = String(item.number);
-    if (earlier.includes(route.chosen)) go("events", String(item.number), true);
+  list.redraw(); // a batch may have been split
+  for (const item of arrived.listed(route.view, fresh, [])) {
+    const before = arrived.attemptsOf(item).at(-2);
+    if (!before) continue;
+    if (keyOf(before) === list.active) list.active = keyOf(item);
+    if (keyOf(before) === route.chosen) go(route.view, keyOf(item), true);
   }
+}
+
+// What became of requests at journy.io.
+function onSettled() {
+  if (isPeople() || isSheet()) return;
+  if (filterOf().q?.includes("forwarded=")) filterAll();
+  list.redraw();
+  shownDetail = null;
+  showDetail();
 }
 
 function filterAll({ keep = true } = {}) {
@@ -192,6 +210,7 @@ function showCounts() {
   for (const output of document.querySelectorAll("[data-count]")) {
     output.textContent = counts[output.dataset.count] > 0 ? number(counts[output.dataset.count]) : "";
   }
+  byId("views").querySelector("[data-view=requests]").title = counts.items < counts.requests ? `${number(counts.items)} in ${number(counts.requests)} requests: the others repeat what failed` : "";
   const unsent = byId("unsent");
   unsent.hidden = arrived.reports.length === 0;
   unsent.textContent = number(arrived.reports.length);
@@ -338,12 +357,15 @@ async function requestDetail(view, chosen, which) {
     return reported ? report(reported, close) : [head("Not sent", ["This report is no longer kept."], close)];
   }
   const [number_, place] = chosen.split(".").map(Number); // a message stands behind the number of its request
-  list.activate(view === "requests" ? String(number_) : chosen);
+  const row = arrived.items.find((one) => one.number === number_);
+  // The latest attempt stands for the others.
+  list.activate(view === "requests" ? String(row ? arrived.attemptsOf(row).at(-1).number : number_) : chosen);
   const response = await fetch(`__inspector/requests/${number_}`).catch(() => null);
   if (!response?.ok) return [head(`Request ${chosen}`, ["It is no longer kept."], close)];
   const { item, ...full } = await response.json();
   const held = arrived.items.find((one) => one.number === number_) ?? item;
-  return place > 0 && item.messages ? message(item, full, place - 1, close) : request(item, full, arrived.attemptsOf(held), close);
+  if (!(place > 0 && item.messages)) return request(item, full, arrived, held, close);
+  return message(item, full, place - 1, arrived.attemptsOf(entriesOf(held)[place - 1] ?? held), close);
 }
 
 // ── Keys ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -438,6 +460,11 @@ document.addEventListener("click", (event) => {
 window.addEventListener("popstate", onRoute);
 
 fillEmpty();
+await readSettings().catch(() => {}); // the line to the inspector says that it is gone
+if (settings.catalogue) {
+  byId("views").querySelector("[data-view=catalogue]").hidden = false;
+  catalogue.refresh().catch(() => {});
+}
 onRoute();
 new Live(onNews, (next) => {
   state = next;
