@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from journy_track.cli.console import err, fail, need_inspector, no_listening
+from journy_track.cli.connection import BaseUrl, KeyFile, config_of
+from journy_track.cli.console import counted, err, fail, need_inspector, no_listening
 from journy_track.cli.outside import styled
 
 if TYPE_CHECKING:
+    from journy_track.cli.forwarding import JournyIo
     from journy_track.inspector import Inspector
+    from journy_track.inspector.catalogue import ReadCatalogue
 
 
 def inspect(
@@ -29,6 +34,22 @@ def inspect(
         typer.Option(help="A name under which others may call it, as in docker compose. Can be repeated."),
     ] = None,
     stay: Annotated[bool, typer.Option("--stay", help="Keep the page up after COMMAND has ended.")] = False,
+    forward: Annotated[
+        bool, typer.Option("--forward", help="Live: send what it accepts to journy.io as well, with your key.")
+    ] = False,
+    api_key_file: KeyFile = None,
+    base_url: BaseUrl = None,
+    catalog: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A committed catalogue (.md or .json) to compare with. Else events.md or events.json.",
+        ),
+    ] = None,
+    trace_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where your traces are: https://…/{trace_id}. The page links to it."),
+    ] = None,
 ) -> None:
     """Start a local stand-in for journy.io, and look at what your app sends. A development tool."""
     need_inspector()
@@ -38,17 +59,69 @@ def inspect(
     names = allow_host or []
     if not (names or is_loopback(host)):
         fail(f"{host} can be reached from other machines: name it as they do, with --allow-host NAME.", 2)
+    target = _target(api_key_file, base_url, port) if forward else None
+    if not forward and (api_key_file or base_url):
+        fail("--api-key-file and --base-url say where to --forward to: pass that as well.", 2)
+    reads = _catalogue(catalog)
     try:
-        inspector = Inspector(host, port, limit=limit, window=window, allowed_hosts=names, allow_remote=bool(names))
+        inspector = Inspector(
+            host,
+            port,
+            limit=limit,
+            window=window,
+            allowed_hosts=names,
+            allow_remote=bool(names),
+            forward=target,
+            catalogue=reads,
+            trace_url=trace_url,
+        )
+        if target is not None:
+            err.print(
+                f"LIVE: what it accepts is also sent to {target.name}, with the key {target.key}.",
+                style="bold yellow",
+            )
         if command:
             from journy_track.cli.around import run_pointed_at
 
-            raise typer.Exit(run_pointed_at(inspector, command, stay=stay))
+            code = run_pointed_at(inspector, command, stay=stay)
+            _tell_forwarded(inspector, target)
+            raise typer.Exit(code)
         inspector.run(lambda ready: _tell(ready, names, host))
+        _tell_forwarded(inspector, target)
     except ValueError as error:
         fail(str(error), 2)
     except OSError as error:
         fail(f"Cannot listen on {host}:{port}: {no_listening(error)}. Try --port 0 for any free port.", 1)
+
+
+def _target(key_file: Path | None, base_url: str | None, port: int) -> JournyIo:
+    from journy_track.cli.forwarding import target_of
+
+    return target_of(config_of(key_file, base_url), base_url, port)
+
+
+def _catalogue(file: Path | None) -> ReadCatalogue | None:
+    """Reads the catalogue that is named, or lies in this folder. Ends with 2 when the named one cannot be read."""
+    from journy_track.cli.cataloguing.committed import read_committed, usual_catalogue
+
+    if file is None:
+        file = usual_catalogue(Path())
+    else:
+        try:
+            read_committed(file)
+        except ValueError as error:
+            fail(str(error), 2)
+    if file is None:
+        return None
+    err.print(f"It compares what arrives with the catalogue {file}.")
+    return partial(read_committed, file)
+
+
+def _tell_forwarded(inspector: Inspector, target: JournyIo | None) -> None:
+    if target is not None:
+        sent, failed = inspector.forwarded
+        style = "bold red" if failed else ""
+        err.print(f"Also sent to {target.name}: {counted(sent, 'request')}. Failed there: {failed:,}.", style=style)
 
 
 def _tell(inspector: Inspector, names: list[str], host: str) -> None:

@@ -13,8 +13,9 @@ from starlette.routing import Route
 
 from journy_track.inspector import copies
 from journy_track.inspector.assets import HEADERS, json_response
+from journy_track.inspector.forward import Forwarder
 from journy_track.inspector.state import InspectorState
-from journy_track.inspector.summaries import account_of, full, report_of, summary, user_of
+from journy_track.inspector.summaries import account_of, forwarded_of, full, report_of, summary, user_of
 from journy_track.inspector.values import Received
 
 MAX_LISTED = 1000  # requests in one response to the page: between two, others get theirs
@@ -52,6 +53,37 @@ def routes(state: InspectorState) -> list[Route]:
     async def budget(request: Request) -> Response:
         return json_response(state.budget())
 
+    async def settings(request: Request) -> Response:
+        forward = None if state.forwarder is None else state.forwarder.target
+        return json_response(
+            {
+                "trace_url": state.trace_url,
+                "forward": forward and {"to": forward.name, "key": forward.key},
+                "catalogue": state.catalogue is not None,
+            }
+        )
+
+    async def forwarded(request: Request) -> Response:
+        if state.forwarder is None:
+            raise HTTPException(404, "Nothing is sent on by this inspector")
+        after = number_of(request, "after")
+        with state.changed:
+            settled = state.forwarder.newer(after)
+            return json_response({**_now(state), "settled": [forwarded_of(one) for one in settled]})
+
+    async def catalogue(request: Request) -> Response:
+        if state.catalogue is None:
+            raise HTTPException(404, "This inspector compares with no catalogue")
+        try:
+            committed = state.catalogue()
+        except ValueError as error:
+            return json_response({"problem": str(error)})
+        with state.changed:
+            seen = state.known.event_names()
+        return json_response(
+            {"file": committed.file, "names": committed.names, "is_whole": committed.is_whole, "seen": seen}
+        )
+
     async def export(request: Request) -> Response:
         headers = HEADERS | {"Content-Disposition": 'attachment; filename="journy-inspector.jsonl"'}
         return StreamingResponse(_lines(state), headers=headers, media_type="application/x-ndjson")
@@ -62,6 +94,9 @@ def routes(state: InspectorState) -> list[Route]:
         Route("/users", users),
         Route("/accounts", accounts),
         Route("/budget", budget),
+        Route("/settings", settings),
+        Route("/forwarded", forwarded),
+        Route("/catalogue", catalogue),
         Route("/export", export),
     ]
 
@@ -115,12 +150,23 @@ def _now(state: InspectorState, reports_after: int | None = None) -> dict[str, A
         "keep": state.keep,
         "counts": {
             "requests": counts.requests,
+            "items": state.items,
             "accepted": counts.accepted,
             "refused": counts.refused,
             "users": state.known.number_of_users,
             "accounts": state.known.number_of_accounts,
         },
         "faults": len(state.faults),
+        "forwarded": None if state.forwarder is None else _progress(state.forwarder),
+    }
+
+
+def _progress(forwarder: Forwarder) -> dict[str, int]:
+    return {
+        "sequence": forwarder.sequence,
+        "sent": forwarder.sent,
+        "failed": forwarder.failed,
+        "waiting": forwarder.waiting,
     }
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 from journy_track.inspector.app import create_app
+from journy_track.inspector.catalogue import ReadCatalogue
 from journy_track.inspector.faults import body_error, headers_error
+from journy_track.inspector.forward import Target
 from journy_track.inspector.guard import is_loopback
 from journy_track.inspector.listener import Server
 from journy_track.inspector.state import InspectorState
@@ -33,6 +37,9 @@ class Inspector:
     `clock` counts the window's seconds. A host that others can reach needs `allow_remote`, and the
     names under which it is called, `allowed_hosts`: there is no real key to protect what it shows; else it raises
     ValueError.
+    `forward` takes what is accepted, to send it to journy.io as well; `catalogue` reads the project's committed
+    events, with which those that arrive are compared; `trace_url` is where the page links a trace to, with
+    `{trace_id}` in it.
     Start and stop it, or use it as a context manager.
     """
 
@@ -47,12 +54,25 @@ class Inspector:
         clock: Callable[[], float] = time.monotonic,
         allowed_hosts: Collection[str] = (),
         allow_remote: bool = False,
+        forward: Target | None = None,
+        catalogue: ReadCatalogue | None = None,
+        trace_url: str | None = None,
     ) -> None:
+        if trace_url is not None and (wrong := trace_url_error(trace_url)):
+            raise ValueError(wrong)
         if not (allow_remote or is_loopback(host)):
             raise ValueError(f"{host!r} can be reached from other machines: pass allow_remote=True if that is meant.")
         self._host = "127.0.0.1" if host == "localhost" else host
         self._port = port
-        self._state = InspectorState(limit=limit, window=window, keep=keep, clock=clock)
+        self._state = InspectorState(
+            limit=limit,
+            window=window,
+            keep=keep,
+            clock=clock,
+            forward=forward,
+            catalogue=catalogue,
+            trace_url=trace_url,
+        )
         self._app = create_app(self._state, allowed_hosts=allowed_hosts)
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
@@ -88,12 +108,16 @@ class Inspector:
         return self
 
     def stop(self) -> None:
-        """Cut every connection and end the thread, within 2 seconds. What arrived stays readable."""
+        """Cut every connection and end the thread, within 2 seconds. What arrived stays readable.
+
+        With `forward`, what waits to be sent on gets another 5 seconds.
+        """
         if self._server is not None:
             self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(timeout=10)
         self._server = self._thread = None
+        self._end_forwarding()
 
     def run(self, on_ready: Callable[[Self], object] | None = None) -> None:
         """Serve in this thread until Ctrl-C or `stop`. `on_ready` is called once it accepts requests."""
@@ -105,6 +129,7 @@ class Inspector:
             pass
         finally:
             self._server = None
+            self._end_forwarding()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -189,6 +214,18 @@ class Inspector:
             raise ValueError(f"count is at least 1 and delay at least 0 s, got {count} and {delay}.")
         self._state.order(PlannedFault(status, body, dict(headers or {}), delay, drop, containing), count)
 
+    @property
+    def forwarded(self) -> tuple[int, int]:
+        """How many accepted requests were sent on since the start or the last reset, and how many failed there."""
+        with self._state.changed:
+            forwarder = self._state.forwarder
+            return (0, 0) if forwarder is None else (forwarder.sent, forwarder.failed)
+
+    def _end_forwarding(self) -> None:
+        if self._state.forwarder is not None:
+            with suppress(KeyboardInterrupt):  # a second Ctrl-C does not want to wait
+                self._state.forwarder.close()
+
     def _listen(self, on_ready: Callable[[], object]) -> tuple[Server, socket.socket]:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listener = socket.create_server((self._host, self._port), family=family, backlog=1024)
@@ -235,6 +272,13 @@ def serve(
         allow_remote=allow_remote,
     )
     inspector.run(on_ready)
+
+
+def trace_url_error(template: str) -> str | None:
+    """What is wrong with the address of a trace; None when nothing is."""
+    if "{trace_id}" in template and re.fullmatch(r"https?://[^\s]+", template):
+        return None
+    return f"{template!r} is not the address of a trace: write it as in https://traces.example/{{trace_id}}."
 
 
 def _counted(number: int, noun: str) -> str:

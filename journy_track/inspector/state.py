@@ -16,6 +16,9 @@ from typing import Any
 
 from journy_track.inspector import answers, rules
 from journy_track.inspector.attempts import Attempts
+from journy_track.inspector.catalogue import ReadCatalogue
+from journy_track.inspector.forward import HEADER as FORWARDED
+from journy_track.inspector.forward import Accepted, Forwarder, Target
 from journy_track.inspector.known import Known
 from journy_track.inspector.meter import Meter
 from journy_track.inspector.operations import OPERATIONS, Operation, Outcome, methods
@@ -46,12 +49,27 @@ class InspectorState:
     touches it holds `changed`, a condition that is notified after each request.
     """
 
-    def __init__(self, *, limit: int, window: float, keep: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int,
+        window: float,
+        keep: int,
+        clock: Callable[[], float],
+        forward: Target | None = None,
+        catalogue: ReadCatalogue | None = None,
+        trace_url: str | None = None,
+    ) -> None:
         SlidingWindow(limit, window)  # raises where the mistake is made, not with the first request
         self.changed: threading.Condition = threading.Condition()
         self.keep = keep
         self._limit, self._window, self._clock = limit, window, clock
+        self.catalogue: ReadCatalogue | None = catalogue
+        self.trace_url: str | None = trace_url
         self._listeners: list[Callable[[], None]] = []
+        self.forwarder: Forwarder | None = (
+            None if forward is None else Forwarder(forward, keep, self.changed, self._tell)
+        )
         self.reset()
 
     def reset(self) -> None:
@@ -62,12 +80,15 @@ class InspectorState:
             self._kept: Newest[Received] = Newest(self.keep)
             self.faults: deque[PlannedFault] = deque()
             self._number = 0
+            self.items: int = 0  # requests, where all attempts with the same content are one
             self._by_status: Counter[int] = Counter()
             self._by_operation: Counter[str] = Counter()
             self._windows: OrderedDict[bytes, SlidingWindow] = OrderedDict()
             self._meter = Meter(self._window)
             self._attempts = Attempts()
             self.reports: AppReports = AppReports()
+            if self.forwarder is not None:
+                self.forwarder.reset()
             self._tell()
 
     def report(self, sent: list[Mapping[str, Any]]) -> None:
@@ -170,7 +191,18 @@ class InspectorState:
             if fault is not None and fault.drop:
                 answer = PreparedResponse(0, request_id, taken=answer.taken, results=answer.results)
             self._record(call, operation, answer, elapsed())
+            if fault is None or fault.status is None:
+                self._forward(call, operation, answer.status)
             return answer
+
+    def _forward(self, call: IncomingRequest, operation: Operation | None, status: int) -> None:
+        """Send it on as well, where it was accepted and changed something."""
+        if self.forwarder is None or operation is None or operation.rule is None or not 200 <= status < 300:
+            return
+        if FORWARDED not in call.headers:
+            self.forwarder.offer(
+                Accepted(self._number, call.method, call.path, operation.id, operation.is_batch, call.body)
+            )
 
     def _between(self, after: int, before: int) -> list[Received]:
         # The numbers have no gaps, so a number is a place. From the nearer end: a deque is a chain.
@@ -243,7 +275,8 @@ class InspectorState:
             self._by_operation[operation.id] += 1
         key = masked(call.key) if call.key else None
         batch = operation.id if operation and operation.is_batch else None
-        attempt, first = self._attempts.number(call, answer, self._number, batch)
+        attempt = self._attempts.of(call, answer, self._number, batch)
+        self.items += attempt.first == self._number
         self._keep_request(
             Received(
                 number=self._number,
@@ -259,8 +292,9 @@ class InspectorState:
                 request_id=answer.request_id,
                 duration_ms=duration * 1000,
                 key=key,
-                attempt=attempt,
-                first=first,
+                attempt=attempt.number,
+                first=attempt.first,
+                part_of=attempt.part_of,
                 packed=call.packed,
                 results=answer.results,
             )

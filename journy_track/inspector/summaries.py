@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from journy_track.inspector.forward import Forwarded
 from journy_track.inspector.messages import meaning
 from journy_track.inspector.reports import AppReport
 from journy_track.inspector.values import KnownAccount, KnownUser, Received, ReceivedMessage
@@ -34,6 +35,7 @@ def summary(received: Received) -> dict[str, Any]:
         "size": received.size,
         "attempt": received.attempt,
         "first": received.first,
+        "part_of": received.part_of,
         "key": received.key,
         "name": _text(body.get("name")),
         "triggered": _text(body.get("triggeredAt")),
@@ -114,6 +116,11 @@ def report_of(report: AppReport) -> dict[str, Any]:
     }
 
 
+def forwarded_of(one: Forwarded) -> dict[str, Any]:
+    """What became of a request at journy.io, as the page shows it."""
+    return {"number": one.number, "status": one.reply.status, "problem": _short(one.reply.problem)}
+
+
 def failed(received: Received) -> bool:
     """Whether the caller didn't get what it asked for."""
     return received.status == 0 or received.status >= 400
@@ -127,6 +134,7 @@ def _message(message: ReceivedMessage) -> dict[str, Any]:
     users, account = _named(body, operation)
     return {
         "position": message.position,
+        "id": _text(message.message_id),
         "type": _text(message.type),
         "operation": operation or None,
         "name": _text(sent.get("event", sent.get("name"))),

@@ -62,7 +62,9 @@ class Received:
     duration_ms: float
     key: str | None  # "…" and its last four characters; None when there was no key
     attempt: int = 1  # more for the repetition of a request that failed
-    first: int = 0  # number of the request that was the first attempt
+    first: int = 0  # number of the request that was the first attempt with the same content
+    #: Of a batch that holds messages of one that failed, but not just these: number of the first attempt of that one.
+    part_of: int = 0
     packed: int | None = None  # bytes of a body that came packed by gzip; `body` is unpacked
     #: Of the batch API, what became of messages, by position: those that are missing were accepted as they are. None:
     #: the whole request was refused, or it is not one of the batch API.

@@ -16,7 +16,10 @@ def test_the_latest_attempt_stands_for_all_of_them(api, call, open_page):
     assert [text.split("\n")[1:2] for text in attempts.all_inner_texts()] == [["503"], ["503"], ["201"]]
     attempts.first.get_by_role("link").click()
     expect(page.get_by_role("grid", name="Requests")).to_be_visible()
-    expect(page.locator(".row")).to_have_count(3)  # each is a request
+    expect(page.locator(".row")).to_have_count(1)
+    expect(page.locator(".row .attempt")).to_have_text("3×")
+    expect(page.locator(".detail-head .badge")).to_have_text("503")  # the one that was chosen
+    expect(page.locator("nav [data-view=requests] output")).to_have_text("1")
 
 
 def test_what_somebody_looks_at_follows_its_next_attempt(api, call, open_page):

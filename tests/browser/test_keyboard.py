@@ -78,7 +78,7 @@ def test_a_slash_searches_and_escape_leaves(page):
 
 def test_everything_can_be_reached_with_tab_and_the_focus_is_seen(page):
     reached = []
-    for _ in range(24):
+    for _ in range(25):
         page.keyboard.press("Tab")
         name, outline = page.evaluate(
             "[document.activeElement.id || document.activeElement.name || document.activeElement.dataset.view || '',"
@@ -107,7 +107,7 @@ def test_everything_has_a_name_and_a_role(page):
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.get_by_role("complementary", name="event_59")).to_be_visible()
-    expect(page.get_by_role("navigation", name="Views").get_by_role("link")).to_have_count(5)
+    expect(page.get_by_role("navigation", name="Views").get_by_role("link")).to_have_count(6)
     expect(page.get_by_role("link", name="Events", exact=True)).to_have_attribute("aria-current", "page")
     expect(page.get_by_role("search", name="Filter")).to_be_visible()
     expect(page.get_by_role("columnheader")).to_have_count(6)

@@ -312,7 +312,25 @@ def test_a_fault_refuses_the_whole_batch_and_what_comes_again_is_another_attempt
     send(*tracks(2, start=2))
     send(message(id_="new2"))
     assert [received.attempt for received in api.requests] == [1, 2, 2, 1]
+    assert [received.first for received in api.requests] == [1, 2, 3, 4]
+    assert [received.part_of for received in api.requests] == [0, 1, 1, 0]
     assert (api.counts.messages, api.counts.duplicates) == (6, 0)
+
+
+def test_a_batch_that_comes_again_whole_is_no_part_and_a_part_that_does_stays_one(api, send):
+    api.answer_next(503)
+    send(*tracks(4))
+    api.answer_next(413)
+    send(*reversed(tracks(4)))
+    api.answer_next(503)
+    send(*tracks(2))
+    send(*tracks(2))
+    assert [(one.attempt, one.first, one.part_of) for one in api.requests] == [
+        (1, 1, 0),
+        (2, 1, 0),
+        (3, 3, 1),
+        (4, 3, 1),
+    ]
 
 
 def test_a_response_that_is_lost_leaves_the_messages_taken(api, send):
@@ -369,6 +387,7 @@ def test_a_batch_is_summed_up_with_its_messages(api, send):
     assert (item["operation"], item["status"], item["users"]) == ("batch", 200, [])
     assert track == {
         "position": 0,
+        "id": "m1",
         "type": "track",
         "operation": "trackEvent",
         "name": "signed_in",

@@ -49,7 +49,7 @@ def test_the_page_gets_what_arrived_oldest_first(api, call):
     listing = call("GET", "/__inspector/requests?after=0&limit=200").json()
     assert [item["number"] for item in listing["requests"]] == [1, 2]
     assert listing["requests"][0]["operation"] == "trackEvent"
-    assert listing["counts"] == {"requests": 2, "accepted": 2, "refused": 0, "users": 1, "accounts": 0}
+    assert listing["counts"] == {"requests": 2, "items": 2, "accepted": 2, "refused": 0, "users": 1, "accounts": 0}
     assert (listing["keep"], listing["faults"]) == (10_000, 0)
     assert api.counts.requests == 2
 

@@ -8,8 +8,22 @@ export function filterOf() {
 }
 
 export function setFilter(filter) {
-  const query = new URLSearchParams(filter).toString();
-  history.replaceState(null, "", `${location.pathname}${query ? `?${query}` : ""}${location.hash}`);
+  history.replaceState(null, "", `${location.pathname}${searchOf(filter, stepsOf())}${location.hash}`);
+}
+
+// The funnel's steps: names of events, in order. Back undoes a change.
+export const stepsOf = () => new URLSearchParams(location.search).getAll("step");
+
+export function setSteps(steps) {
+  history.pushState(null, "", `${location.pathname}${searchOf(filterOf(), steps)}${location.hash}`);
+}
+
+// A link to a view with this filter, that keeps the funnel's steps.
+export const address = (filter, view) => `${searchOf(filter, stepsOf()) || "?"}#/${view}`;
+
+function searchOf(filter, steps) {
+  const query = new URLSearchParams([...Object.entries(filter), ...steps.map((name) => ["step", name])]).toString();
+  return query ? `?${query}` : "";
 }
 
 // The first of `views` for an address that names none of them.

@@ -2,7 +2,8 @@
 
 import { bytes, copyButton, el, icon, milliseconds, number, shown, time, valueText } from "./dom.js";
 import { annotated } from "./json.js";
-import { countOf, entriesOf, identityText, isEvent } from "./model.js";
+import { outcomeOf } from "./mirror.js";
+import { countOf, entriesOf, identityText, isEvent, keyOf } from "./model.js";
 import { OUTCOMES, badge, titleOf, typesOf } from "./rows.js";
 import { timeline } from "./timeline.js";
 import { traceLinks } from "./trace.js";
@@ -38,7 +39,10 @@ export const part = (title, ...content) => el("section", {}, el("h3", {}, title)
 
 const code = (text) => el("code", { class: "id" }, text);
 
-export function request(item, full, attempts, onClose) {
+// `held`: the item as the list has it.
+export function request(item, full, arrived, held, onClose) {
+  const attempts = arrived.attemptsOf(held);
+  const related = arrived.relatedTo(held);
   const body = mapping(full.json);
   const answer = mapping(full.answer);
   const metadata = mapping(body.metadata);
@@ -59,7 +63,11 @@ export function request(item, full, attempts, onClose) {
       ? part("Metadata", table(own, "Metadata", within(mapping(mapping(answer.errors).fields), "metadata.")))
       : part("Properties", table(own, "Properties", { ...within(mapping(mapping(answer.errors).fields), "properties."), ...mapping(answer.rejected) })));
   }
-  if (attempts.length > 1) made.push(part(`Attempts, ${number(attempts.length)}`, attemptsList(attempts, item)));
+  if (attempts.length > 1) made.push(part(`Attempts, ${number(attempts.length)}`, requestsList(attempts, item, "Attempts")));
+  if (related.length > 0) {
+    made.push(part("Sent again in other batches",
+      el("p", { class: "quiet" }, "The first of these failed. What follows has messages of it."), requestsList(related, item, "Related batches")));
+  }
   if (item.messages) {
     made.push(part("Messages", timeline(entriesOf(item), null, "Messages", "None.")));
     made.push(el("details", {}, el("summary", {}, "Request body"), ...requestBody(full, answer)));
@@ -73,7 +81,7 @@ export function request(item, full, attempts, onClose) {
 }
 
 // One message of a batch in full.
-export function message(item, full, place, onClose) {
+export function message(item, full, place, attempts, onClose) {
   const entry = entriesOf(item)[place];
   if (!entry) return [head(`Message ${place + 1}`, ["There is no such message in this request."], onClose)];
   const { id, problems } = full.messages[place];
@@ -92,6 +100,7 @@ export function message(item, full, place, onClose) {
   }
   if (id !== null) list.push(fact("Message ID", code(id), copyButton(id, "message ID")));
   list.push(fact("Outcome", OUTCOMES[entry.outcome]));
+  if (outcomeOf(item)) list.push(forwarded(item));
   const made = [
     head(titleOf(entry), [badge(entry), ` ${entry.type ?? "message"} at ${time(full.received_at)}`], onClose),
     el("div", { class: "buttons" }, copyButton(JSON.stringify(sent, null, 2), "the message", "Message")),
@@ -99,15 +108,22 @@ export function message(item, full, place, onClose) {
     el("dl", { class: "facts" }, ...list),
   ];
   if (Object.keys(values).length > 0) made.push(part(caption, table(values, caption, within(problems, `${caption.toLowerCase()}.`))));
+  if (attempts.length > 1) made.push(part(`Attempts, ${number(attempts.length)}`, requestsList(attempts, entry, "Attempts")));
   made.push(part("Message", annotated(sent, ignored ? reasons : new Map(), ignored ? new Map() : reasons)));
   return made.filter((child) => child !== null);
 }
 
-function attemptsList(attempts, item) {
-  return el("ol", { class: "plain-list attempts", "aria-label": "Attempts" }, ...attempts.map((one) =>
+function requestsList(list, item, label) {
+  return el("ol", { class: "plain-list attempts", "aria-label": label }, ...list.map((one) =>
     el("li", {},
-      el("a", { href: `#/requests/${one.number}`, "aria-current": one.number === item.number ? "true" : false }, time(one.at)),
-      badge(one), el("span", { class: "quiet" }, milliseconds(one.ms)))));
+      el("a", { href: `#/requests/${keyOf(one)}`, "aria-current": keyOf(one) === keyOf(item) ? "true" : false }, time(one.at)),
+      badge(one), el("span", { class: "quiet" }, one.messages ? typesOf(countOf(one)) : milliseconds(one.ms)))));
+}
+
+function forwarded(item) {
+  const { status, problem } = outcomeOf(item);
+  const text = problem ? `failed${status === null ? "" : `, ${status}`}: ${problem}` : `also sent, ${status}`;
+  return fact("journy.io", el("span", { class: problem ? "badge bad" : "" }, text));
 }
 
 const IN_FACTS = ["trace_id", "span_id"];
@@ -134,6 +150,7 @@ function facts(item, full, body, metadata) {
   if (item.messages) list.push(fact("Messages", `${number(countOf(item).all)}: ${typesOf(countOf(item))}`));
   list.push(fact("Size", full.packed ? `${bytes(item.size)} by gzip, ${bytes(full.unpacked)} unpacked` : bytes(item.size)));
   list.push(fact("Attempt", full.attempt > 1 ? `${number(full.attempt)}: it was sent before, and failed` : "1"));
+  if (outcomeOf(item)) list.push(forwarded(item));
   if (full.key) list.push(fact("Key", full.key));
   const query = new URLSearchParams(full.query).toString();
   if (query) list.push(fact("Query", code(query)));

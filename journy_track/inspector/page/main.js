@@ -6,21 +6,35 @@ import { head, message, request } from "./detail.js";
 import { Chart } from "./chart.js";
 import { byId, number, say } from "./dom.js";
 import { fillEmpty } from "./empty.js";
+import { Catalogue } from "./catalogue.js";
 import { faultsPanel, reset } from "./faults.js";
 import { FilterBar } from "./filterbar.js";
+import { Funnel } from "./funnel.js";
 import { List } from "./list.js";
 import { Live } from "./live.js";
-import { Arrived, People, isHeld, matcher, matchesPerson } from "./model.js";
+import { Arrived, People, entriesOf, isHeld, keyOf, matcher, matchesPerson } from "./model.js";
+import { Mirror } from "./mirror.js";
 import { person } from "./person.js";
 import { report } from "./report.js";
 import { ACCOUNTS, EVENTS, REQUESTS, USERS } from "./rows.js";
 import { highlight } from "./search.js";
+import { readSettings, settings } from "./settings.js";
 
+// Views that are lists, and those that are not, in the order of their keys.
 const VIEWS = { events: EVENTS, users: USERS, accounts: ACCOUNTS, requests: REQUESTS };
 const arrived = new Arrived();
 const people = { users: new People("users"), accounts: new People("accounts") };
 const list = new List(byId("list-body"), (entry) => open(entry), (rows) => highlight(rows, filterOf().q));
 const budget = new Budget(byId("budget"));
+const funnel = new Funnel(byId("funnel"));
+const catalogue = new Catalogue(byId("catalogue"), () => list.redraw());
+const mirror = new Mirror(onSettled);
+const SHEETS = {
+  budget: () => budget.refresh().catch(() => {}), // the stream says when the inspector is gone
+  funnel: () => funnel.show(forFunnel()),
+  catalogue: () => catalogue.refresh().catch(() => {}),
+};
+const ALL = [...Object.keys(VIEWS), ...Object.keys(SHEETS)];
 const detail = byId("detail");
 const filterBar = new FilterBar(onFilter, () => arrived.listed("events"));
 const chart = new Chart(byId("chart"), (from, to) => narrow({ from, to }), (name) => narrow({ event: `=${name}` }));
@@ -57,6 +71,7 @@ function onNews(answer, kind) {
     if (fresh.length > 0 || kind === "newest") refreshPeople(gone);
   }
   showCounts();
+  mirror.show(answer.forwarded, answer.keep);
   showPending(answer.faults);
   faults.refresh();
 }
@@ -66,6 +81,7 @@ function startAnew(newRun) {
   run = newRun;
   if (held !== null) held = [];
   arrived.clear();
+  mirror.clear();
   people.users.clear();
   people.accounts.clear();
   passing = [];
@@ -80,8 +96,9 @@ function take(fresh, reports) {
   if (passing.length > 0 && passing[0].number < first) passing = passing.filter((item) => isHeld(item, first));
   const more = arrived.listed(route.view, fresh, reports).filter((item) => isHeld(item, first) && matches(item));
   passing = more.length > 0 ? passing.concat(more) : passing;
-  if (route.view === "events" && fresh.some((item) => item.attempt > 1)) follow(fresh);
+  if (fresh.some((item) => item.attempt > 1)) follow(fresh);
   if (!isPeople()) showList();
+  if (route.view === "funnel") SHEETS.funnel();
   if (reports.some((item) => item.place === route.chosen)) {
     shownDetail = null;
     showDetail();
@@ -91,12 +108,22 @@ function take(fresh, reports) {
 // What was tried again: its latest attempt takes the place of the ones before, also where those were looked at.
 function follow(fresh) {
   passing = passing.filter((item) => !item.retried);
-  for (const item of fresh) {
-    const earlier = arrived.attemptsOf(item).slice(0, -1).map((one) => String(one.number));
-    if (item.retried || earlier.length === 0) continue;
-    if (earlier.includes(list.active)) list.active = String(item.number);
-    if (earlier.includes(route.chosen)) go("events", String(item.number), true);
+  list.redraw(); // a batch may have been split
+  for (const item of arrived.listed(route.view, fresh, [])) {
+    const before = arrived.attemptsOf(item).at(-2);
+    if (!before) continue;
+    if (keyOf(before) === list.active) list.active = keyOf(item);
+    if (keyOf(before) === route.chosen) go(route.view, keyOf(item), true);
   }
+}
+
+// What became of requests at journy.io.
+function onSettled() {
+  if (isPeople() || isSheet()) return;
+  if (filterOf().q?.includes("forwarded=")) filterAll();
+  list.redraw();
+  shownDetail = null;
+  showDetail();
 }
 
 function filterAll({ keep = true } = {}) {
@@ -104,10 +131,17 @@ function filterAll({ keep = true } = {}) {
   matches = matcher(route.view === "events" ? "events" : "requests", filterOf());
   passing = arrived.listed(route.view).filter(matches);
   if (!isPeople()) showList({ keep });
+  if (route.view === "funnel") SHEETS.funnel();
+}
+
+// What the filter lets through, but for the event's name: a funnel is of several.
+function forFunnel() {
+  const { event, ...filter } = filterOf();
+  return () => arrived.listed("events").filter(matcher("events", filter));
 }
 
 function showList(options) {
-  if (route.view === "budget") return;
+  if (isSheet()) return;
   // The column is there once something has a trace.
   list.grid.toggleAttribute("data-traced", passing.some((item) => item.values.trace_id !== undefined));
   list.show(passing, options);
@@ -168,6 +202,7 @@ function showPeople({ keep = true } = {}) {
 }
 
 const isPeople = () => route.view === "users" || route.view === "accounts";
+const isSheet = () => route.view in SHEETS;
 
 // ── What is said around the list ────────────────────────────────────────────────────────────────────────
 
@@ -175,6 +210,7 @@ function showCounts() {
   for (const output of document.querySelectorAll("[data-count]")) {
     output.textContent = counts[output.dataset.count] > 0 ? number(counts[output.dataset.count]) : "";
   }
+  byId("views").querySelector("[data-view=requests]").title = counts.items < counts.requests ? `${number(counts.items)} in ${number(counts.requests)} requests: the others repeat what failed` : "";
   const unsent = byId("unsent");
   unsent.hidden = arrived.reports.length === 0;
   unsent.textContent = number(arrived.reports.length);
@@ -207,10 +243,10 @@ function showLive() {
 }
 
 function showEmpty() {
-  const nothing = counts.requests === 0 && arrived.reports.length === 0 && route.view !== "budget";
+  const nothing = counts.requests === 0 && arrived.reports.length === 0 && !isSheet();
   byId("empty").hidden = !nothing;
-  byId("list").hidden = nothing || route.view === "budget";
-  filterBar.form.classList.toggle("off", nothing || route.view === "budget");
+  byId("list").hidden = nothing || isSheet();
+  filterBar.form.classList.toggle("off", nothing || (isSheet() && route.view !== "funnel"));
 }
 
 // ── Filter and views: both are in the address ───────────────────────────────────────────────────────────
@@ -223,7 +259,7 @@ function onFilter() {
 let ticking;
 let filtered = null; // the search part of the address that the list stands for
 function onRoute() {
-  const next = routeOf([...Object.keys(VIEWS), "budget"]);
+  const next = routeOf(ALL);
   const changed = next.view !== route.view;
   route = next;
   if (changed) showView();
@@ -242,14 +278,14 @@ function showView() {
     if (anchor.dataset.view === route.view) anchor.setAttribute("aria-current", "page");
     else anchor.removeAttribute("aria-current");
   }
-  byId("budget").hidden = route.view !== "budget";
+  for (const sheet of Object.keys(SHEETS)) byId(sheet).hidden = route.view !== sheet;
   filterBar.form.classList.toggle("people", isPeople());
   if (route.view !== "events") chart.hide();
   showEmpty();
-  if (route.view === "budget") {
-    const tick = () => budget.refresh().catch(() => {}); // the stream says when the inspector is gone
-    tick();
-    ticking = setInterval(tick, 1000);
+  if (isSheet()) {
+    byId("matches").textContent = "";
+    SHEETS[route.view]();
+    if (route.view !== "funnel") ticking = setInterval(SHEETS[route.view], 1000);
   } else {
     list.describe(VIEWS[route.view]);
   }
@@ -279,7 +315,7 @@ let shownDetail = null;
 async function showDetail() {
   const { view, chosen } = route;
   if (run === null) return;
-  if (chosen === null || view === "budget") {
+  if (chosen === null || view in SHEETS) {
     detail.hidden = true;
     list.sought = null;
     document.body.classList.remove("with-detail");
@@ -321,12 +357,15 @@ async function requestDetail(view, chosen, which) {
     return reported ? report(reported, close) : [head("Not sent", ["This report is no longer kept."], close)];
   }
   const [number_, place] = chosen.split(".").map(Number); // a message stands behind the number of its request
-  list.activate(view === "requests" ? String(number_) : chosen);
+  const row = arrived.items.find((one) => one.number === number_);
+  // The latest attempt stands for the others.
+  list.activate(view === "requests" ? String(row ? arrived.attemptsOf(row).at(-1).number : number_) : chosen);
   const response = await fetch(`__inspector/requests/${number_}`).catch(() => null);
   if (!response?.ok) return [head(`Request ${chosen}`, ["It is no longer kept."], close)];
   const { item, ...full } = await response.json();
   const held = arrived.items.find((one) => one.number === number_) ?? item;
-  return place > 0 && item.messages ? message(item, full, place - 1, close) : request(item, full, arrived.attemptsOf(held), close);
+  if (!(place > 0 && item.messages)) return request(item, full, arrived, held, close);
+  return message(item, full, place - 1, arrived.attemptsOf(entriesOf(held)[place - 1] ?? held), close);
 }
 
 // ── Keys ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -336,7 +375,7 @@ function onKey(event) {
   const typing = event.target.closest("input, select, textarea");
   if (event.key === "Escape") return onEscape(event, typing);
   if (typing) {
-    if (event.key === "Enter" && typing.name === "q") list.grid.focus();
+    if (event.key === "Enter" && typing.name === "q") focusMain();
     return;
   }
   const onList = event.target === list.grid || event.target === document.body || event.target === detail || event.target.id === "content";
@@ -346,7 +385,7 @@ function onKey(event) {
     filterBar.search.focus();
   } else if (event.key === "?") byId("keys").showModal();
   else if (event.key === "h") byId("live").click();
-  else if (event.key >= "1" && event.key <= "5") go([...Object.keys(VIEWS), "budget"][event.key - 1], null);
+  else if (ALL[event.key - 1]) go(ALL[event.key - 1], null);
   else if (event.key === "j" || (event.key === "ArrowDown" && event.target === list.grid)) step(1, event);
   else if (event.key === "k" || (event.key === "ArrowUp" && event.target === list.grid)) step(-1, event);
   else if (event.target === list.grid && event.key === "PageDown") step(list.visible, event);
@@ -356,8 +395,10 @@ function onKey(event) {
   else if (event.key === "Enter" && onList) open(list.activeEntry());
 }
 
+const focusMain = () => (byId("list").hidden ? byId("content") : list.grid).focus();
+
 function step(steps, event) {
-  if (route.view === "budget") return;
+  if (isSheet()) return;
   event.preventDefault();
   const entry = list.move(steps);
   if (!entry) return;
@@ -370,7 +411,7 @@ function onEscape(event, typing) {
     if (typing.name === "q" && typing.value !== "") {
       const { q, ...rest } = filterOf();
       filterBar.set(rest);
-    } else list.grid.focus();
+    } else focusMain();
     event.preventDefault();
   } else close();
 }
@@ -402,7 +443,7 @@ for (const dialog of document.querySelectorAll("dialog")) {
 }
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
-  (byId("list").hidden ? byId("content") : list.grid).focus();
+  focusMain();
 });
 document.addEventListener("keydown", onKey);
 // Links within the page that set a filter keep the page: it would be loaded anew.
@@ -419,6 +460,11 @@ document.addEventListener("click", (event) => {
 window.addEventListener("popstate", onRoute);
 
 fillEmpty();
+await readSettings().catch(() => {}); // the line to the inspector says that it is gone
+if (settings.catalogue) {
+  byId("views").querySelector("[data-view=catalogue]").hidden = false;
+  catalogue.refresh().catch(() => {});
+}
 onRoute();
 new Live(onNews, (next) => {
   state = next;

@@ -26,6 +26,8 @@ export const isEvent = (item) => kindOf(item) === "event";
 export const failed = (item) => item.status === 0 || item.status >= 400 || item.outcome === "ignored" || item.report !== undefined;
 export const reasonOf = (item) => item.report?.reason.replaceAll("_", " ");
 export const statusText = (item) => (item.status === 0 ? "dropped" : String(item.status));
+// When it happened, as far as it was told; else when it arrived.
+export const happened = (item) => (Number.isNaN(Date.parse(item.triggered)) ? item.at : item.triggered);
 export const keyOf = (item) => item.place ?? String(item.number);
 
 // The messages of a batch beside other requests: each under the number of its request and its place in it, from 1.
@@ -40,8 +42,8 @@ export function entriesOf(item) {
 export const isHeld = (item, first) => item.number >= (item.report ? first - 1 : first);
 
 function listed(view, items, reports, first) {
-  if (view !== "events") return items;
-  const entries = items.flatMap((item) => (item.retried ? [] : entriesOf(item)));
+  if (view !== "events") return items.filter((item) => !item.retried);
+  const entries = items.flatMap((item) => (item.retried ? [] : entriesOf(item).filter((entry) => !entry.retried)));
   const held = reports.filter((report) => isHeld(report, first));
   return held.length > 0 ? entries.concat(held).sort((one, other) => one.number - other.number || order(one) - order(other)) : entries;
 }
@@ -61,6 +63,8 @@ export class Arrived {
     this.items = [];
     this.reports = [];
     this.chains = new Map(); // the attempts of one request, by the number of the first
+    this.parts = new Map(); // of a batch that failed, what its messages came again in, by the number of its first attempt
+    this.sent = new Map(); // the entries of one message, by its ID
     this.messages = 0; // how many the items hold
     this.firstListed = 0; // number of the first item whose messages are held
   }
@@ -86,20 +90,60 @@ export class Arrived {
     return this.items.length > 0 ? this.items.at(-1).number : 0;
   }
 
-  // All attempts of a request, oldest first. A batch may have been split since: each is an item of its own.
+  // All attempts of a request, or of a message, oldest first.
   attemptsOf(item) {
-    return this.chains.get(item.first) ?? [item];
+    return (item.place === undefined ? this.chains.get(item.first) : item.attempts) ?? [item];
   }
 
-  // Of several attempts the latest stands for all.
+  // A batch that failed, and what its messages came again in: of either, without the attempts before the latest.
+  relatedTo(item) {
+    const root = item.part_of || item.first;
+    const parts = this.parts.get(root) ?? [];
+    return parts.length === 0 ? [] : [...this.items.filter((one) => one.first === root), ...parts].filter((one) => !one.retried);
+  }
+
   #chain(items) {
     for (const item of items) {
-      if (item.attempt === 1 || item.messages) continue;
-      const chain = this.chains.get(item.first) ?? this.items.filter((one) => one.number === item.first);
-      chain.push(item);
-      chain.sort((one, other) => one.number - other.number);
-      for (const one of chain) one.retried = one !== chain.at(-1);
-      this.chains.set(item.first, chain);
+      if (item.part_of) {
+        this.parts.set(item.part_of, [...(this.parts.get(item.part_of) ?? []), item].sort(inOrder));
+      }
+      if (item.first !== item.number) {
+        const chain = [...(this.chains.get(item.first) ?? this.items.filter((one) => one.number === item.first)), item];
+        this.chains.set(item.first, latest(chain));
+      }
+      if (item.messages) for (const entry of entriesOf(item)) this.#again(entry);
+    }
+    if (this.parts.size > 0) for (const item of this.items) item.split = this.parts.has(item.first) && !item.part_of;
+  }
+
+  // A message of a batch that was refused comes again in another one, until one is not refused.
+  #again(entry) {
+    if (entry.id === null) return;
+    const all = [...(this.sent.get(entry.id) ?? []), entry].sort(inOrder);
+    this.sent.set(entry.id, all);
+    let attempts = [];
+    for (const one of all.length > 1 ? all : []) {
+      attempts.push(one);
+      one.attempts = attempts;
+      if (one.outcome === "refused") continue;
+      latest(attempts);
+      attempts = [];
+    }
+    latest(attempts);
+  }
+
+  // Nothing of it is held any more.
+  #forget(item) {
+    this.chains.delete(item.first);
+    this.parts.delete(item.first);
+    this.#forgetMessages(item);
+  }
+
+  #forgetMessages(item) {
+    for (const { id, number } of item.entries ?? []) {
+      const rest = (this.sent.get(id) ?? []).filter((one) => one.number !== number);
+      if (rest.length > 0) this.sent.set(id, rest);
+      else this.sent.delete(id);
     }
   }
 
@@ -111,7 +155,7 @@ export class Arrived {
     // In steps: each one moves all that stays.
     this.#chain(fresh);
     if (this.items.length > this.keep * 1.05) {
-      for (const gone of this.items.splice(0, this.items.length - this.keep)) this.chains.delete(gone.first);
+      for (const gone of this.items.splice(0, this.items.length - this.keep)) this.#forget(gone);
     }
     for (const item of fresh) this.messages += item.messages?.length ?? 0;
     if (this.messages > this.keep * 1.05) this.#dropMessages();
@@ -124,8 +168,8 @@ export class Arrived {
     this.items = older.concat(this.items);
     for (const item of older) {
       const chain = this.chains.get(item.number);
-      if (chain && !chain.includes(item)) chain.unshift(item); // its repetitions came before it was asked for
-      if (chain) item.retried = true;
+      // Its repetitions came before it was asked for.
+      if (chain && !chain.includes(item)) this.chains.set(item.number, latest([item, ...chain]));
     }
     this.#chain(older);
     for (const item of older) this.messages += item.messages?.length ?? 0;
@@ -141,7 +185,9 @@ export class Arrived {
       const full = this.messages > 0 && this.messages + item.messages.length > this.keep;
       if (full) {
         for (const older of this.items.slice(0, place + 1)) {
-          if (older.messages) Object.assign(older, { count: countOf(older), messages: [], entries: [] });
+          if (!older.messages) continue;
+          this.#forgetMessages(older);
+          Object.assign(older, { count: countOf(older), messages: [], entries: [] });
         }
         this.firstListed = item.number + 1;
         return;
@@ -149,6 +195,15 @@ export class Arrived {
       this.messages += item.messages.length;
     }
   }
+}
+
+const inOrder = (one, other) => one.number - other.number;
+
+// Of several attempts the latest stands for all.
+function latest(attempts) {
+  attempts.sort(inOrder);
+  for (const [place, one] of attempts.entries()) Object.assign(one, { retried: place < attempts.length - 1, tries: place + 1 });
+  return attempts;
 }
 
 // How many messages of each type a batch has, and what became of them.

@@ -1,9 +1,11 @@
 // One user or account: what is known of it, with whom it belongs together, and what happened, newest first.
 
+import { address } from "./address.js";
 import { copyButton, dayAndTime, el, number } from "./dom.js";
 import { fact, head, link, part, table } from "./detail.js";
 import { identityText, same } from "./model.js";
 import { nameOf } from "./rows.js";
+import { GAP, sessionsOf } from "./sessions.js";
 import { byTime, more, timeline } from "./timeline.js";
 
 export function person(kind, known, arrived, others, onClose) {
@@ -14,7 +16,8 @@ export function person(kind, known, arrived, others, onClose) {
     head(title, [`${one === "user" ? "User" : "Account"} ${identityText(known)}`], onClose),
     el("div", { class: "buttons" },
       known.id ? copyButton(known.id, `the ID ${known.id}`, "ID") : null,
-      el("a", { class: "secondary", href: filtered(one, known) }, "Filter the events"),
+      el("a", { class: "secondary", href: filtered(one, known, "events") }, "Filter the events"),
+      el("a", { class: "secondary", href: filtered(one, known, "funnel") }, "Funnel"),
     ),
     el("dl", { class: "facts" },
       fact(one === "user" ? "E-mail" : "Domain", known.alias ?? "–"),
@@ -33,14 +36,13 @@ export function person(kind, known, arrived, others, onClose) {
     made.push(part(`Members, ${number(known.members.length)}`, links("users", known.members, "None were added.")));
     if (known.removed.length > 0) made.push(part("Removed members", links("users", known.removed, "")));
   }
-  made.push(part("Timeline", timeline(byTime(items), kind)));
+  const newest = byTime(items);
+  const sessions = sessionsOf(newest).length;
+  made.push(part("Timeline", items.length > 0 ? el("p", { class: "quiet" }, `${number(sessions)} ${sessions === 1 ? "session" : "sessions"}: a new one begins after ${GAP} minutes without anything.`) : null, timeline(newest, kind)));
   return made;
 }
 
-function filtered(one, known) {
-  const search = new URLSearchParams({ [one]: `=${known.id ?? known.alias}` });
-  return `?${search}#/events`;
-}
+const filtered = (one, known, view) => address({ [one]: `=${known.id ?? known.alias}` }, view);
 
 const names = (item, kind, known) => (kind === "users" ? item.users.some((user) => same(user, known)) : same(item.account, known));
 

@@ -1,6 +1,8 @@
 // How each view's rows look.
 
 import { bytes, copyButton, dayAndTime, el, milliseconds, number, time, valueText } from "./dom.js";
+import { isUnknown } from "./catalogue.js";
+import { mirrored } from "./mirror.js";
 import { countOf, failed, isEvent, keyOf, reasonOf, statusText } from "./model.js";
 
 const CHIPS = 8; // more don't fit into any row
@@ -87,11 +89,22 @@ export const TITLES = {
 
 export const titleOf = (item) => (item.report && (item.name || "Warning")) || (isEvent(item) && item.name) || TITLES[item.type] || TITLES[item.operation] || (item.outcome ? "Not a message" : "No such call");
 
-const nameIn = (item) => item.name || [el("span", { class: "nobody" }, item.name === "" ? "empty name" : "no name")];
+function nameIn(item) {
+  if (!item.name) return [el("span", { class: "nobody" }, item.name === "" ? "empty name" : "no name")];
+  return isUnknown(item) ? [item.name, el("b", { class: "badge warn unknown", title: "The committed catalogue does not have this event" }, "unknown")] : item.name;
+}
 
 // How often it was tried, where that was more than once.
-const tries = (item) => item.attempt > 1 && !item.messages && item.place === undefined
-  ? el("span", { class: "tries", title: `Attempt ${number(item.attempt)}: the ones before failed` }, `${number(item.attempt)}×`) : null;
+const triesOf = (item) => item.tries ?? (item.place === undefined && !item.part_of ? item.attempt : 1);
+const tries = (item) => triesOf(item) > 1
+  ? el("span", { class: "tries", title: `Attempt ${number(triesOf(item))}: the ones before failed` }, `${number(triesOf(item))}×`) : null;
+
+// In the list of requests: how often, and whether it is a part of a batch that failed.
+function attempt(item) {
+  if (item.split) return [tries(item), el("b", { class: "badge warn", title: "Its messages were sent again in other batches" }, "split")];
+  if (item.part_of) return [tries(item), el("b", { class: "badge", title: `It has messages of request ${number(item.part_of)}, which failed` }, "part")];
+  return triesOf(item) > 1 ? [el("b", { class: "badge warn" }, `${number(triesOf(item))}×`)] : [el("span", { class: "nobody" }, "1×")];
+}
 
 // Why something was not sent, and where in the app that was: over all columns between its name and its status.
 function unsent(item) {
@@ -116,7 +129,7 @@ export const EVENTS = {
   columns: [TIME, { name: "Event", class: "name" }, { name: "User", class: "user" }, { name: "Account", class: "account" },
     { name: "Metadata", class: "data" }, { name: "Trace", class: "trace" }, STATUS],
   row: (item) => item.report ? unsent(item) : cells(keyOf(item), [
-    time(item.at), nameIn(item), who(item.users[0]), who(item.account), chips(item.values), traced(item), [tries(item), badge(item)],
+    time(item.at), nameIn(item), who(item.users[0]), who(item.account), chips(item.values), traced(item), [mirrored(item), tries(item), badge(item)],
   ], failed(item) ? ["failed"] : []),
 };
 
@@ -129,8 +142,7 @@ export const REQUESTS = {
   row: (item) => cells(keyOf(item), [
     time(item.at), titleOf(item), el("code", {}, `${item.method} ${item.path}`),
     item.messages || item.users.length > 0 ? members(item) : who(item.account),
-    item.attempt > 1 ? [el("b", { class: "badge warn" }, `${item.attempt}×`)] : [el("span", { class: "nobody" }, "1×")],
-    milliseconds(item.ms), bytes(item.size), [badge(item)],
+    attempt(item), milliseconds(item.ms), bytes(item.size), [mirrored(item), badge(item)],
   ], failed(item) ? ["failed"] : []),
 };
 

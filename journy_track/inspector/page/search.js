@@ -1,5 +1,7 @@
 // What is typed into the search: words, all of which have to be there, and key=value. And the hits, marked.
 
+import { wordOf } from "./mirror.js";
+
 // "two words" and plan="very large" stay together.
 const TERM = /(?:([^\s"=]+)=)?(?:"([^"]*)"?|(\S+))/g;
 
@@ -15,6 +17,7 @@ const OWN = {
   user: (item) => item.users?.flatMap((user) => [user.id, user.alias]) ?? [],
   account: (item) => [item.account?.id, item.account?.alias],
   trace: (item) => [item.values?.trace_id], place: (item) => [item.report?.place],
+  forwarded: (item) => [wordOf(item)],
 };
 
 // `text(item)`: all that is searched of an item, in lower case; `values(item)`: its metadata or properties.

@@ -1,8 +1,9 @@
 // A list of what happened, as long as somebody asks for: of a user or account, or the messages of a batch.
 
 import { ago, dateOf, el, number, time, valueText } from "./dom.js";
-import { failed, identityText, isEvent, keyOf, kindOf } from "./model.js";
+import { failed, happened, identityText, isEvent, keyOf, kindOf } from "./model.js";
 import { badge, titleOf } from "./rows.js";
+import { headingOf, sessionsOf } from "./sessions.js";
 
 const AT_ONCE = 100; // entries
 const LATE = 60_000; // milliseconds between an event and its arrival that are told
@@ -11,19 +12,15 @@ const LATE = 60_000; // milliseconds between an event and its arrival that are t
 export function timeline(items, kind, label = "Timeline", none = "Nothing of what is still kept names it.") {
   if (items.length === 0) return el("p", { class: "quiet" }, none);
   const list = el("ol", { class: "timeline", "aria-label": label });
-  let day = null;
+  const sessions = kind === null ? [] : sessionsOf(items);
+  const headings = new Map(sessions.map((session) => [session[0], headingOf(session, kind === "accounts")]));
   more(list, items, (item) => {
     const made = entry(item, kind);
-    const date = dateOf(happened(item));
-    if (kind !== null && date !== day) made.prepend(el("p", { class: "day" }, date));
-    day = date;
+    if (headings.has(item)) made.prepend(el("p", { class: "session" }, headings.get(item)));
     return made;
   });
   return list;
 }
-
-// When it happened, as far as it was told; else when it arrived.
-export const happened = (item) => (Number.isNaN(Date.parse(item.triggered)) ? item.at : item.triggered);
 
 // Newest first, by when it happened: what arrived late stands where it belongs.
 export const byTime = (items) => [...items].reverse().sort((one, other) => new Date(happened(other)) - new Date(happened(one)));

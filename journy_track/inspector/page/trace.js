@@ -1,6 +1,8 @@
 // A trace: the events that share it, and a link to where the reader keeps traces.
 
+import { address } from "./address.js";
 import { el } from "./dom.js";
+import { settings } from "./settings.js";
 
 const STORED = "trace-link";
 const PLACE = "{trace_id}";
@@ -13,18 +15,18 @@ function linkOf(template, trace) {
 
 export function traceLinks(trace) {
   const backend = el("a", { rel: "noreferrer", target: "_blank" }, "Open the trace");
-  const input = el("input", { "aria-label": "Address of a trace", placeholder: `address with ${PLACE} in it`, spellcheck: "false", value: stored() });
+  const input = el("input", { "aria-label": "Address of a trace", placeholder: `address with ${PLACE} in it`, spellcheck: "false", value: stored() || (settings.trace_url ?? "") });
   function update() {
     const link = linkOf(input.value.trim(), trace);
     backend.hidden = link === null;
     if (link === null) backend.removeAttribute("href");
     else backend.href = link;
-    store(link === null ? "" : input.value.trim());
+    store(link === null || input.value.trim() === settings.trace_url ? "" : input.value.trim());
   }
   input.addEventListener("input", update);
   update();
   return el("div", { class: "trace-links" },
-    el("a", { href: `?${new URLSearchParams({ trace })}#/events` }, "Events of this trace"), backend,
+    el("a", { href: address({ trace }, "events") }, "Events of this trace"), backend,
     el("details", {}, el("summary", {}, "Link to your tracing"), input));
 }
 

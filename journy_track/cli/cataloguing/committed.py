@@ -1,0 +1,68 @@
+"""A committed catalogue, read again: the names of its events, from any form that `catalog` writes to a file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from journy_track.inspector.catalogue import Catalogue
+
+#: Where README's commands write it: found there without being named.
+USUAL = ("events.md", "events.json")
+#: Bytes of a file that is read.
+MAX_FILE = 8 * 1024 * 1024
+#: A row of the table of events: its first cell is the name, as code. A bar in it is escaped.
+_ROW = re.compile(r"\| (`{1,2})((?:[^|\\]|\\\||\\)+)\1 \|.* \|.* \|.* \|")
+_HEAD = "| event | metadata | where | what |"
+
+
+def read_committed(file: Path) -> Catalogue:
+    """The catalogue in *file*. Raises `ValueError`, with a sentence, for what is not one."""
+    try:
+        if file.stat().st_size > MAX_FILE:
+            raise ValueError(f"{file} is not a catalogue: it is larger than {MAX_FILE:,} bytes.")
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not text.") from error
+    except OSError as error:
+        raise ValueError(f"Cannot read {file}: {error.strerror or error}.") from error
+    found = _of_json(text) if file.suffix.lower() == ".json" else _of_markdown(text)
+    if found is None:
+        raise ValueError(f"{file} is not a catalogue. Write one with: journy-track catalog --output events.md")
+    names, is_whole = found
+    return Catalogue(str(file), tuple(dict.fromkeys(names)), is_whole)
+
+
+def usual_catalogue(folder: Path) -> Path | None:
+    """The catalogue that lies where it usually does; `None`: there is none."""
+    for name in USUAL:
+        try:
+            read_committed(folder / name)
+        except ValueError:
+            continue
+        return folder / name
+    return None
+
+
+def _of_json(text: str) -> tuple[list[str], bool] | None:
+    try:
+        document: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    match document:
+        case {"events": list(events), "dynamic": list(dynamic)}:
+            names = [event.get("name") for event in events if isinstance(event, dict)]
+            return [name for name in names if isinstance(name, str)], not dynamic
+        case {"$schema": str(), "$defs": dict(events)}:
+            return list(events), True
+    return None
+
+
+def _of_markdown(text: str) -> tuple[list[str], bool] | None:
+    if _HEAD not in text:
+        return None
+    table = text.partition(_HEAD)[2].partition("\n\n")[0]
+    names = [row[2].replace("\\|", "|") for row in _ROW.finditer(table)]
+    return names, "\n## To look at\n" not in text
