@@ -14,7 +14,6 @@ from journy_track._model.signature import signature_of
 #: Since Python 3.14 an annotation is evaluated when it is read: this module has to do without the import from
 #: __future__, which makes texts of all of them.
 DEFERRED = textwrap.dedent("""
-
     def scrub(item: OnlyForTypeCheckers) -> OnlyForTypeCheckers:
         return item
 
@@ -85,7 +84,7 @@ def test_a_hook_may_name_what_is_imported_for_type_checkers(api, app, hook):
 @deferred
 def test_such_a_hook_is_still_looked_at(api, app):
     with pytest.raises(
-        journy_track.ConfigurationError, match="before_send must be a function that takes one argument"
+        journy_track.ConfigurationError, match="before_send must be a function that takes one"
     ):
         journy_track.configure("test-key-0123456789", base_url=api.url, before_send=app["wrong"])
 
