@@ -83,9 +83,7 @@ def test_a_hook_may_name_what_is_imported_for_type_checkers(api, app, hook):
 
 @deferred
 def test_such_a_hook_is_still_looked_at(api, app):
-    with pytest.raises(
-        journy_track.ConfigurationError, match="before_send must be a function that takes one"
-    ):
+    with pytest.raises(journy_track.ConfigurationError, match="before_send must be a function that takes one"):
         journy_track.configure("test-key-0123456789", base_url=api.url, before_send=app["wrong"])
 
 
