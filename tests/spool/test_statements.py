@@ -23,7 +23,7 @@ def cursors(monkeypatch):
     def connect_and_keep(
         *arguments: Any, factory: type[sqlite3.Connection] = sqlite3.Connection, **named: Any
     ) -> Any:
-        class Keeping(factory):
+        class Keeping(factory):  # type: ignore
             def execute(self, *arguments: Any) -> sqlite3.Cursor:
                 kept.append(super().execute(*arguments))
                 return kept[-1]
@@ -40,20 +40,20 @@ def unread(cursors: list[sqlite3.Cursor]) -> list[Any]:
     for cursor in cursors:
         try:
             rows += cursor.fetchall()
-        except sqlite3.ProgrammingError:  # it is closed
-            continue
+        except sqlite3.ProgrammingError:
+            continue  # it is closed
     return rows
 
 
 def test_a_file_of_the_spool_is_made_read_and_emptied_beside_cursors_that_live_on(tmp_path, cursors):
     # Catches: fetchone() on a cursor that nobody closes; then the journal cannot change, and on PyPy nothing commits.
     file = SpoolFile.create(tmp_path, "https://api.journy.io")
-    seqs = file.write([(float(at), "a" * 250_000) for at in range(1, 21)])
-    assert len(file.read(0, 20)) < 20  # with which a page is full
+    seqs = file.write([(float(at), "a" * 60_000) for at in range(1, 101)])
+    assert len(file.read(0, 100)) < 100  # with which a page is full
     file.dead_letter(seqs[:1], DeadLetter(1, 1.0, "a", 2.0, "no", None, None, {}, 1))
     assert len(file.dead_letters(0, 1)) == 1
-    assert (file.waiting(), file.oldest(), file.about) == (19, 2.0, "https://api.journy.io")
-    assert file.forget(waiting=True) == 19
+    assert (file.waiting(), file.oldest(), file.about) == (99, 2.0, "https://api.journy.io")
+    assert file.forget(waiting=True) == 99
     file.shrink()
     assert unread(cursors) == []
     file.close()
