@@ -14,6 +14,7 @@ from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
 from journy_track._capture.stand_ins import parameter_names, stand_in
+from journy_track._model.signature import signature_of
 
 #: Of `functools.lru_cache` and `functools.cache`: passes its arguments on as they are.
 _Cached: Any = type(functools.lru_cache(lambda: None))
@@ -79,7 +80,7 @@ def parameters_of(function: Any) -> Parameters | None:
         if found.hides:
             return Parameters((), more=True)
         try:
-            parameters = inspect.signature(found.function).parameters
+            parameters = signature_of(found.function).parameters
         except (TypeError, ValueError):
             return None
         return Parameters(tuple(parameters), any(p.kind is p.VAR_KEYWORD for p in parameters.values()))
@@ -114,7 +115,7 @@ def named(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, in
 
 
 def _bound(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound = signature_of(function).bind(*args, **kwargs)
     bound.apply_defaults()
     found = dict(bound.arguments)
     for parameter in bound.signature.parameters.values():

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from journy_track._model.broker_url import SCHEMES, SENTINEL, scheme_of
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.secret import Secret
+from journy_track._model.signature import signature_of
 from journy_track._model.values import frozen_mapping, plain_metadata
 
 #: Seconds that a lock or a socket can be made to wait; with some more, they raise.
@@ -104,7 +105,7 @@ def hook(value: Any) -> Any:
     if any(map(inspect.iscoroutinefunction, (value, called))):
         raise ValueError("a plain function: nobody awaits it")
     try:
-        signature = inspect.signature(value)
+        signature = signature_of(value)
     except (TypeError, ValueError):  # such as functions that are written in C
         return value
     try:

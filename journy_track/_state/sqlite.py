@@ -15,6 +15,7 @@ from journy_track._model.logs import log
 from journy_track._state.digests import SALT, Confirmed
 from journy_track._stores.sqlite.errors import Corrupt, SpoolError, mapped_errors
 from journy_track._stores.sqlite.lock import open_regular
+from journy_track._stores.sqlite.statements import Connection
 
 #: In the file's head, so that a file of something else is not taken for ours.
 APPLICATION = 0x6A746467
@@ -39,12 +40,12 @@ class SqliteDigests:
         self._path = path
         self._wall = wall
         self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Connection | None = None
 
     def salt(self) -> bytes:
         """The salt of all that it keeps."""
         with self._used() as connection:
-            return bytes(connection.execute("SELECT salt FROM about").fetchone()[0])
+            return bytes(connection.first("SELECT salt FROM about")[0])
 
     def find(self, names: Sequence[bytes], /) -> dict[bytes, Confirmed]:
         """What is kept of *names*."""
@@ -70,7 +71,7 @@ class SqliteDigests:
             self._close()
 
     @contextmanager
-    def _used(self) -> Iterator[sqlite3.Connection]:
+    def _used(self) -> Iterator[Connection]:
         with self._lock:
             try:
                 with mapped_errors(self._path):
@@ -95,7 +96,7 @@ class SqliteDigests:
             self._path.unlink(missing_ok=True)
         log(logging.WARNING, "the state %s was damaged, and is begun anew: everything is sent once more", self._path)
 
-    def _opened(self) -> sqlite3.Connection:
+    def _opened(self) -> Connection:
         descriptor = open_regular(self._path, os.O_RDWR | os.O_CREAT)
         try:
             status = os.fstat(descriptor)
@@ -111,6 +112,7 @@ class SqliteDigests:
             timeout=BUSY,
             isolation_level=None,
             check_same_thread=False,
+            factory=Connection,
         )
         try:
             self._prepare(connection)
@@ -119,19 +121,19 @@ class SqliteDigests:
             raise
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
+    def _prepare(self, connection: Connection) -> None:
         # Not WAL: the memory that its users share ends with the first of them whose app closes the file by itself.
-        connection.execute("PRAGMA journal_mode = TRUNCATE")
-        connection.execute("PRAGMA synchronous = OFF")
+        connection.first("PRAGMA journal_mode = TRUNCATE")
+        connection.first("PRAGMA synchronous = OFF")
         with _transaction(connection):
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if not application and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            (application,) = connection.first("PRAGMA application_id")
+            (version,) = connection.first("PRAGMA user_version")
+            if not application and not connection.first("SELECT 1 FROM sqlite_master"):
                 for statement in _SCHEMA:
                     connection.execute(statement)
                 connection.execute("INSERT INTO about VALUES (?)", (os.urandom(SALT),))
-                connection.execute(f"PRAGMA application_id = {APPLICATION}")
-                connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.first(f"PRAGMA application_id = {APPLICATION}")
+                connection.first(f"PRAGMA user_version = {VERSION}")
             elif application != APPLICATION:
                 raise SpoolError(f"{self._path}: it is not a state of journy_track: name another file")
             elif version > VERSION:
@@ -140,7 +142,7 @@ class SqliteDigests:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def _transaction(connection: Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

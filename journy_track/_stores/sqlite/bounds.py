@@ -17,6 +17,7 @@ from journy_track._model.clock import monotonic
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.messages import MAX_BYTES
 from journy_track._stores.sqlite.errors import Implausible, SpoolError
+from journy_track._stores.sqlite.statements import Connection
 
 #: Bytes of a row. A dead letter has a message, and what a server responded, escaped.
 MAX_ROW = 512 * 1024
@@ -46,7 +47,7 @@ _LOOKS_TO_OPEN = 5
 _YEAR_1, _YEAR_9999 = -62135596800.0, 253402300799.0
 
 
-class BoundedConnection(sqlite3.Connection):
+class BoundedConnection(Connection):
     """A connection whose statements end, whatever is in the file."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:

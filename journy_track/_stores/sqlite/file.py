@@ -187,12 +187,13 @@ class SpoolFile:
         size = 0
         with self._used():
             values = after, MAX_PLACE if upto is None else upto, limit
-            for seq, at, message in self._connection.execute(query, values):
-                after = bounds.place(seq, after)
-                rows.append(Row(after, bounds.moment(at), bounds.text(message)))
-                size += len(message)
-                if size >= PAGE_SIZE:
-                    break
+            with self._connection.rows(query, values) as found:
+                for seq, at, message in found:
+                    after = bounds.place(seq, after)
+                    rows.append(Row(after, bounds.moment(at), bounds.text(message)))
+                    size += len(message)
+                    if size >= PAGE_SIZE:
+                        break
         return rows
 
     def remove(self, seqs: Iterable[int]) -> None:
@@ -311,8 +312,8 @@ class SpoolFile:
         )
         letters: list[DeadLetter] = []
         size = 0
-        with self._used():
-            for row in self._connection.execute(query, (after, limit)):
+        with self._used(), self._connection.rows(query, (after, limit)) as rows:
+            for row in rows:
                 letters.append(_dead_letter(after, *row))
                 after = letters[-1].seq
                 size += len(letters[-1].message)
@@ -438,7 +439,7 @@ class SpoolFile:
 
     def _empty_log(self) -> None:
         """Move what SQLite's log holds into the file, where what was removed is overwritten."""
-        busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        busy, *_ = self._connection.first("PRAGMA wal_checkpoint(TRUNCATE)")
         self.has_traces = bool(busy)
 
     @contextmanager
@@ -486,7 +487,7 @@ class SpoolFile:
         return int(self._read("PRAGMA freelist_count"))
 
     def _value(self, query: str, values: Sequence[Any] = ()) -> Any:
-        row = self._connection.execute(query, values).fetchone()
+        row = self._connection.first(query, values)
         return None if row is None else row[0]
 
 

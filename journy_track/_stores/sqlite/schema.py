@@ -62,14 +62,14 @@ def open_connection(path: Path) -> BoundedConnection:
     )
     try:
         # What a planted file defines shall not run: not even while the file is looked at.
-        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.first("PRAGMA trusted_schema = OFF")
         _check(connection, path)
         # The file's head may order a cache of any size. Memory that is mapped ends the process if the file is cut.
-        connection.execute("PRAGMA cache_size = -2000")
-        connection.execute("PRAGMA mmap_size = 0")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.first("PRAGMA cache_size = -2000")
+        connection.first("PRAGMA mmap_size = 0")
+        connection.first("PRAGMA synchronous = NORMAL")
         # It is personal data: what is deleted shall not be found in the free pages.
-        connection.execute("PRAGMA secure_delete = ON")
+        connection.first("PRAGMA secure_delete = ON")
         connection.renew()
         _migrate(connection)
     except BaseException:
@@ -88,14 +88,14 @@ def _look_at(path: Path) -> None:
     check_log(beside(path)[0])
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only now, before anything is in it
+def _check(connection: BoundedConnection, path: Path) -> None:
+    if connection.first("SELECT 1 FROM sqlite_master LIMIT 1") is None:
+        connection.first("PRAGMA auto_vacuum = INCREMENTAL")  # only now, before anything is in it
         _use_log(connection)
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.first(f"PRAGMA application_id = {APPLICATION}")
         return
     version = _version(connection)
-    ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
+    ours = connection.first("PRAGMA application_id")[0] == APPLICATION
     if ours and version > len(MIGRATIONS):
         raise Newer(
             f"{path}: written by a newer version of journy_track (format {version}, this one knows up to "
@@ -104,18 +104,19 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     # To the letter: a view, a trigger, an index or a generated column may compute for ever.
     if not ours or version < 1 or _defined(connection) != _defined_by(tuple(MIGRATIONS[:version])):
         raise Corrupt(f"{path}: a database, but not a spool of journy_track")
-    if connection.execute("SELECT count(*) FROM (SELECT 1 FROM sqlite_sequence LIMIT 2)").fetchone()[0] > 1:
+    if connection.first("SELECT count(*) FROM (SELECT 1 FROM sqlite_sequence LIMIT 2)")[0] > 1:
         raise Corrupt(f"{path}: not a spool of journy_track: its places are counted more than once")
-    for (place,) in connection.execute(_PLACES):
-        if place is not None and (type(place) is not int or not 0 <= place < MAX_PLACE):
-            raise Corrupt(f"{path}: not a spool of journy_track: a place in it is not one")
+    with connection.rows(_PLACES) as places:
+        for (place,) in places:
+            if place is not None and (type(place) is not int or not 0 <= place < MAX_PLACE):
+                raise Corrupt(f"{path}: not a spool of journy_track: a place in it is not one")
     _use_log(connection)
 
 
-def _use_log(connection: sqlite3.Connection) -> None:
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        connection.execute("PRAGMA journal_mode = MEMORY")  # no journal in a file: see _look_at
-        connection.execute("PRAGMA journal_mode = WAL")
+def _use_log(connection: BoundedConnection) -> None:
+    if connection.first("PRAGMA journal_mode")[0] != "wal":
+        connection.first("PRAGMA journal_mode = MEMORY")  # no journal in a file: see _look_at
+        connection.first("PRAGMA journal_mode = WAL")
 
 
 def _defined(connection: sqlite3.Connection) -> set[Any]:
@@ -136,14 +137,14 @@ def _defined_by(steps: tuple[tuple[str, ...], ...]) -> set[Any]:
         made.close()
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: BoundedConnection) -> None:
     while (version := _version(connection)) < len(MIGRATIONS):
         connection.execute("BEGIN IMMEDIATE")
         try:
             if _version(connection) == version:  # and nobody else has done it in the meantime
                 for statement in MIGRATIONS[version]:
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {version + 1}")
+                connection.first(f"PRAGMA user_version = {version + 1}")
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -151,5 +152,5 @@ def _migrate(connection: sqlite3.Connection) -> None:
             raise
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+def _version(connection: BoundedConnection) -> int:
+    return int(connection.first("PRAGMA user_version")[0])
