@@ -4,7 +4,8 @@ How a page is read, from top to bottom:
 
 - A block whose first line is a comment with a file's name (`# app.py`) is written to that file. It may hold several.
 - A `console` block is typed. What stands below a command is what it prints; `…` stands for anything.
-- The last command of a `console` block below `<!-- runs: server -->` goes on running. The page goes on when it listens.
+- The last command of a `console` block below `<!-- runs: server -->` keeps running. The page goes on when it listens.
+  Below `<!-- runs: fails -->` it ends with an error.
 - A `text` block of requests (`POST /track …`) is all that has arrived since the last such block, in any order.
 
 Port 8470 is the inspector's and 8000 is the app's: both become free ones.
@@ -110,7 +111,7 @@ class Reader:
             elif block.scene == "server" and number == len(sessions):
                 self._start(command)
             else:
-                printed = self._run(command)
+                printed = self._run(command, fails=block.scene == "fails" and number == len(sessions))
                 pattern = ".*".join(map(re.escape, expected.strip().split("…")))
                 assert re.fullmatch(pattern, printed, re.DOTALL), f"{block.label}: $ {command}\n{printed}"
 
@@ -128,7 +129,7 @@ class Reader:
 
     # ── Commands ──
 
-    def _run(self, command: str) -> str:
+    def _run(self, command: str, *, fails: bool) -> str:
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self._folder,
@@ -141,8 +142,8 @@ class Reader:
         )
         if done.returncode == -signal.SIGKILL:
             return f"{done.stdout}Killed"  # which a terminal prints
-        assert done.returncode == 0, f"$ {command}\n{done.stdout}\n{self._output()}"
-        return done.stdout.strip()
+        assert (done.returncode != 0) == fails, f"$ {command}\n{done.stdout}\n{self._output()}"
+        return re.sub(r" +$", "", done.stdout, flags=re.MULTILINE).strip()
 
     def _start(self, command: str) -> None:
         self._stop()
