@@ -59,6 +59,9 @@ class Reader:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "CURL_HOME": str(folder),
+            # Of all plugins that are installed here, a reader has ours. Loading the others takes most of the time.
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTEST_ADDOPTS": "-p pytest_journy_track",
         }
         folder.mkdir()
         (folder / ".curlrc").write_text("silent\nshow-error\n")
