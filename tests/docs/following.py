@@ -39,6 +39,8 @@ from .telling import told
 _PREPARES = ("pip install ", "python3 -m venv ", "source ", "journy-track inspect")
 _REQUEST = re.compile(r"(GET|POST|DELETE) /")
 _NAME = re.compile(r"# ([\w./-]+\.\w+)\n")
+#: A command, which may have lines that end with a backslash, and what stands below it.
+_TYPED = re.compile(r"((?:.*\\\n)*.*)\n?([\s\S]*)")
 #: What a server must not print: what went wrong in it.
 _TROUBLE = ("Traceback", "journy_track")
 
@@ -106,7 +108,7 @@ class Reader:
     def _type(self, source: str, block: Block) -> None:
         sessions = re.split(r"^\$ ", source, flags=re.MULTILINE)[1:]
         for number, session in enumerate(sessions, 1):
-            command, _, expected = session.partition("\n")
+            command, expected = _TYPED.fullmatch(session).groups()  # type: ignore[union-attr]  # it takes any text
             if command.startswith(_PREPARES):
                 _need(command)
             elif exported := re.fullmatch(r"export (\w+)=(\S+)(?: +#.*)?", command):
