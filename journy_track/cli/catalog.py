@@ -29,21 +29,30 @@ from journy_track.cli.cataloguing.forms import (
 from journy_track.cli.cataloguing.found import Catalog
 from journy_track.cli.cataloguing.reading import read
 from journy_track.cli.connection import AsJson, BaseUrl, KeyFile, config_of
-from journy_track.cli.console import err, fail, out
+from journy_track.cli.console import complain, err, fail, out
 from journy_track.cli.outside import json_text, styled
+from journy_track.cli.usage import one_of
 
 _BY_SUFFIX = {".json": "json", ".md": "markdown"}
 
 
 def catalog(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders. Else this folder.")] = None,
-    format_: Annotated[str | None, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to a file: .json or .md.")] = None,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH", help="Files and folders. Else this folder.")
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", autocompletion=one_of(*FORMATS), help=f"{', '.join(FORMATS)}."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to a file: .json or .md.")
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="Fail when it differs from this committed file (.json or .md), but for line numbers, "
-            "and where a typed event is made wrongly."
+            "and where a typed event is made wrongly.",
         ),
     ] = None,
     against_api: Annotated[
@@ -56,10 +65,11 @@ def catalog(
     base_url: BaseUrl = None,
     as_json_: AsJson = False,
 ) -> None:
-    """List every event that the code tracks: name, metadata keys, file and line, docstring.
+    """List every event that the code tracks.
 
-    Reads typed events with their fields and types. Flags names that are made at run time, a @track_event that a
-    framework would never call, and keys and values that a typed event does not have.
+    With metadata keys, file and line, and docstring. Reads typed events with their fields and types. Flags names
+    that are made at run time, a @track_event that a framework would never call, and keys and values that a typed
+    event does not have.
     """
     if sum([output is not None, check is not None, against_api]) > 1:
         fail("--output writes the file, --check compares with it, --against-api with journy.io: give one of them.", 2)
@@ -69,7 +79,7 @@ def catalog(
     wanted = paths or [Path()]
     for path in wanted:
         if not path.exists():
-            fail(f"There is no {path}.", 2)
+            fail(f"Cannot read {path}: No such file or directory.", 2)
     config = config_of(api_key_file, base_url) if against_api else None
     found = read(wanted)
     differs = False
@@ -128,7 +138,7 @@ def _is_as_committed(text: str, file: Path, *, github: bool) -> bool:
     for line in difflib.unified_diff(theirs, ours, f"{file} (committed)", "the code", lineterm="", n=1):
         style = "green" if line.startswith("+") else "red" if line.startswith("-") else "dim"
         out.print(line, style=style, soft_wrap=True)
-    err.print(f"{file} differs from what the code tracks. Write it anew with --output {file}", style="bold red")
+    complain(f"{file} differs from what the code tracks. Write it anew with --output {file}")
     return False
 
 
@@ -178,6 +188,6 @@ def _tell(found: Catalog, paths: list[Path]) -> None:
             soft_wrap=not err.is_terminal,
         )
     for file, reason in found.unread.items():
-        err.print(f"{file} {reason}.", style="bold red")
+        complain(f"{file} {reason}.")
     if not found.places and not found.unread:
         err.print(f"Nothing in {', '.join(map(str, paths))} imports journy_track and tracks with it.", style="dim")

@@ -32,9 +32,9 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Do not try to reach the API.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at settings and where they come from, versions, the process, and the way to the API.
+    """Look at settings, versions, the process, and the way to the API.
 
-    It never shows the key. Exits with 1 when something is wrong.
+    It shows where settings come from, and never the key. Exits with 1 when something is wrong.
     """
     findings = _findings({"api_key": key_of(api_key_file), "base_url": base_url}, offline=offline)
     problems = [finding for finding in findings if finding.state == "problem"]

@@ -18,19 +18,25 @@ def inspect(
         list[str] | None,
         typer.Argument(metavar="-- COMMAND", help="A program to run, pointed here; its exit code is passed on."),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 8470,
-    limit: Annotated[int, typer.Option(min=1, help="Requests that each key may make per window.")] = 1800,
-    window: Annotated[float, typer.Option(min=0.1, help="Seconds of the sliding window.")] = 60.0,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on; 0 takes any free one.")
+    ] = 8470,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Requests that each key may make per window.")
+    ] = 1800,
+    window: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="The sliding window of --limit.")] = 60.0,
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Others than loopback need --allow-host.")
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on. Others than loopback need --allow-host.")
     ] = "127.0.0.1",
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="A name under which others may call it, as in docker compose. Can be repeated."),
+        typer.Option(
+            metavar="NAME", help="A name under which others may call it, as in docker compose. Can be repeated."
+        ),
     ] = None,
     stay: Annotated[bool, typer.Option("--stay", help="Keep the page up after COMMAND has ended.")] = False,
 ) -> None:
-    """Start a local stand-in for journy.io, and look at what your app sends. A development tool."""
+    """Show what your app sends, in a local stand-in for journy.io."""
     need_inspector()
     from journy_track.inspector import Inspector
     from journy_track.inspector.guard import is_loopback

@@ -52,7 +52,7 @@ def alone_with(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(f"Another import of {path} is running.") from None
+            raise Busy(f"Another import of {path} is running: stop it, or wait until it has ended.") from None
         except OSError:  # this file system has no locks
             yield
             return
