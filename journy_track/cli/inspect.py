@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from journy_track.cli.console import err, fail, need_inspector, no_listening
+from journy_track.cli.console import err, fail, need_inspector, no_listening, out
 from journy_track.cli.outside import styled
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
+    context: typer.Context,
     command: Annotated[
         list[str] | None,
         typer.Argument(metavar="-- COMMAND", help="A program to run, pointed here; its exit code is passed on."),
@@ -35,26 +36,43 @@ def inspect(
         ),
     ] = None,
     stay: Annotated[bool, typer.Option("--stay", help="Keep the page up after COMMAND has ended.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no line for each request.")] = False,
 ) -> None:
-    """Show what your app sends, in a local stand-in for journy.io."""
+    """Show what your app sends, in a local stand-in for journy.io.
+
+    It prints a line for each request. A COMMAND is run with the settings that point it here. When an inspector runs
+    at the port already, COMMAND is pointed at that one; when another program has the port, another is taken.
+    """
     need_inspector()
+    from journy_track.cli import around
+    from journy_track.cli.request_lines import request_lines
     from journy_track.inspector import Inspector
     from journy_track.inspector.guard import is_loopback
 
     names = allow_host or []
     if not (names or is_loopback(host)):
         fail(f"{host} can be reached from other machines: name it as they do, with --allow-host NAME.", 2)
+    if command and port and (who := around.who_listens(host, port)):
+        if who == "inspector" and _is_as_any(context):
+            raise typer.Exit(around.run_beside(f"http://{f'[{host}]' if ':' in host else host}:{port}", command))
+        err.print(f"Port {port} is taken by {'another inspector' if who == 'inspector' else who}: another is used.")
+        port = 0
     try:
         inspector = Inspector(host, port, limit=limit, window=window, allowed_hosts=names, allow_remote=bool(names))
         if command:
-            from journy_track.cli.around import run_pointed_at
-
-            raise typer.Exit(run_pointed_at(inspector, command, stay=stay))
-        inspector.run(lambda ready: _tell(ready, names, host))
+            raise typer.Exit(around.run_with(inspector, command, stay=stay, quiet=quiet))
+        with request_lines(inspector, out, quiet=quiet):
+            inspector.run(lambda ready: _tell(ready, names, host))
     except ValueError as error:
         fail(str(error), 2)
     except OSError as error:
         fail(f"Cannot listen on {host}:{port}: {no_listening(error)}. Try --port 0 for any free port.", 1)
+
+
+def _is_as_any(context: typer.Context) -> bool:
+    """Whether no option asks for an inspector that is not as the one that runs already."""
+    given = {name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")}
+    return given <= {"command", "port", "host", "stay", "quiet"}
 
 
 def _tell(inspector: Inspector, names: list[str], host: str) -> None:
