@@ -26,13 +26,16 @@ ELSEWHERE = ("JOURNY_BROKER_URL", "JOURNY_SPOOL", "JOURNY_ENABLED", "JOURNY_SHAR
 def who_listens(host: str, port: int) -> Literal["inspector", "another program"] | None:
     """Who has that port of this machine; `None`: nobody."""
     # Straight there: no proxy, no redirect.
-    connection = http.client.HTTPConnection(host, port, timeout=1.0)
+    connection = http.client.HTTPConnection(host, port, timeout=3.0)  # Windows needs 2 to find a port closed
     try:
+        connection.connect()
+    except OSError:
+        return None
+    try:
+        connection.sock.settimeout(1.0)
         connection.request("GET", "/__inspector/reports")
         response = connection.getresponse()
         is_inspector = response.status == 200 and response.read(100).startswith(b'{"reports":')
-    except ConnectionRefusedError:
-        return None
     except (OSError, http.client.HTTPException):
         return "another program"
     finally:

@@ -71,7 +71,8 @@ def inspect(
 
 def _is_as_any(context: typer.Context) -> bool:
     """Whether no option asks for an inspector that is not as the one that runs already."""
-    given = {name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")}
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if getattr(source, "name", None) == "COMMANDLINE"}
     return given <= {"command", "port", "host", "stay", "quiet"}
 
 
