@@ -101,7 +101,6 @@ class RestTransport:
     in_turn = False
     merges = True
     is_idempotent = False
-    has_trial = True
 
     def __init__(self, calls: CallTransport) -> None:
         self._calls = calls
