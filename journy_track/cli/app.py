@@ -15,24 +15,24 @@ from journy_track.cli.import_file import import_file
 from journy_track.cli.inspect import inspect
 from journy_track.cli.relay import relay
 from journy_track.cli.track import track
-from journy_track.cli.usage import Command, Group
+from journy_track.cli.usage import CliCommand, CliGroup
 
 app: typer.Typer = typer.Typer(
-    cls=Group,
+    cls=CliGroup,
     name="journy-track",
     help="Instrumentation for journy.io.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command(cls=Command)(demo)
+app.command(cls=CliCommand)(demo)
 # What follows the command is its own: `inspect -- python app.py --port 3`, with or without the two dashes.
-app.command(cls=Command, context_settings={"allow_interspersed_args": False})(inspect)
-app.command(cls=Command)(check)
-app.command(cls=Command)(track)
-app.command("import", cls=Command)(import_file)
-app.command(cls=Command)(catalog)
-app.command(cls=Command)(doctor)
-app.command(cls=Command)(relay)
+app.command(cls=CliCommand, context_settings={"allow_interspersed_args": False})(inspect)
+app.command(cls=CliCommand)(check)
+app.command(cls=CliCommand)(track)
+app.command("import", cls=CliCommand)(import_file)
+app.command(cls=CliCommand)(catalog)
+app.command(cls=CliCommand)(doctor)
+app.command(cls=CliCommand)(relay)
 
 
 def _add_spool() -> None:
@@ -42,7 +42,7 @@ def _add_spool() -> None:
         if not is_sqlite(error):
             raise
         ignored = {"allow_extra_args": True, "ignore_unknown_options": True}
-        app.command("spool", cls=Command, context_settings=ignored)(_without_sqlite)
+        app.command("spool", cls=CliCommand, context_settings=ignored)(_without_sqlite)
     else:
         app.add_typer(spool)  # typer lists groups last, whatever their place: relay stands beside it
 

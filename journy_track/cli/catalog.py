@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.config import Config
 from journy_track._model.reads import GetAccountProperties, GetEvents, GetUserProperties
 from journy_track.cli.asking import ask, why
@@ -171,7 +171,7 @@ def _differs_from_api(found: Catalog, config: Config, form: str, elsewhere: list
     return bool(different)
 
 
-def _rows(config: Config, call: Call) -> list[dict[str, Any]]:
+def _rows(config: Config, call: ApiCall) -> list[dict[str, Any]]:
     asked = ask(config, call)
     data = asked.response.data if asked.succeeded and asked.response is not None else None
     if not isinstance(data, list):

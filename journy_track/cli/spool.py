@@ -26,10 +26,10 @@ from journy_track._stores.sqlite.file import SUFFIX, SpoolFile, lock_path
 from journy_track._stores.sqlite.lock import is_owned
 from journy_track.cli.console import complain, counted, data_size, duration, err, fail, out
 from journy_track.cli.outside import harmless
-from journy_track.cli.usage import Command, Group
+from journy_track.cli.usage import CliCommand, CliGroup
 
 spool: typer.Typer = typer.Typer(
-    cls=Group, name="spool", help="What waits in a durable spool, and what was given up.", no_args_is_help=True
+    cls=CliGroup, name="spool", help="What waits in a durable spool, and what was given up.", no_args_is_help=True
 )
 
 Folder = Annotated[
@@ -58,7 +58,7 @@ class FileStatus:
     error: str | None = None
 
 
-@spool.command(cls=Command)
+@spool.command(cls=CliCommand)
 def status(folder: Folder = None, as_json: Json = False) -> None:
     """Show each file: its process, its size, what waits and was given up."""
     path = _there(folder)
@@ -165,7 +165,7 @@ def _waiting_by_server(files: list[FileStatus]) -> dict[str, int]:
 # ── retry ──
 
 
-@spool.command(cls=Command)
+@spool.command(cls=CliCommand)
 def retry(
     folder: Folder = None,
     reason: Annotated[
@@ -191,7 +191,7 @@ def retry(
 # ── export ──
 
 
-@spool.command(cls=Command)
+@spool.command(cls=CliCommand)
 def export(
     folder: Folder = None,
     waiting: Annotated[bool, typer.Option("--waiting", help="Also what waits.")] = False,
@@ -247,7 +247,7 @@ def _call(message: str) -> dict[str, Any]:
 # ── purge ──
 
 
-@spool.command(cls=Command)
+@spool.command(cls=CliCommand)
 def purge(
     folder: Folder = None,
     waiting: Annotated[bool, typer.Option("--waiting", help="Also what waits: it is never delivered.")] = False,

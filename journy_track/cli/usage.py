@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 from journy_track.cli.console import fail
 
 
-class _Readable:
+class _ReadableHelp:
     """What commands and groups share: help in paragraphs that fit the terminal, and no type behind a flag."""
 
     def __init__(self, *arguments: Any, **attributes: Any) -> None:
@@ -27,11 +27,11 @@ class _Readable:
         return params
 
 
-class Command(_Readable, TyperCommand):
+class CliCommand(_ReadableHelp, TyperCommand):
     """A command of `journy-track`."""
 
 
-class Group(_Readable, TyperGroup):
+class CliGroup(_ReadableHelp, TyperGroup):
     """A command with commands of its own."""
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from journy_track._delivery.ledger import Watcher
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.items import UpsertAccount, UpsertUser
 from journy_track._model.outcomes import Response
 from journy_track.cli.importing.journal import Position
@@ -78,7 +78,7 @@ class Following(Watcher):
         """Whether an earlier run has settled that row."""
         return record.line < self._position.next_line and record.line not in self._reopened
 
-    def begin(self, record: Record, calls: list[Call]) -> None:
+    def begin(self, record: Record, calls: list[ApiCall]) -> None:
         """As many calls are captured next, in this order, for that row."""
         with self._changed:
             if not self._rows:
@@ -191,7 +191,7 @@ class Following(Watcher):
         self._rejections.append(_line(record, refusal))
 
 
-def _names(calls: list[Call]) -> frozenset[str]:
+def _names(calls: list[ApiCall]) -> frozenset[str]:
     return frozenset(
         name for call in calls if isinstance(call, (UpsertUser, UpsertAccount)) for name in call.properties
     )
