@@ -29,7 +29,7 @@ from typing import Any
 import redis
 
 from journy_track._delivery.pipeline import mark_internal
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.config import Config
 from journy_track._model.outcomes import Delivered, Outcome, Response
 from journy_track._model.secret import Secret
@@ -99,7 +99,7 @@ def app(count: int, **settings: object) -> dict[str, float]:
 class AtOnce:
     """A transport without a wire."""
 
-    def send(self, call: Call, /, timeout: float | None = None) -> Outcome:
+    def send(self, call: ApiCall, /, timeout: float | None = None) -> Outcome:
         call.body()
         return Delivered(Response(201, calls_limit=PLENTY, calls_remaining=PLENTY))
 

@@ -31,7 +31,7 @@ from journy_track._delivery import outbox
 from journy_track._delivery.budget import Budget
 from journy_track._delivery.pacing import Pacer
 from journy_track._delivery.pipeline import Pipeline
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.config import Config
 from journy_track._model.numbers import Stats
 from journy_track._model.outcomes import Deferred, Delivered, Outcome, Response
@@ -142,7 +142,7 @@ class Connection:
         self._server, self._limit = SlidingLog(limit), limit
         self.accepted = self.refused = 0
 
-    def send(self, call: Call, /, timeout: float | None = None) -> Outcome:
+    def send(self, call: ApiCall, /, timeout: float | None = None) -> Outcome:
         """One round trip."""
         takes = self._dice.uniform(0.02, 0.06)
         self._simulation.run(self._simulation.now + takes / 2)

@@ -14,7 +14,7 @@ from journy_track._capture.own_code import uncaptured
 from journy_track._capture.records import Records, contain
 from journy_track._capture.targets import salvaged, target_of
 from journy_track._model.arguments import check_flag, moment, several, text
-from journy_track._model.call import Call as Item
+from journy_track._model.call import ApiCall
 from journy_track._model.forks import importing
 from journy_track._model.identity import AccountIdentified, Identifier, UserIdentified
 from journy_track._model.items import (
@@ -282,7 +282,7 @@ class Verbs:
 
     def _record(
         self,
-        kind: type[Item],
+        kind: type[ApiCall],
         subject: Any,
         mapping: Mapping[str, object] | None,
         values: dict[str, object] | None,
@@ -325,7 +325,7 @@ class Verbs:
     def _keep(
         self,
         recorder: Records,
-        kind: type[Item],
+        kind: type[ApiCall],
         subject: Any,
         mapping: Mapping[str, object] | None,
         values: dict[str, object] | None,
@@ -356,7 +356,7 @@ class Verbs:
     def _went_on(
         self,
         recorder: Records | None,
-        kind: type[Item],
+        kind: type[ApiCall],
         given: tuple[Any, ...],
         values: dict[str, object] | None,
         mistake: Exception,
@@ -380,7 +380,7 @@ class Verbs:
                 contain(recorder, error, kind.operation, "checking")
         return True
 
-    def _drop(self, recorder: Records | None, kind: type[Item], mistake: Exception) -> None:
+    def _drop(self, recorder: Records | None, kind: type[ApiCall], mistake: Exception) -> None:
         if recorder is not None:
             recorder.refuse("invalid")
             mistakes.log_mistake(f"{kind.operation}()", mistake, "it was dropped, and counted as invalid")

@@ -13,7 +13,7 @@ from journy_track._client import calls
 from journy_track._client.calls import Ask, Properties
 from journy_track._client.threads import NoThread, Threads, finished
 from journy_track._delivery.budget import budgets_of
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.checks import is_http_client
 from journy_track._model.config import DEFAULT_BASE_URL, Config
 from journy_track._model.errors import InvalidArgument, described
@@ -98,7 +98,7 @@ class _Caller:
     def __repr__(self) -> str:
         return f"<journy_track.{type(self).__name__} {self.config.base_url}>"
 
-    def _exchange(self, call: Call) -> Outcome:
+    def _exchange(self, call: ApiCall) -> Outcome:
         # At once, whatever the pace: somebody waits. The trackers' pacers count what it costs the key.
         budgets = budgets_of(self.config.base_url, self._key)
         for budget in budgets:
@@ -117,7 +117,7 @@ _notices = Notices()
 also_forget(_notices.forget)
 
 
-def _converted(call: Call) -> Call:
+def _converted(call: ApiCall) -> ApiCall:
     converted, problems = call.converted()
     for key, reason in problems:
         _notices.log(

@@ -107,6 +107,27 @@ FRAMEWORKS = (
 CORE = [path for path in MODULES if room_of(path) != "inspector"]
 
 
+def test_a_class_has_a_name_of_its_own():
+    places: dict[str, list[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    shared = {name: sorted(paths) for name, paths in places.items() if len(paths) > 1}
+    # Of each framework: it is what people write, and the module tells which.
+    assert shared.keys() == {"JournyMiddleware"}, shared
+
+
+def test_no_method_is_there_only_to_raise_that_it_is_not():
+    raised = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise) and "NotImplementedError" in ast.dump(node)
+    ]
+    assert raised == []
+
+
 def words_of_the_code(path: Path) -> Iterator[str]:
     """The names and the texts of a module, but for what is written about it in docstrings and comments."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))

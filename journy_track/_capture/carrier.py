@@ -31,7 +31,7 @@ MAX_SIZE: Final = 4096
 MAX_READ: Final = 16 * 1024
 
 
-class Refused(Exception):
+class Unsigned(Exception):
     """A carrier is not signed, or was altered, where `carrier_secret` is set."""
 
 
@@ -146,7 +146,7 @@ def attributes_in(
     try:
         found = _found_in(carrier)
         return _read(found, secret) if found else NO_ATTRIBUTES
-    except Refused:
+    except Unsigned:
         on_refused()
         warn_once(
             "carrier refused",
@@ -174,7 +174,7 @@ def _read(found: Any, secret: Secret | None) -> Attributes:
     text = found.decode("ascii", "replace") if isinstance(found, bytes) else found
     usable = isinstance(text, str) and text.isascii() and len(text) <= MAX_READ
     if secret is not None and not (usable and _is_signed(text, secret)):
-        raise Refused
+        raise Unsigned
     if not usable:
         raise ValueError("not a carrier's text")
     version, _, rest = text.partition(".")

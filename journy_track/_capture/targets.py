@@ -13,7 +13,7 @@ from journy_track._capture.context import current, live_frame
 from journy_track._capture.inputs import account_of, check_mapping, user_of
 from journy_track._capture.own_code import uncaptured
 from journy_track._model.arguments import check_flag, member, membership_users, moment, text
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.identity import AccountIdentified, UserIdentified, exact_text, with_domain, with_email
 from journy_track._model.items import DeleteAccount, DeleteUser, Event, Link, UpsertAccount, UpsertUser
@@ -31,7 +31,7 @@ def at_once(argument: str, otherwise: Any, check: Callable[..., Any], *values: A
 
 
 def target_of(
-    kind: type[Call], subject: Any, user: Any, account: Any, named: Any, attempt: Attempt = at_once
+    kind: type[ApiCall], subject: Any, user: Any, account: Any, named: Any, attempt: Attempt = at_once
 ) -> Target | None:
     """Whom the item is about; `None` where there is nothing to do. Raises `InvalidArgument`.
 
@@ -141,7 +141,7 @@ class Left:
 
 
 def salvaged(
-    kind: type[Call],
+    kind: type[ApiCall],
     subject: Any,
     mapping: Any,
     user: Any,

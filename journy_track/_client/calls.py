@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from journy_track._model.arguments import membership_users
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.identity import AccountIdentified, Identifier, UserIdentified
 from journy_track._model.items import (
@@ -51,7 +51,7 @@ Users = Iterable[UserIdentified | Identifier]
 class Ask(Generic[T]):
     """A call, and how the data of its response is read."""
 
-    call: Call
+    call: ApiCall
     read: Callable[[Any], T]
 
     def result(self, outcome: Outcome) -> APIResult[T]:

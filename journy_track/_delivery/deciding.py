@@ -238,7 +238,7 @@ class Decider:
         """A 401 or 403: either the key is bad, or it lacks the permission for this operation. A trial decides."""
         circuit = way.circuit
         with self._lock:
-            tries = way.transport.has_trial and circuit.begin_trial()
+            tries = way.transport.try_key is not None and circuit.begin_trial()
         if not tries:
             self._retry_at(job, self._clock() + _BEHIND_TRIAL, counts=False)
             return

@@ -326,7 +326,7 @@ class Dispatcher:
         limit = way.transport.max_jobs
         if way.circuit.try_at is not None:
             way.circuit.on_trial = True
-            if way.transport.has_trial:
+            if way.transport.try_key is not None:
                 return Task(way, [])
             limit = 1
         return Task(way, self._outbox.take(now, limit, way=way.number, since=now - self._max_age))
@@ -437,7 +437,7 @@ class Dispatcher:
         took = self._clock() - began
         with self._lock:
             way.ended(took, outcome)
-            if number and not way.transport.has_trial:
+            if number and way.transport.try_key is None:
                 verdict = way.judge(outcome)
         response = None if outcome is None else outcome.response
         way.budget.responded(response, None if isinstance(outcome, (Published, Unsendable)) else outcome, number)
@@ -463,6 +463,7 @@ class Dispatcher:
 
     def _try_key(self, way: Way) -> bool:
         """Whether the key is accepted."""
+        assert way.transport.try_key is not None, "else a job tries the key"
         outcome: Outcome | None = None
         began = self._clock()
         try:

@@ -78,9 +78,9 @@ class Feed:
     def add(self, jobs: list[Job], to: Dispatcher) -> None:
         """Keep *jobs*, which are new."""
         self._pending += jobs
-        if self._pending and self.store.writable and not self.trouble.is_on:
+        if self._pending and (append := self.store.append) is not None and not self.trouble.is_on:
             try:
-                self._append(to)
+                self._append(append, to)
             except StoreError as error:
                 self.trouble.note(error)
         # What cannot be kept is delivered from memory, unless that would overtake what the store has.
@@ -89,10 +89,10 @@ class Feed:
             for job in pending:
                 to.put(job)
 
-    def _append(self, to: Dispatcher) -> None:
+    def _append(self, append: Callable[[list[Job]], int], to: Dispatcher) -> None:
         while self._pending:
             jobs = self._pending[:MAX_APPENDED]
-            count = self.store.append(jobs)
+            count = append(jobs)
             del self._pending[:MAX_APPENDED]
             if self.store.durable:
                 self._kept(jobs[:count], to)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from journy_track._model.items import Item
@@ -35,8 +35,11 @@ class Transport(Protocol):
         """Whether a job that is sent twice is surely taken once."""
 
     @property
-    def has_trial(self) -> bool:
-        """Whether a key can be tried with `try_key`; else with a job."""
+    def try_key(self) -> Callable[[float | None], Outcome] | None:
+        """Makes a call that every key has the permission for, to learn whether the key is good; it lasts as `send`.
+
+        `None`: there is no such call, and a job tries the key.
+        """
 
     def lacks(self, item: Item, /) -> bool:
         """Whether *item* has no counterpart here, and goes another way if there is one."""
@@ -49,9 +52,6 @@ class Transport(Protocol):
 
     def send(self, jobs: Sequence[Job], /, timeout: float | None = None) -> Sequence[JobOutcome]:
         """Send *jobs* in one request that lasts *timeout* seconds at most; `None`: as configured."""
-
-    def try_key(self, timeout: float | None = None) -> Outcome:
-        """Make a call that every key has the permission for, to learn whether the key is good."""
 
     def close(self) -> None:
         """Close the connections."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """A call of the API: what to send where."""
 
     method: ClassVar[str] = "POST"

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Self, TypeAlias
 
 from journy_track._model.arguments import check, frozen_dict, membership_users, moment, text
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.errors import InvalidArgument, shortened
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.identity import AccountIdentified, UserIdentified
@@ -24,13 +24,13 @@ MAX_USERS = 100
 MAX_BODY = 64 * 1024
 
 
-def label_of(kind: type[Call], name: str | None = None) -> str:
+def label_of(kind: type[ApiCall], name: str | None = None) -> str:
     """How log lines name a call of that *kind*; *name* is an event's."""
     return kind.operation if name is None else f"event {shortened(name)!r}"
 
 
 @dataclass(frozen=True, slots=True)
-class Event(Call):
+class Event(ApiCall):
     """Something that a user, an account, or a user in an account did. The name is past tense: `signed_in`.
 
     *triggered_at* is when it happened; `None` is the moment the API receives it. *metadata* holds text,
@@ -105,7 +105,7 @@ class Event(Call):
 
 
 @dataclass(frozen=True, slots=True)
-class UpsertUser(Call):
+class UpsertUser(ApiCall):
     """Create or update a user. `None` as a property's value deletes that property; an empty text is a value."""
 
     path: ClassVar[str] = "/users/upsert"
@@ -128,7 +128,7 @@ class UpsertUser(Call):
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteUser(Call):
+class DeleteUser(ApiCall):
     """Delete a user."""
 
     method: ClassVar[str] = "DELETE"
@@ -146,7 +146,7 @@ class DeleteUser(Call):
 
 
 @dataclass(frozen=True, slots=True)
-class UpsertAccount(Call):
+class UpsertAccount(ApiCall):
     """Create or update an account. `None` as a property's value deletes that property."""
 
     path: ClassVar[str] = "/accounts/upsert"
@@ -169,7 +169,7 @@ class UpsertAccount(Call):
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteAccount(Call):
+class DeleteAccount(ApiCall):
     """Delete an account."""
 
     method: ClassVar[str] = "DELETE"
@@ -187,7 +187,7 @@ class DeleteAccount(Call):
 
 
 @dataclass(frozen=True, slots=True)
-class _Membership(Call):
+class _Membership(ApiCall):
     account: AccountIdentified
     users: tuple[UserIdentified, ...]
 
@@ -226,7 +226,7 @@ class RemoveUsersFromAccount(_Membership):
 
 
 @dataclass(frozen=True, slots=True)
-class Link(Call):
+class Link(ApiCall):
     """Join the web activity of a device (the snippet's cookie `__journey`) to a user."""
 
     path: ClassVar[str] = "/link"
@@ -254,7 +254,7 @@ Item: TypeAlias = (
     | RemoveUsersFromAccount
     | Link
 )
-ITEM_KINDS: tuple[type[Call], ...] = (
+ITEM_KINDS: tuple[type[ApiCall], ...] = (
     Event,
     UpsertUser,
     DeleteUser,

@@ -1,7 +1,7 @@
 """The API's read calls: one frozen dataclass for each, with its path.
 
 Paths, fields and status codes are those of journy.io's public API description, version 1.0.0. Without a field of
-its own a class is the dataclass that `Call` is: to make another takes a millisecond of everybody's start.
+its own a class is the dataclass that `ApiCall` is: to make another takes a millisecond of everybody's start.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from journy_track._model.arguments import text
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 
 
-class _Read(Call):
+class _Read(ApiCall):
     __slots__ = ()
 
     method: ClassVar[str] = "GET"

@@ -76,7 +76,7 @@ class Leased:
         self.in_turn: bool = transport.in_turn
         self.merges: bool = transport.merges
         self.is_idempotent: bool = transport.is_idempotent
-        self.has_trial: bool = transport.has_trial
+        self.try_key = None if transport.try_key is None else self._try_key
 
     @property
     def max_jobs(self) -> int:
@@ -98,7 +98,8 @@ class Leased:
             outcomes = self._transport.send(jobs, timeout)
         return [self._seen(outcome) for outcome in outcomes]
 
-    def try_key(self, timeout: float | None = None) -> Outcome:
+    def _try_key(self, timeout: float | None) -> Outcome:
+        assert self._transport.try_key is not None, "else nobody is given this"
         if not self._holds():
             return _NOT_LEADING
         with only_while(self._holds):

@@ -12,7 +12,7 @@ class MemoryStore:
     """Hands jobs on as they come. They live in the outbox alone, so nothing has to be removed, or can be lost."""
 
     durable = False
-    is_open = writable = True
+    is_open = True
     unsettled = 0
 
     def __init__(self) -> None:

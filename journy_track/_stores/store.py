@@ -182,11 +182,11 @@ class Store(Protocol):
         """How many were fetched and are not settled, those merged into others included."""
 
     @property
-    def writable(self) -> bool:
-        """Whether anything can be appended, as far as is known."""
+    def append(self) -> Callable[[Sequence[Job]], int] | None:
+        """Keeps jobs, and returns how many, from the first on, are safe; fewer when it is full.
 
-    def append(self, jobs: Sequence[Job], /) -> int:
-        """Keep *jobs*, and return how many, from the first on, are safe; fewer when it is full."""
+        `None`: nothing can be appended, as far as is known.
+        """
 
     def fetch(self, limit: int, /) -> list[Job]:
         """The next jobs, in order, at most *limit*: with a receipt, and either an item or a message."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from journy_track import _process
 from journy_track._delivery.budget import Unlimited
 from journy_track._delivery.pipeline import Pipeline
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.config import Config
 from journy_track._model.ending import Ending
 from journy_track._model.outcomes import Delivered, Outcome, Response
@@ -79,7 +79,7 @@ class Peeking:
 class Nowhere:
     """Takes each call, and sends none."""
 
-    def send(self, call: Call, /, timeout: float | None = None) -> Outcome:
+    def send(self, call: ApiCall, /, timeout: float | None = None) -> Outcome:
         return Delivered(Response(201, "dry run"))
 
     def close(self) -> None: ...

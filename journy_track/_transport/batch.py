@@ -48,7 +48,8 @@ class BatchTransport:
     # A server that knows a message by its ID drops it: what has one ID has to stay the same.
     merges = False
     is_idempotent = False
-    has_trial = False
+    #: There is no call that only tries a write key.
+    try_key = None
 
     def __init__(
         self,
@@ -170,10 +171,6 @@ class BatchTransport:
         outcome = self._exchange([], timeout)
         assert not isinstance(outcome, (Published, Split, Unsendable)), "there was no job in it"
         return outcome
-
-    def try_key(self, timeout: float | None = None) -> Outcome:
-        """A write key has no call that only tries it: jobs do."""
-        raise NotImplementedError
 
     def close(self) -> None:
         self._http.close()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.identity import AccountIdentified, UserIdentified
 from journy_track._model.items import AddUsersToAccount, Event, Item, UpsertAccount, UpsertUser
 from journy_track._model.once import warn_once
@@ -24,7 +24,7 @@ _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", 
 _CONTEXT = _write({"library": _LIBRARY})
 
 
-def lacks(item: Call, *, in_part: bool) -> bool:
+def lacks(item: ApiCall, *, in_part: bool) -> bool:
     """Whether *item* has no counterpart in batches. *in_part*: a membership has one as soon as one of its users has.
 
     None has what cannot be said there, and whoever is known by e-mail or domain alone.

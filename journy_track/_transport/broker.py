@@ -10,7 +10,7 @@ from journy_track._model.broker_url import SCHEMES, scheme_of
 from journy_track._model.forks import importing
 from journy_track._model.items import Item
 from journy_track._model.messages import MAX_BYTES, message_of
-from journy_track._model.outcomes import Deferred, JobOutcome, Outcome, Published, Rejected, Unsendable
+from journy_track._model.outcomes import Deferred, JobOutcome, Published, Rejected, Unsendable
 from journy_track._model.retry import ByteLimit, backoff, size_of
 from journy_track._model.secret import KeyName, Secret
 from journy_track._stores.store import Job
@@ -32,7 +32,8 @@ class BrokerTransport:
     in_turn = True
     merges = False
     is_idempotent = True
-    has_trial = True
+    #: A broker refuses no key.
+    try_key = None
 
     def __init__(self, broker: Broker, wait_before: Callable[[int], float] = backoff) -> None:
         self.broker = broker
@@ -101,10 +102,6 @@ class BrokerTransport:
         pause = min(MAX_PAUSE, self._wait_before(self._failures)) if failed else 0.0
         deferred = Deferred(failed, ambiguous=False, retry_after=pause)
         return [Published()] * count + [deferred] * (len(messages) - count)
-
-    def try_key(self, timeout: float | None = None) -> Outcome:
-        """A broker has no key."""
-        raise NotImplementedError
 
     def close(self) -> None:
         self.broker.close()

@@ -9,7 +9,7 @@ from time import time
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.forks import importing
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.http import HttpClient, HttpRequest, HttpResponse
@@ -54,7 +54,7 @@ class HttpTransport:
         self._base_url = base_url
         self._http = Http(base_url, timeout, http_client, make_client)
 
-    def send(self, call: Call, /, timeout: float | None = None, *, interruptible: bool = False) -> Outcome:
+    def send(self, call: ApiCall, /, timeout: float | None = None, *, interruptible: bool = False) -> Outcome:
         """Send *call* and return what became of it. *timeout*: seconds, below the configured ones.
 
         *interruptible*: an exception that has nothing to do with the request, as a time limit of the caller's, is
@@ -71,11 +71,11 @@ class HttpTransport:
         """Close the HTTP client, if it is ours."""
         self._http.close()
 
-    def _url(self, call: Call) -> str:
+    def _url(self, call: ApiCall) -> str:
         query = call.query() if call.method == "GET" else None
         return self._base_url + call.path + ("?" + urlencode(query) if query else "")
 
-    def _headers(self, call: Call) -> dict[str, str]:
+    def _headers(self, call: ApiCall) -> dict[str, str]:
         # In no variable: error reports show those, also of functions that something interrupts.
         return {
             "X-Api-Key": self._api_key.reveal(),
@@ -89,7 +89,7 @@ class HttpTransport:
 class CallTransport(Protocol):
     """Sends one call, and returns what became of it. Does not raise."""
 
-    def send(self, call: Call, /, timeout: float | None = None) -> Outcome: ...
+    def send(self, call: ApiCall, /, timeout: float | None = None) -> Outcome: ...
     def close(self) -> None: ...
 
 
@@ -101,7 +101,6 @@ class RestTransport:
     in_turn = False
     merges = True
     is_idempotent = False
-    has_trial = True
 
     def __init__(self, calls: CallTransport) -> None:
         self._calls = calls
@@ -125,7 +124,7 @@ class RestTransport:
         self._calls.close()
 
 
-def _bytes(call: Call) -> bytes | None:
+def _bytes(call: ApiCall) -> bytes | None:
     body = call.body()
     if body is None:
         return None

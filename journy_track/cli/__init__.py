@@ -13,7 +13,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
-        sys.stderr.write(f"journy-track needs {error.name}: pip install 'journy-track[cli]'\n")
+        sys.stderr.write(f"Error: journy-track needs {error.name}: pip install 'journy-track[cli]'\n")
         raise SystemExit(2) from None
     print_any_text()
     app()

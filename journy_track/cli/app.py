@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
-from typer.core import TyperGroup
 
 from journy_track._stores.sqlite import NEED_SQLITE, is_sqlite
 from journy_track._version import __version__
@@ -17,41 +14,27 @@ from journy_track.cli.doctor import doctor
 from journy_track.cli.import_file import import_file
 from journy_track.cli.inspect import inspect
 from journy_track.cli.migrate import migrate
-from journy_track.cli.outside import harmless
 from journy_track.cli.relay import relay
 from journy_track.cli.track import track
-
-
-class _Commands(TyperGroup):
-    """What is wrong with the command line is printed with parts of it: the names of files, for one."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except Exception as error:
-            if hasattr(error, "format_message"):  # of click, which newer versions of typer include
-                vars(error)["message"] = harmless(vars(error).get("message", ""))
-            raise
-
+from journy_track.cli.usage import CliCommand, CliGroup
 
 app: typer.Typer = typer.Typer(
-    cls=_Commands,
+    cls=CliGroup,
     name="journy-track",
-    help="Instrumentation for journy.io: try it, look at what your app sends, check a key, import what you have.",
+    help="Instrumentation for journy.io.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(demo)
+app.command(cls=CliCommand)(demo)
 # What follows the command is its own: `inspect -- python app.py --port 3`, with or without the two dashes.
-app.command(context_settings={"allow_interspersed_args": False})(inspect)
-app.command()(check)
-app.command()(track)
-app.command("import")(import_file)
-app.command()(catalog)
-app.command()(migrate)
-app.command()(doctor)
-app.command()(relay)
+app.command(cls=CliCommand, context_settings={"allow_interspersed_args": False})(inspect)
+app.command(cls=CliCommand)(check)
+app.command(cls=CliCommand)(track)
+app.command("import", cls=CliCommand)(import_file)
+app.command(cls=CliCommand)(catalog)
+app.command(cls=CliCommand)(migrate)
+app.command(cls=CliCommand)(doctor)
+app.command(cls=CliCommand)(relay)
 
 
 def _add_spool() -> None:
@@ -61,14 +44,14 @@ def _add_spool() -> None:
         if not is_sqlite(error):
             raise
         ignored = {"allow_extra_args": True, "ignore_unknown_options": True}
-        app.command("spool", context_settings=ignored)(_without_sqlite)
+        app.command("spool", cls=CliCommand, context_settings=ignored)(_without_sqlite)
     else:
         app.add_typer(spool)  # typer lists groups last, whatever their place: relay stands beside it
 
 
 def _without_sqlite() -> None:
     """Needs SQLite, which this Python does not have."""
-    fail(f"{NEED_SQLITE}.")
+    fail(f"{NEED_SQLITE}.", 2)
 
 
 _add_spool()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import subprocess
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from journy_track.cli.console import TERMINATE, err, fail, wait_for_ctrl_c
 from journy_track.cli.outside import styled
+from journy_track.cli.request_lines import request_lines
 
 if TYPE_CHECKING:
     from journy_track.inspector import Inspector
@@ -21,7 +23,27 @@ KEY = "development"
 ELSEWHERE = ("JOURNY_BROKER_URL", "JOURNY_SPOOL", "JOURNY_ENABLED", "JOURNY_SHARE")
 
 
-def run_pointed_at(inspector: Inspector, command: list[str], *, stay: bool) -> int:
+def who_listens(host: str, port: int) -> Literal["inspector", "another program"] | None:
+    """Who has that port of this machine; `None`: nobody."""
+    # Straight there: no proxy, no redirect.
+    connection = http.client.HTTPConnection(host, port, timeout=3.0)  # Windows needs 2 to find a port closed
+    try:
+        connection.connect()
+    except OSError:
+        return None
+    try:
+        connection.sock.settimeout(1.0)
+        connection.request("GET", "/__inspector/reports")
+        response = connection.getresponse()
+        is_inspector = response.status == 200 and response.read(100).startswith(b'{"reports":')
+    except (OSError, http.client.HTTPException):
+        return "another program"
+    finally:
+        connection.close()
+    return "inspector" if is_inspector else "another program"
+
+
+def run_with(inspector: Inspector, command: list[str], *, stay: bool, quiet: bool) -> int:
     """Run `command` until it ends, and return its exit code, as a shell would for one that a signal ended.
 
     `stay` keeps the page up until Ctrl-C. Raises OSError when the inspector's port is taken.
@@ -29,21 +51,36 @@ def run_pointed_at(inspector: Inspector, command: list[str], *, stay: bool) -> i
     with inspector:
         err.print(styled("The inspector listens at ", (inspector.url, "bold"), "; your command is pointed at it."))
         err.print()
-        environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-        environment["JOURNY_BASE_URL"] = inspector.url
-        environment["JOURNY_BATCH_URL"] = f"{inspector.url}/backend/v1/batch"
-        # Of the keys that it has: with an API key that it has not, batches would lack nothing here.
-        has = [name for name in ("JOURNY_API_KEY", "JOURNY_WRITE_KEY") if environment.get(name)]
-        environment |= dict.fromkeys(has or ["JOURNY_API_KEY"], KEY)
-        code = _run(command, environment)
+        with request_lines(inspector, err, quiet=quiet):
+            code = _run(command, _pointed_at(inspector.url))
         counts = inspector.counts
         by_status = sorted(counts.by_status.items())
         responses = ", ".join(f"{times} × {status or 'dropped'}" for status, times in by_status)
         err.print()
         err.print(f"The command ended with {code}. Requests: {responses or 'none'}. Events: {counts.accepted}.")
         if stay:
-            wait_for_ctrl_c(styled("The page stays up at ", (inspector.url, "bold"), "  (Ctrl-C ends it)"))
+            with request_lines(inspector, err, quiet=quiet):
+                wait_for_ctrl_c(styled("The page stays up at ", (inspector.url, "bold"), "  (Ctrl-C ends it)"))
     return code
+
+
+def run_beside(url: str, command: list[str]) -> int:
+    """Run `command` pointed at the inspector that runs at *url*; as `run_with`."""
+    err.print(styled("Your command is pointed at the inspector that runs at ", (url, "bold")))
+    err.print()
+    code = _run(command, _pointed_at(url))
+    err.print()
+    err.print(f"The command ended with {code}. What it sent is at {url}")
+    return code
+
+
+def _pointed_at(url: str) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    environment["JOURNY_BASE_URL"] = url
+    environment["JOURNY_BATCH_URL"] = f"{url}/backend/v1/batch"
+    # Of the keys that it has: with an API key that it has not, batches would lack nothing here.
+    has = [name for name in ("JOURNY_API_KEY", "JOURNY_WRITE_KEY") if environment.get(name)]
+    return environment | dict.fromkeys(has or ["JOURNY_API_KEY"], KEY)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:

@@ -7,7 +7,7 @@ from time import perf_counter, time
 from urllib.parse import urlsplit
 
 from journy_track._delivery.pipeline import batches_of
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.config import Config
 from journy_track._model.items import Event
 from journy_track._model.outcomes import (
@@ -45,7 +45,7 @@ class Asked:
         return isinstance(self.outcome, Delivered)
 
 
-def ask(config: Config, call: Call) -> Asked:
+def ask(config: Config, call: ApiCall) -> Asked:
     """Make one call, at once and on a connection of its own."""
     key = config.rest_key
     assert key is not None, "commands end before this without a key"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.config import Config
 from journy_track._model.reads import GetAccountProperties, GetEvents, GetUserProperties
 from journy_track.cli.asking import ask, why
@@ -20,6 +20,7 @@ from journy_track.cli.cataloguing.forms import (
     annotation,
     as_github,
     as_json,
+    as_list,
     as_markdown,
     as_schema,
     as_table,
@@ -29,21 +30,30 @@ from journy_track.cli.cataloguing.forms import (
 from journy_track.cli.cataloguing.found import Catalog
 from journy_track.cli.cataloguing.reading import read
 from journy_track.cli.connection import AsJson, BaseUrl, KeyFile, config_of
-from journy_track.cli.console import err, fail, out
+from journy_track.cli.console import complain, counted, err, fail, out
 from journy_track.cli.outside import json_text, styled
+from journy_track.cli.usage import one_of
 
 _BY_SUFFIX = {".json": "json", ".md": "markdown"}
 
 
 def catalog(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders. Else this folder.")] = None,
-    format_: Annotated[str | None, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to a file: .json or .md.")] = None,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH", help="Files and folders. Else this folder.")
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", autocompletion=one_of(*FORMATS), help=f"{', '.join(FORMATS)}."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to a file: .json or .md.")
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="Fail when it differs from this committed file (.json or .md), but for line numbers, "
-            "and where a typed event is made wrongly."
+            "and where a typed event is made wrongly.",
         ),
     ] = None,
     against_api: Annotated[
@@ -52,14 +62,19 @@ def catalog(
     elsewhere: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="What other code sends, perhaps with a *. Repeatable.")
     ] = None,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="All places and docstrings, whether they fit the terminal or not.")
+    ] = False,
     api_key_file: KeyFile = None,
     base_url: BaseUrl = None,
     as_json_: AsJson = False,
 ) -> None:
-    """List every event that the code tracks: name, metadata keys, file and line, docstring.
+    """List every event that the code tracks.
 
-    Reads typed events with their fields and types. Flags names that are made at run time, a @track_event that a
-    framework would never call, and keys and values that a typed event does not have.
+    With metadata keys, file and line, and docstring. What is wrong comes first. On a terminal it shows what fits,
+    elsewhere all. Reads typed events with their fields and types. Flags names
+    that are made at run time, a @track_event that a framework would never call, and keys and values that a typed
+    event does not have.
     """
     if sum([output is not None, check is not None, against_api]) > 1:
         fail("--output writes the file, --check compares with it, --against-api with journy.io: give one of them.", 2)
@@ -69,12 +84,15 @@ def catalog(
     wanted = paths or [Path()]
     for path in wanted:
         if not path.exists():
-            fail(f"There is no {path}.", 2)
+            fail(f"Cannot read {path}: No such file or directory.", 2)
     config = config_of(api_key_file, base_url) if against_api else None
     found = read(wanted)
+    screen = _Screen(out.height) if form == "table" and out.is_terminal and not show_all else None
     differs = False
     if format_ == "github":
         typer.echo(as_github(found), nl=False)
+    else:
+        _tell(found, wanted, screen)
     if config is not None:
         differs = _differs_from_api(found, config, form, elsewhere or [])
     elif check is not None:
@@ -83,11 +101,9 @@ def catalog(
     elif output is not None:
         _write(_written(found, form), output)
     elif form == "table":
-        out.print(as_table(found, out.width) if found.places else "No event is tracked here.")
+        _show(found, screen)
     elif form != "github":
         typer.echo(_written(found, form), nl=False)
-    if format_ != "github":
-        _tell(found, wanted)
     raise typer.Exit(1 if differs or found.unread else 0)
 
 
@@ -128,7 +144,7 @@ def _is_as_committed(text: str, file: Path, *, github: bool) -> bool:
     for line in difflib.unified_diff(theirs, ours, f"{file} (committed)", "the code", lineterm="", n=1):
         style = "green" if line.startswith("+") else "red" if line.startswith("-") else "dim"
         out.print(line, style=style, soft_wrap=True)
-    err.print(f"{file} differs from what the code tracks. Write it anew with --output {file}", style="bold red")
+    complain(f"{file} differs from what the code tracks. Write it anew with --output {file}")
     return False
 
 
@@ -155,7 +171,7 @@ def _differs_from_api(found: Catalog, config: Config, form: str, elsewhere: list
     return bool(different)
 
 
-def _rows(config: Config, call: Call) -> list[dict[str, Any]]:
+def _rows(config: Config, call: ApiCall) -> list[dict[str, Any]]:
     asked = ask(config, call)
     data = asked.response.data if asked.succeeded and asked.response is not None else None
     if not isinstance(data, list):
@@ -171,13 +187,58 @@ def _write(text: str, file: Path) -> None:
     err.print(f"Wrote {file}.")
 
 
-def _tell(found: Catalog, paths: list[Path]) -> None:
-    for place in found.problems():
-        err.print(
-            styled((f"{place.file}:{place.line}", "yellow"), f" {place.written}: {place.problem or ''}"),
-            soft_wrap=not err.is_terminal,
-        )
+class _Screen:
+    """The lines of a terminal that are left, without the prompt, the head of the list and the summary."""
+
+    def __init__(self, height: int) -> None:
+        self.left: int = max(6, height - 4)
+
+    def take(self, heights: list[int], part: float = 1.0) -> int:
+        """How many things of these *heights* to print, in that *part* of what is left, with a line for the others."""
+        room = int(self.left * part)
+        if sum(heights) <= room:
+            self.left -= sum(heights)
+            return len(heights)
+        self.left -= room
+        taken = 0
+        while sum(heights[: taken + 1]) <= room - 1:
+            taken += 1
+        return taken
+
+
+def _show(found: Catalog, screen: _Screen | None) -> None:
+    if not found.places:
+        out.print("No event is tracked here.")
+        return
+    entries, dynamic = found.entries(), found.dynamic()
+    if screen is None:
+        out.print(as_table(found, out.width))
+    else:
+        lines = len(entries) + len(dynamic)
+        shown = screen.take([1] * lines)
+        out.print(as_list(found, shown))
+        if shown < lines:
+            out.print(f"… and {lines - shown:,} more: --all", style="dim")
+    where = f"{counted(len(found.places), 'place')} in {counted(len({place.file for place in found.places}), 'file')}"
+    wrong = len(found.problems()) + len(found.unread)
+    verdict = (f"{counted(wrong, 'problem')}.", "bold red") if wrong else "Nothing is wrong."
+    named_later = f", and {counted(len(dynamic), 'name')} made at run time" if dynamic else ""
+    err.print(styled(f"{counted(len(entries), 'event')}{named_later}, at {where}. ", verdict))
+
+
+def _tell(found: Catalog, paths: list[Path], screen: _Screen | None) -> None:
+    lines = [
+        styled((f"{place.file}:{place.line}", "yellow"), f" {place.written}: {place.problem or ''}")
+        for place in found.problems()
+    ]
+    shown = (
+        len(lines) if screen is None else screen.take([len(line.wrap(err, err.width)) for line in lines], part=0.5)
+    )
     for file, reason in found.unread.items():
-        err.print(f"{file} {reason}.", style="bold red")
+        complain(f"{file} {reason}.")
+    for line in lines[:shown]:
+        err.print(line, soft_wrap=not err.is_terminal)
+    if shown < len(lines):
+        err.print(f"… and {counted(len(lines) - shown, 'more problem')}: --all", style="dim")
     if not found.places and not found.unread:
         err.print(f"Nothing in {', '.join(map(str, paths))} imports journy_track and tracks with it.", style="dim")

@@ -16,10 +16,10 @@ from journy_track.cli.outside import json_text
 
 
 def check(api_key_file: KeyFile = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
-    """Ask journy.io about the key: its permissions, its rate budget, and how long a response takes.
+    """Ask journy.io what the key may do, and what is left of its budget.
 
-    For a write key there is no such call: an empty batch shows whether the server responds, and whether it
-    refuses the key.
+    It also measures how long a response takes. For a write key there is no such call: an empty batch shows whether
+    the server responds, and whether it refuses the key.
     """
     config = config_of(api_key_file, base_url)
     asked = None if config.rest_key is None else ask(config, GetApiKeyDetails())

@@ -67,7 +67,7 @@ def key_of(key_file: Path | None) -> Secret | None:
     except OSError as error:
         fail(f"Cannot read the key file {key_file}: {error.strerror or error}.", 2)
     except UnicodeDecodeError:
-        fail(f"The key file {key_file} is not text.", 2)
+        fail(f"The key file {key_file} is not UTF-8 text: it must hold the key, and nothing else.", 2)
     if not key.reveal():
-        fail(f"The key file {key_file} is empty.", 2)
+        fail(f"The key file {key_file} is empty: it must hold the key, and nothing else.", 2)
     return key

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from journy_track.cli.outside import harmless
+from journy_track.cli.outside import harmless, styled
 
 #: The signals that end a command, beside Ctrl-C. SIGBREAK: on Windows Ctrl-Break, a console that is closed, and the
 #: end of a session; nobody sends SIGTERM there.
@@ -61,9 +61,28 @@ def can_print(text: str) -> bool:
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """Print what went wrong, in a sentence, and exit: 1 the API or the data refused, 2 wrong usage."""
-    err.print(message, style="bold red", soft_wrap=not err.is_terminal)
+    """Print *message* as an error, and exit.
+
+    It says what went wrong, with the value, and what to do. Exit codes: 1 the API, the data or this machine refused;
+    2 wrong usage: an option, a setting, or a package that is not installed.
+    """
+    complain(message)
     raise typer.Exit(code)
+
+
+def complain(message: str) -> None:
+    """Print *message* as an error, and go on: for one of several, or below what was printed already."""
+    _print_marked("Error: ", "bold red", message)
+
+
+def warn(message: str) -> None:
+    """Print *message* as a warning: nothing has failed."""
+    _print_marked("Warning: ", "yellow", message)
+
+
+def _print_marked(mark: str, style: str, message: str) -> None:
+    # One line for whoever collects them: without a terminal there is no width.
+    err.print(styled((mark, style), message), soft_wrap=not err.is_terminal)
 
 
 def need_inspector() -> None:

@@ -16,24 +16,29 @@ from rich.text import Text
 
 import journy_track
 from journy_track import AccountIdentified, Client, ClientConfig, Event, Stats, Success, UserIdentified
-from journy_track.cli.console import err, fail, need_inspector, no_listening, out, wait_for_ctrl_c
+from journy_track.cli.console import complain, counted, err, fail, need_inspector, no_listening, out, wait_for_ctrl_c
 from journy_track.cli.outside import styled
 
 if TYPE_CHECKING:
-    from journy_track.inspector import Inspector
+    from journy_track.inspector import Counts, Inspector
 
 KEY = "demo-key-of-nobody"
 
 
 def demo(
     serve: Annotated[bool, typer.Option("--serve", help="Keep the inspector's page up until Ctrl-C.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the inspector; 0 takes any free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port of the inspector; 0 takes any free one.")
+    ] = 0,
     jobs: Annotated[
         bool,
         typer.Option("--jobs", help="Instead, one click in a shop of three processes: web, RQ worker, billing."),
     ] = False,
 ) -> None:
-    """Run a sample product against a local journy.io and show what arrived. No account, no network."""
+    """Run a sample product, and show what arrived at a local journy.io.
+
+    It needs no account and no network.
+    """
     need_inspector()
     from journy_track.inspector import Inspector
 
@@ -77,19 +82,20 @@ def _run(inspector: Inspector, serve: bool) -> bool:
     journy_track.configure(KEY, base_url=inspector.url)
     sample.run()
     journy_track.flush(30)
-    stats = journy_track.stats()
     arrived = inspector.counts.requests
+    # Before anything is printed, so that all of it is what the page shows.
+    results = _calls(inspector.url)
+    stats = journy_track.stats()
+    journy_track.shutdown()
     out.print(_events(inspector), _people(inspector), _accounts(inspector), sep="\n")
     _show_one_event(inspector)
-    calls, answered = _calls(inspector)
-    out.print(calls)
-    journy_track.shutdown()
+    out.print(_results(results))
     complete = stats.captured == stats.delivered + stats.coalesced and stats.delivered == arrived
-    _conclude(stats, arrived, complete)
+    _conclude(stats, arrived, [result for _, result in results], inspector.counts, complete=complete)
     if serve:
         err.print()
         wait_for_ctrl_c(_stays_up(inspector.url))
-    return complete and answered
+    return complete and all(isinstance(result, Success) for _, result in results)
 
 
 def _events(inspector: Inspector) -> Table:
@@ -140,18 +146,15 @@ def _show_one_event(inspector: Inspector) -> None:
     )
 
 
-def _calls(inspector: Inspector) -> tuple[Table, bool]:
-    """Every call of the official SDKs, at once and with a result."""
+def _calls(url: str) -> list[tuple[str, Any]]:
+    """Every call of the official SDKs, at once, with its result."""
     user, account = UserIdentified.by_user_id("userId"), AccountIdentified.by_account_id("accountId")
     volume = {"number": 1313, "string": "string", "boolean": True}
     john = {"full_name": "John Doe", "registered_at": datetime.now(UTC), "is_admin": True, "nickname": None}
-    title = "The client: each call and its result"
-    table = Table("Call", "Result", "Request ID", box=None, padding=(0, 2, 0, 0), title=title, title_justify="left")
-    answered = True
-    with Client(None, ClientConfig(KEY, base_url=inspector.url)) as client:
+    with Client(None, ClientConfig(KEY, base_url=url)) as client:
         two = [UserIdentified.by_user_id("userId1"), UserIdentified.by_email("user2@domain.tld")]
         acme = {"name": "ACME, Inc", "mrr": 399, "tags": ["a", "b"]}
-        results: list[tuple[str, Any]] = [
+        return [
             ("get_api_key_details()", client.get_api_key_details()),
             ("upsert_user(…)", client.upsert_user(user_id="userId", email="john@doe.tld", properties=john)),
             ("upsert_account(…)", client.upsert_account(account_id="accountId", properties=acme)),
@@ -176,20 +179,26 @@ def _calls(inspector: Inspector) -> tuple[Table, bool]:
             ("delete_user(…)", client.delete_user(user_id="userId", email="john@doe.tld")),
             ("delete_account(…)", client.delete_account(account_id="accountId")),
         ]
+
+
+def _results(results: list[tuple[str, Any]]) -> Table:
+    title = "The client: each call and its result"
+    table = Table("Call", "Result", "Request ID", box=None, padding=(0, 2, 0, 0), title=title, title_justify="left")
     for call, result in results:
-        answered = answered and isinstance(result, Success)
         data = "success" if result.success else f"{result.error}: {result.message}"
         table.add_row(call, data, result.request_id or "none: the response is empty")
-    return table, answered
+    return table
 
 
-def _conclude(stats: Stats, arrived: int, complete: bool) -> None:
-    style = "bold green" if complete else "bold red"
+def _conclude(stats: Stats, arrived: int, results: list[Any], counts: Counts, *, complete: bool) -> None:
+    merged = f", merged into others {stats.coalesced}" if stats.coalesced else ""
+    sample = f"captured {stats.captured}, delivered {stats.delivered}, arrived {arrived}{merged}"
+    if not complete:
+        complain(f"Not everything arrived: {sample}, dropped {dict(stats.dropped)}, given up {stats.given_up}.")
+        return
+    out.print(f"The sample: {sample}. The client: {counted(len(results), 'call')}.")
     out.print(
-        f"{'' if complete else 'Not everything arrived: '}"
-        f"captured {stats.captured}, delivered {stats.delivered}, arrived {arrived}"
-        f"{f', merged into others {stats.coalesced}' if stats.coalesced else ''}"
-        f"{'' if complete else f', dropped {dict(stats.dropped)}, given up {stats.given_up}'}; "
-        f"{stats.calls_remaining} of {stats.calls_limit} requests are left in this minute",
-        style=style,
+        f"The inspector: {counted(counts.requests, 'request')} with {counted(counts.accepted, 'event')}; "
+        f"{results[-1].calls_remaining:,} of {results[-1].calls_limit:,} are left in this minute.",
+        style="bold green",
     )

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from rich.table import Table
 
-from journy_track.cli.console import TERMINATE, err, fail, out
+from journy_track.cli.console import TERMINATE, complain, err, fail, out
 
 if TYPE_CHECKING:
     from journy_track.inspector import Inspector
@@ -115,7 +115,7 @@ def click(inspector: Inspector, url: str) -> bool:
     if complete:
         out.print(f"{conclusion}, from three processes, all of {USER} at {ACCOUNT}.", style="bold green")
     else:
-        out.print(f"Not all is right: {conclusion}; all should be of {USER} at {ACCOUNT}.", style="bold red")
+        complain(f"Not all is right: {conclusion}; all should be of {USER} at {ACCOUNT}.")
     return complete
 
 

@@ -19,22 +19,28 @@ from journy_track.cli import doctoring
 from journy_track.cli.asking import ask, probe, problem_of, why
 from journy_track.cli.check import permissions_of
 from journy_track.cli.connection import AsJson, BaseUrl, KeyFile, key_of
-from journy_track.cli.console import can_print, err, out
+from journy_track.cli.console import can_print, counted, err, out
 from journy_track.cli.doctoring import Finding
-from journy_track.cli.outside import json_text
+from journy_track.cli.outside import json_text, styled
 
 _MARKS = {"ok": Text("✓", "green"), "note": Text("·", "yellow"), "problem": Text("✗", "bold red")}
+#: The versions that a reader looks for first.
+_OURS = ("python", "journy-track")
 
 
 def doctor(
     api_key_file: KeyFile = None,
     base_url: BaseUrl = None,
     offline: Annotated[bool, typer.Option("--offline", help="Do not try to reach the API.")] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Also settings at their defaults, and the versions of all packages.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at settings and where they come from, versions, the process, and the way to the API.
+    """Look at settings, versions, the process, and the way to the API.
 
-    It never shows the key. Exits with 1 when something is wrong.
+    What is wrong comes first. It shows where settings come from, and never the key. On a terminal it shows what fits,
+    elsewhere all. Exits with 1 when something is wrong.
     """
     findings = _findings({"api_key": key_of(api_key_file), "base_url": base_url}, offline=offline)
     problems = [finding for finding in findings if finding.state == "problem"]
@@ -42,12 +48,9 @@ def doctor(
         document = {"ok": not problems, "findings": [dataclasses.asdict(finding) for finding in findings]}
         typer.echo(json_text(document))
     else:
-        out.print(_table(findings))
-        if problems:
-            count = "One thing is" if len(problems) == 1 else f"{len(problems)} things are"
-            err.print(f"{count} wrong: {', '.join(finding.name for finding in problems)}.", style="bold red")
-        else:
-            err.print("Nothing is wrong.", style="green")
+        whole = show_all or not out.is_terminal
+        out.print(_table(findings, whole=whole))
+        _conclude(problems, [] if whole else [finding for finding in findings if _is_usual(finding)])
     raise typer.Exit(1 if problems else 0)
 
 
@@ -101,19 +104,48 @@ def _batches_reached(config: Config, write_key: Secret) -> Iterable[Finding]:
     yield Finding("reach", "batches", f"{took}, and do not refuse the write key; no call verifies it")
 
 
-def _table(findings: list[Finding]) -> Table:
+def _is_usual(finding: Finding) -> bool:
+    """Whether it is one of the many that are as they are everywhere: what is wrong is lost among them."""
+    if finding.state != "ok":
+        return False
+    return finding.origin == "default" or (finding.topic == "versions" and finding.name not in _OURS)
+
+
+def _table(findings: list[Finding], *, whole: bool) -> Table:
+    """What is wrong, then what is worth a look, then the rest by topic: with *whole* all of it."""
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     table.add_column(style="dim", overflow="fold")
-    for number, (topic, found) in enumerate(groupby(findings, key=lambda finding: finding.topic)):
-        if number:
-            table.add_row()
-        table.add_row("", Text(topic, "bold"))
+
+    def add(found: Iterable[Finding]) -> None:
         for finding in found:
             mark = _MARKS[finding.state]
             table.add_row(
                 mark if can_print(mark.plain) else finding.state, finding.name, finding.value, finding.origin or ""
             )
+
+    first = sorted((finding for finding in findings if finding.state != "ok"), key=lambda one: one.state == "note")
+    add(first)
+    rest = [finding for finding in findings if finding.state == "ok" and (whole or not _is_usual(finding))]
+    for topic, found in groupby(rest, key=lambda finding: finding.topic):
+        if whole and table.row_count:
+            table.add_row()
+        table.add_row("", Text(topic, "bold"))
+        add(found)
     return table
+
+
+def _conclude(problems: list[Finding], hidden: list[Finding]) -> None:
+    more = ""
+    if hidden:
+        defaults = sum(finding.origin == "default" for finding in hidden)
+        parts = [counted(defaults, "setting") + " at the default", counted(len(hidden) - defaults, "version")]
+        more = f" Not shown: {', '.join(parts)}: --all."
+    if problems:
+        count = "One thing is" if len(problems) == 1 else f"{len(problems)} things are"
+        verdict = (f"{count} wrong: {', '.join(finding.name for finding in problems)}.", "bold red")
+    else:
+        verdict = ("Nothing is wrong.", "green")
+    err.print(styled(verdict, (more, "dim")))

@@ -90,7 +90,14 @@ def together(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[
     if not config.enabled:
         return config, [Finding("settings", "configure()", "disabled: every call is a no-op", "note")]
     if not config.has_key:
-        return config, [Finding("settings", "configure()", "no API key: nothing would be captured", "problem")]
+        return config, [
+            Finding(
+                "settings",
+                "configure()",
+                "no API key: nothing would be captured. Set JOURNY_API_KEY or JOURNY_WRITE_KEY",
+                "problem",
+            )
+        ]
     return config, []
 
 

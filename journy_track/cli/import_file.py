@@ -19,7 +19,7 @@ from journy_track._model.reads import GetApiKeyDetails
 from journy_track._tracker import Tracker
 from journy_track.cli.asking import ask, probe, problem_of, why
 from journy_track.cli.connection import AsJson, BaseUrl, KeyFile, config_of
-from journy_track.cli.console import counted, err, fail, out
+from journy_track.cli.console import complain, counted, err, fail, out
 from journy_track.cli.importing.checking import Checked, checked
 from journy_track.cli.importing.columns import FIELDS, Columns
 from journy_track.cli.importing.courier import Courier
@@ -43,6 +43,7 @@ from journy_track.cli.importing.showing import Bar, faults_table, library_lines,
 from journy_track.cli.importing.source import InputFile, Unreadable
 from journy_track.cli.outside import json_text, styled
 from journy_track.cli.typed import TYPES
+from journy_track.cli.usage import one_of
 
 #: Seconds for what is on its way when the import is stopped.
 _FAREWELL = 2.0
@@ -53,8 +54,15 @@ _MONTH = 30 * 24 * 3600.0
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(help="users….csv, accounts….parquet, events….jsonl", show_default=False)],
-    kind: Annotated[str | None, typer.Option(help=f"{', '.join(FIELDS)}. Else from the file's name.")] = None,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="users….csv, accounts….parquet, events….jsonl", show_default=False)
+    ],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND", autocompletion=one_of(*FIELDS), help=f"{', '.join(FIELDS)}. Else from the file's name."
+        ),
+    ] = None,
     mapping: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="COLUMN=FIELD", help="What a column is; COLUMN= leaves it out. Repeatable."),
@@ -68,19 +76,30 @@ def import_file(
         ),
     ] = None,
     empty: Annotated[
-        str, typer.Option(help=f"What becomes of empty cells (JSON: null): {', '.join(EMPTY)}.")
+        str,
+        typer.Option(
+            metavar="WHAT",
+            autocompletion=one_of(*EMPTY),
+            help=f"What becomes of empty cells (JSON: null): {', '.join(EMPTY)}.",
+        ),
     ] = "omit",
     timezone: Annotated[
-        str | None, typer.Option(help="Time zone of datetimes that name none. Else they are refused.")
+        str | None, typer.Option(metavar="ZONE", help="Time zone of datetimes that name none. Else they are refused.")
     ] = None,
     undated: Annotated[
         bool, typer.Option("--undated", help="Take events without happened_at: they get the time of the import.")
     ] = False,
     format_: Annotated[
-        str | None, typer.Option("--format", help=f"{', '.join(FORMATS)}. Else from the file's name.")
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            autocompletion=one_of(*FORMATS),
+            help=f"{', '.join(FORMATS)}. Else from the file's name.",
+        ),
     ] = None,
-    encoding: Annotated[str, typer.Option(help="Encoding of the file.")] = "utf-8",
-    delimiter: Annotated[str, typer.Option(help="What separates the cells of a CSV.")] = ",",
+    encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of the file.")] = "utf-8",
+    delimiter: Annotated[str, typer.Option(metavar="CHARACTER", help="What separates the cells of a CSV.")] = ",",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the rows. Needs no key.")] = False,
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Send the valid rows although others are at fault.")
@@ -103,17 +122,21 @@ def import_file(
         ),
     ] = None,
     share: Annotated[
-        float | None, typer.Option(help="Part of the key's rate budget to use, up to 1. Else what others leave.")
+        float | None,
+        typer.Option(metavar="PART", help="Part of the key's rate budget to use, up to 1. Else what others leave."),
     ] = None,
-    patience: Annotated[float, typer.Option(help="Seconds without a settled row after which it stops.")] = 600.0,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Time without a settled row after which it stops.")
+    ] = 600.0,
     api_key_file: KeyFile = None,
     base_url: BaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import a file, within the rate budget. Stopped or killed, it goes on where it was when started again.
+    """Import users, accounts or events from a file.
 
-    Every row is checked before the first is sent. What is rejected goes to FILE.rejected.jsonl, with the reason:
-    mend the rows there, and import that file.
+    It keeps to the rate budget. Stopped or killed, it goes on where it was when started again. Every row is checked
+    before the first is sent. What is rejected goes to FILE.rejected.jsonl, with the reason: mend the rows there, and
+    import that file.
     """
     if not file.exists():  # first: its name does not matter then
         fail(f"Cannot read {file}: No such file or directory.", 2)
@@ -174,7 +197,7 @@ def _dry_run(source: InputFile, columns: Columns, *, as_json: bool) -> NoReturn:
         typer.echo(json_text(document))
     elif found.at_fault:
         out.print(faults_table(found))
-        err.print(f"{_at_fault(found)}. Nothing was sent.", style="bold red")
+        complain(f"{_at_fault(found)}. Nothing was sent.")
     else:
         ready = "is" if found.rows == 1 else "are"
         out.print(f"{counted(found.rows, 'row')} {ready} ready to be imported. Nothing was sent.")
@@ -188,7 +211,7 @@ def _at_fault(found: Checked) -> str:
 def _checked(source: InputFile, columns: Columns, interrupted: Interrupted) -> Checked:
     def go_on() -> None:
         if why := interrupted():
-            err.print(f"{why} Nothing was sent.", style="bold red")
+            complain(f"{why} Nothing was sent.")
             raise typer.Exit(EXIT_CODES[why])
 
     large = source.path.stat().st_size > 1_000_000
@@ -273,7 +296,7 @@ class _Job:
             )
         if stopped is not None:
             err.print()
-            err.print(stopped, style="bold red")
+            complain(stopped)
             err.print(self._again(), soft_wrap=True)
             raise typer.Exit(EXIT_CODES.get(stopped, 1))
         raise typer.Exit(1 if position.rejected or position.in_part else 0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from journy_track.cli.connection import BaseUrl, KeyFile, config_of
-from journy_track.cli.console import counted, err, fail, need_inspector, no_listening
+from journy_track.cli.console import counted, err, fail, need_inspector, no_listening, out
 from journy_track.cli.outside import styled
 
 if TYPE_CHECKING:
@@ -19,19 +19,26 @@ if TYPE_CHECKING:
 
 
 def inspect(
+    context: typer.Context,
     command: Annotated[
         list[str] | None,
         typer.Argument(metavar="-- COMMAND", help="A program to run, pointed here; its exit code is passed on."),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 8470,
-    limit: Annotated[int, typer.Option(min=1, help="Requests that each key may make per window.")] = 1800,
-    window: Annotated[float, typer.Option(min=0.1, help="Seconds of the sliding window.")] = 60.0,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on; 0 takes any free one.")
+    ] = 8470,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Requests that each key may make per window.")
+    ] = 1800,
+    window: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="The sliding window of --limit.")] = 60.0,
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Others than loopback need --allow-host.")
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on. Others than loopback need --allow-host.")
     ] = "127.0.0.1",
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="A name under which others may call it, as in docker compose. Can be repeated."),
+        typer.Option(
+            metavar="NAME", help="A name under which others may call it, as in docker compose. Can be repeated."
+        ),
     ] = None,
     stay: Annotated[bool, typer.Option("--stay", help="Keep the page up after COMMAND has ended.")] = False,
     forward: Annotated[
@@ -50,18 +57,30 @@ def inspect(
         str | None,
         typer.Option(metavar="URL", help="Where your traces are: https://…/{trace_id}. The page links to it."),
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no line for each request.")] = False,
 ) -> None:
-    """Start a local stand-in for journy.io, and look at what your app sends. A development tool."""
+    """Show what your app sends, in a local stand-in for journy.io.
+
+    It prints a line for each request. A COMMAND is run with the settings that point it here. When an inspector runs
+    at the port already, COMMAND is pointed at that one; when another program has the port, another is taken.
+    """
     need_inspector()
+    from journy_track.cli import around
+    from journy_track.cli.request_lines import request_lines
     from journy_track.inspector import Inspector
     from journy_track.inspector.guard import is_loopback
 
     names = allow_host or []
     if not (names or is_loopback(host)):
         fail(f"{host} can be reached from other machines: name it as they do, with --allow-host NAME.", 2)
-    target = _target(api_key_file, base_url, port) if forward else None
     if not forward and (api_key_file or base_url):
         fail("--api-key-file and --base-url say where to --forward to: pass that as well.", 2)
+    if command and port and (who := around.who_listens(host, port)):
+        if who == "inspector" and _is_as_any(context):
+            raise typer.Exit(around.run_beside(f"http://{f'[{host}]' if ':' in host else host}:{port}", command))
+        err.print(f"Port {port} is taken by {'another inspector' if who == 'inspector' else who}: another is used.")
+        port = 0
+    target = _target(api_key_file, base_url, port) if forward else None
     reads = _catalogue(catalog)
     try:
         inspector = Inspector(
@@ -81,12 +100,11 @@ def inspect(
                 style="bold yellow",
             )
         if command:
-            from journy_track.cli.around import run_pointed_at
-
-            code = run_pointed_at(inspector, command, stay=stay)
+            code = around.run_with(inspector, command, stay=stay, quiet=quiet)
             _tell_forwarded(inspector, target)
             raise typer.Exit(code)
-        inspector.run(lambda ready: _tell(ready, names, host))
+        with request_lines(inspector, out, quiet=quiet):
+            inspector.run(lambda ready: _tell(ready, names, host))
         _tell_forwarded(inspector, target)
     except ValueError as error:
         fail(str(error), 2)
@@ -122,6 +140,13 @@ def _tell_forwarded(inspector: Inspector, target: JournyIo | None) -> None:
         sent, failed = inspector.forwarded
         style = "bold red" if failed else ""
         err.print(f"Also sent to {target.name}: {counted(sent, 'request')}. Failed there: {failed:,}.", style=style)
+
+
+def _is_as_any(context: typer.Context) -> bool:
+    """Whether no option asks for an inspector that is not as the one that runs already."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if getattr(source, "name", None) == "COMMANDLINE"}
+    return given <= {"command", "port", "host", "stay", "quiet"}
 
 
 def _tell(inspector: Inspector, names: list[str], host: str) -> None:

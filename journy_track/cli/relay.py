@@ -18,7 +18,7 @@ from journy_track._model.config import SPOOL_MAX_AGE, Config
 from journy_track._model.errors import ConfigurationError
 from journy_track._model.secret import Secret
 from journy_track.cli.connection import BaseUrl, KeyFile, key_of
-from journy_track.cli.console import TERMINATE, counted, duration, err, fail, out
+from journy_track.cli.console import TERMINATE, counted, duration, err, fail, out, warn
 from journy_track.cli.files import replace_file
 from journy_track.cli.monitor import Monitor, address_of
 from journy_track.cli.outside import json_text
@@ -28,11 +28,14 @@ EVERY = 10.0
 
 
 def relay(
-    broker: Annotated[str, typer.Option(envvar="JOURNY_BROKER_URL", help="Where items wait: redis://host/0.")] = "",
-    connections: Annotated[int, typer.Option(min=1, help="Requests in flight at once.")] = 8,
-    dead_letter: Annotated[str, typer.Option(help="Name of the queue of given-up items.")] = "",
+    broker: Annotated[
+        str, typer.Option(metavar="URL", envvar="JOURNY_BROKER_URL", help="Where items wait: redis://host/0.")
+    ] = "",
+    connections: Annotated[int, typer.Option(metavar="N", min=1, help="Requests in flight at once.")] = 8,
+    dead_letter: Annotated[str, typer.Option(metavar="NAME", help="Name of the queue of given-up items.")] = "",
     health_file: Annotated[
-        Path | None, typer.Option(help="Write the state there, as JSON, every second, for a supervisor.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the state there, as JSON, every second, for a supervisor."),
     ] = None,
     http: Annotated[
         str,
@@ -41,15 +44,18 @@ def relay(
             help="Serve /live, /ready and /metrics there; without a host to this machine alone.",
         ),
     ] = "",
-    lease: Annotated[float, typer.Option(min=1.0, help="Seconds after which another relay takes over.")] = 10.0,
+    lease: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1.0, help="Time after which another relay takes over.")
+    ] = 10.0,
     retry_dead: Annotated[bool, typer.Option("--retry-dead", help="Put dead letters back, and end.")] = False,
     api_key_file: KeyFile = None,
     base_url: BaseUrl = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON Lines on stdout.")] = False,
 ) -> None:
-    """Deliver what producers handed to a broker. Any number may run: one is active, the others stand by.
+    """Deliver what producers handed to a broker.
 
-    Ends with SIGTERM or Ctrl-C: what is on its way is finished, the rest stays in the broker.
+    Any number may run: one is active, the others stand by. Ends with SIGTERM or Ctrl-C: what is on its way is
+    finished, the rest stays in the broker.
     """
     from journy_track._stores.redis.stream import RelayQueue
 
@@ -85,7 +91,7 @@ def _monitor(address: tuple[str, int] | None) -> Monitor | None:
     try:
         monitor = Monitor(address)
     except OSError as error:
-        fail(f"Cannot listen at {address[0]}, port {address[1]}: {error.strerror}.", 1)
+        fail(f"Cannot listen at {address[0]}, port {address[1]}: {error.strerror}. Pass another port to --http.", 1)
     monitor.start()
     err.print(f"/live, /ready and /metrics are at {monitor.url}", markup=False, soft_wrap=True)
     return monitor
@@ -135,12 +141,12 @@ def _checked(queue: Any, *, first: bool = False) -> bool:
 
     try:
         for concern in queue.concerns():
-            _warn(f"Take care: {concern}")
+            warn(concern)
     except Unfit as error:
         fail(f"The broker cannot be used: {error}.", 2)
     except BrokerError as error:
         if first:
-            _warn(f"The broker cannot be used yet: {error}. Waiting for it.")
+            warn(f"The broker cannot be used yet: {error}. Waiting for it.")
         return False
     return True
 
@@ -184,7 +190,7 @@ class _Teller:
             self._unwritable = False
         except OSError as error:
             if not self._unwritable:
-                _warn(f"Cannot write {path}: {error.strerror}.")
+                warn(f"Cannot write {path}: {error.strerror}.")
             self._unwritable = True
 
     def _now(self) -> dict[str, Any]:
@@ -216,11 +222,6 @@ class _Teller:
         if numbers["trouble"]:
             parts.append(numbers["trouble"])
         err.print(" · ".join(parts), markup=False, soft_wrap=True)
-
-
-def _warn(sentence: str) -> None:
-    # One line for whoever collects them: there may be no terminal with a width.
-    err.print(sentence, style="yellow", markup=False, soft_wrap=True)
 
 
 def _retry_dead(queue: Any, as_json: bool) -> None:

@@ -24,15 +24,17 @@ from journy_track._model.purging import Delete, Purge
 from journy_track._stores.sqlite.errors import SpoolError
 from journy_track._stores.sqlite.file import SUFFIX, SpoolFile, lock_path
 from journy_track._stores.sqlite.lock import is_owned
-from journy_track.cli.console import counted, data_size, duration, err, fail, out
+from journy_track.cli.console import complain, counted, data_size, duration, err, fail, out
 from journy_track.cli.outside import harmless
+from journy_track.cli.usage import CliCommand, CliGroup
 
 spool: typer.Typer = typer.Typer(
-    name="spool", help="What waits in a durable spool, and what was given up.", no_args_is_help=True
+    cls=CliGroup, name="spool", help="What waits in a durable spool, and what was given up.", no_args_is_help=True
 )
 
 Folder = Annotated[
-    Path | None, typer.Argument(envvar="JOURNY_SPOOL", help="Folder of the spool.", show_default=False)
+    Path | None,
+    typer.Argument(metavar="FOLDER", envvar="JOURNY_SPOOL", help="Folder of the spool.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -56,9 +58,9 @@ class FileStatus:
     error: str | None = None
 
 
-@spool.command()
+@spool.command(cls=CliCommand)
 def status(folder: Folder = None, as_json: Json = False) -> None:
-    """Show each file: whether its process lives, what waits, what was given up, how large it is."""
+    """Show each file: its process, its size, what waits and was given up."""
     path = _there(folder)
     files = [_status_of(file) for file in _files(path)]
     if as_json:
@@ -70,7 +72,7 @@ def status(folder: Folder = None, as_json: Json = False) -> None:
         out.print(f"Nothing waits in {path}, and nothing was given up.", soft_wrap=True)
     errors = [file.error for file in files if file.error]
     for error in errors:
-        _warn(error)
+        complain(error)
     if not as_json:
         _tell_more(files, **_beside(path))
     raise typer.Exit(1 if errors else 0)
@@ -163,14 +165,18 @@ def _waiting_by_server(files: list[FileStatus]) -> dict[str, int]:
 # ── retry ──
 
 
-@spool.command()
+@spool.command(cls=CliCommand)
 def retry(
     folder: Folder = None,
-    reason: Annotated[str | None, typer.Option(help="Only those whose reason holds this text.")] = None,
-    operation: Annotated[str | None, typer.Option(help="Only those of this call, as `export` names it.")] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only those whose reason holds this text.")
+    ] = None,
+    operation: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only those of this call, as `export` names it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Have what was given up tried again, as if it had been captured now."""
+    """Have what was given up tried again, as if it was captured now."""
     path = _there(folder)
     count = _over(path, lambda file: file.retry(time.time(), reason=reason, operation=operation))
     alive = any(is_owned(lock_path(file)) for file in _files(path))
@@ -185,12 +191,15 @@ def retry(
 # ── export ──
 
 
-@spool.command()
+@spool.command(cls=CliCommand)
 def export(
     folder: Folder = None,
     waiting: Annotated[bool, typer.Option("--waiting", help="Also what waits.")] = False,
 ) -> None:
-    """Write what was given up to stdout as JSON Lines, with the reason and the call that was meant."""
+    """Write what was given up to stdout, as JSON Lines.
+
+    Each line has the reason and the call that was meant.
+    """
 
     def write(file: SpoolFile) -> int:
         count = 0
@@ -238,18 +247,25 @@ def _call(message: str) -> dict[str, Any]:
 # ── purge ──
 
 
-@spool.command()
+@spool.command(cls=CliCommand)
 def purge(
     folder: Folder = None,
     waiting: Annotated[bool, typer.Option("--waiting", help="Also what waits: it is never delivered.")] = False,
-    user_id: Annotated[str | None, typer.Option(help="Everything about this user, and nothing else.")] = None,
-    email: Annotated[str | None, typer.Option(help="The same, by e-mail.")] = None,
-    account_id: Annotated[str | None, typer.Option(help="Everything about this account, and nothing else.")] = None,
-    domain: Annotated[str | None, typer.Option(help="The same, by domain.")] = None,
+    user_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Everything about this user, and nothing else.")
+    ] = None,
+    email: Annotated[str | None, typer.Option(metavar="E-MAIL", help="The same, by e-mail.")] = None,
+    account_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Everything about this account, and nothing else.")
+    ] = None,
+    domain: Annotated[str | None, typer.Option(metavar="DOMAIN", help="The same, by domain.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove what was given up; or all that is about a user or an account, but for deletes of them."""
+    """Remove what was given up, or all about a user or an account.
+
+    Deletes of that user or account are kept.
+    """
     path = _there(folder)
     about = _identity(user_id, email, account_id, domain)
     if about is not None and waiting:
@@ -282,7 +298,7 @@ def _purge(file: SpoolFile, wanted: Purge) -> int:
 def _identity(user_id: str | None, email: str | None, account_id: str | None, domain: str | None) -> Delete | None:
     of_user, of_account = user_id is not None or email is not None, account_id is not None or domain is not None
     if of_user and of_account:
-        fail("Name a user or an account, not both.", 2)
+        fail("--user-id and --email name a user, --account-id and --domain an account: pass one of the two.", 2)
     try:
         if of_user:
             return DeleteUser(UserIdentified(user_id, email))
@@ -293,9 +309,10 @@ def _identity(user_id: str | None, email: str | None, account_id: str | None, do
 
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
-        fail("Nobody is there to be asked: pass --yes if that is meant.", 2)
+        fail("There is no terminal on which to confirm: pass --yes if that is meant.", 2)
     if not typer.confirm(harmless(question), err=True):
-        fail("Nothing was removed.", 1)
+        err.print("Nothing was removed.")
+        raise typer.Exit(1)
 
 
 # ── Files ──
@@ -303,10 +320,10 @@ def _ask(question: str) -> None:
 
 def _there(folder: Path | None) -> Path:
     if folder is None:
-        fail("Which folder? Name it, or set JOURNY_SPOOL.", 2)
+        fail("There is no folder: pass that of the spool, or set JOURNY_SPOOL.", 2)
     path = folder.expanduser()  # as configure() does
     if not path.is_dir():
-        fail(f"{path} is not a folder.", 2)
+        fail(f"{path} is not a folder: pass the one that configure(spool=…) has.", 2)
     return path
 
 
@@ -338,7 +355,7 @@ def _over(folder: Path, do: Callable[[SpoolFile], int]) -> int:
             with _opened(path) as file:
                 count += 0 if file is None else do(file)
         except SpoolError as error:
-            _warn(str(error))
+            complain(str(error))
             failed = True
     if failed:
         fail(f"The other files are done: {counted(count, 'item')}.", 1)
@@ -346,10 +363,6 @@ def _over(folder: Path, do: Callable[[SpoolFile], int]) -> int:
 
 
 # ── Words ──
-
-
-def _warn(message: str) -> None:
-    err.print(message, style="bold red", soft_wrap=True)
 
 
 def _moment(at: float) -> str:

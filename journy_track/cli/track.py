@@ -22,15 +22,17 @@ _OFFERED = ", ".join(name for name in TYPES if name != "list")
 
 
 def track(
-    name: Annotated[str, typer.Argument(help="The event, in past tense: signed_in.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The event, in past tense: signed_in.", show_default=False)
+    ],
     metadata: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]…", help=f"Metadata: key=text, or key:type=value ({_OFFERED})."),
+        typer.Argument(metavar="KEY=VALUE", help=f"Metadata: key=text, or key:type=value ({_OFFERED})."),
     ] = None,
-    user: Annotated[str | None, typer.Option(help="ID of the user.")] = None,
-    email: Annotated[str | None, typer.Option(help="E-mail of the user.")] = None,
-    account: Annotated[str | None, typer.Option(help="ID of the account.")] = None,
-    domain: Annotated[str | None, typer.Option(help="Domain of the account.")] = None,
+    user: Annotated[str | None, typer.Option(metavar="ID", help="ID of the user.")] = None,
+    email: Annotated[str | None, typer.Option(metavar="E-MAIL", help="E-mail of the user.")] = None,
+    account: Annotated[str | None, typer.Option(metavar="ID", help="ID of the account.")] = None,
+    domain: Annotated[str | None, typer.Option(metavar="DOMAIN", help="Domain of the account.")] = None,
     happened_at: Annotated[
         str | None, typer.Option(metavar="TIME", help="When it happened: ISO 8601 with its offset. Else now.")
     ] = None,
@@ -38,7 +40,10 @@ def track(
     base_url: BaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send one event and wait for the response: journy-track track signed_in plan=pro seats:int=3 --user u1"""
+    """Send one event and wait for the response.
+
+    For example: journy-track track signed_in plan=pro seats:int=3 --user u1
+    """
     event = _event(name, metadata or [], (user, email), (account, domain), happened_at)
     config = config_of(api_key_file, base_url)
     only_batches = None if config.write_key is None or config.rest_key else batches_of(config, config.write_key)
@@ -113,7 +118,7 @@ def _metadata(pairs: list[str]) -> dict[str, Any]:
         if not equals or not key:
             fail(f"{pair!r} is not metadata: write key=value, or key:type=value.", 2)
         if key in values:
-            fail(f"{key!r} is given twice.", 2)
+            fail(f"The metadata key {key!r} is given twice: pass it once.", 2)
         if (kind or "text") not in TYPES:
             fail(f"{kind!r} in {pair!r} is not a type: known are {_OFFERED}.", 2)
         try:

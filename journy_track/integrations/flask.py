@@ -85,10 +85,10 @@ class JournyTrack:
         app.extensions["journy_track"] = self
         app.after_request(_after)
         app.teardown_request(_teardown)
-        app.wsgi_app = _Around(app, self._callbacks)  # type: ignore[method-assign]
+        app.wsgi_app = _AroundRequests(app, self._callbacks)  # type: ignore[method-assign]
 
 
-class _Around:
+class _AroundRequests:
     """The app's WSGI side, around all that Flask does."""
 
     def __init__(self, app: Flask, callbacks: Callbacks) -> None:

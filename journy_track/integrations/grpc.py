@@ -20,7 +20,7 @@ from journy_track.integrations._trust import Trust, trusted
 __all__ = ["AsyncJournyInterceptor", "JournyInterceptor"]
 
 
-class _Around:
+class _AroundHandlers:
     """What both interceptors share: the options, and a handler's behaviour in a scope of its own."""
 
     def __init__(
@@ -110,7 +110,7 @@ def _streamed(tracked: PlainRequest, behaviour: Callable[..., Any], request: Any
         parts.close()
 
 
-class JournyInterceptor(_Around, grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC has no types
+class JournyInterceptor(_AroundHandlers, grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC has no types
     """A scope for each call of a gRPC server: unary and streaming, each step of a stream included.
 
         grpc.server(pool, interceptors=[JournyInterceptor(user=lambda context: user_of(context.auth_context()))])
@@ -126,7 +126,7 @@ class JournyInterceptor(_Around, grpc.ServerInterceptor):  # type: ignore[misc] 
         return self._handler(continuation(handler_call_details))
 
 
-class AsyncJournyInterceptor(_Around, grpc.aio.ServerInterceptor):  # type: ignore[misc]  # gRPC has no types
+class AsyncJournyInterceptor(_AroundHandlers, grpc.aio.ServerInterceptor):  # type: ignore[misc]  # gRPC has no types
     """A scope for each call of a `grpc.aio` server, whose handlers may be async, or plain functions.
 
         grpc.aio.server(interceptors=[AsyncJournyInterceptor(user=user_of)])

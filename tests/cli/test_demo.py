@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from journy_track import Stats
 from journy_track.cli.demo import _conclude, _show_one_event
@@ -50,15 +52,58 @@ def demo() -> subprocess.CompletedProcess[str]:
     return run("demo")
 
 
+def numbers(printed: str) -> dict[str, int]:
+    """Those of the last two sentences."""
+    found = re.search(
+        r"The sample: captured (\d+), delivered (\d+), arrived (\d+)(?:, merged into others (\d+))?\. "
+        r"The client: (\d+) calls\. The inspector: (\d+) requests with (\d+) events; "
+        r"([\d,]+) of 1,800 are left in this minute\.",
+        " ".join(printed.split()),
+    )
+    assert found is not None, printed
+    names = ("captured", "delivered", "arrived", "merged", "calls", "requests", "events", "left")
+    return {name: int((text or "0").replace(",", "")) for name, text in zip(names, found.groups(), strict=True)}
+
+
 def test_the_demo_ends_well_only_because_everything_captured_arrived(demo: subprocess.CompletedProcess[str]) -> None:
     assert demo.returncode == 0, demo.stderr
-    numbers = re.search(
-        r"captured (\d+), delivered (\d+), arrived (\d+)(?:, merged into others (\d+))?;", demo.stdout
-    )
-    assert numbers is not None, demo.stdout
-    captured, delivered, arrived, merged = (int(number or 0) for number in numbers.groups())
-    assert captured == delivered + merged
-    assert delivered == arrived > 90
+    printed = numbers(demo.stdout)
+    assert printed["captured"] == printed["delivered"] + printed["merged"]
+    assert printed["delivered"] == printed["arrived"] > 90
+
+
+def test_the_numbers_of_the_demo_are_those_of_the_inspector_and_agree() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "journy_track", "demo", "--serve"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if line.startswith("The inspector:"):
+                    break
+            found = re.search(r"stays up at (http://\S+)", "".join(process.stderr.readline() for _ in range(2)))
+            assert found is not None
+            counts = requests.get(f"{found[1]}/__inspector/requests", timeout=10).json()["counts"]
+            users = requests.get(f"{found[1]}/__inspector/users", timeout=10).json()["users"]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+    printed = numbers("".join(lines))
+    assert (printed["requests"], printed["events"]) == (counts["requests"], counts["accepted"])
+    assert printed["requests"] == printed["arrived"] + printed["calls"]
+    assert printed["left"] == 1800 - printed["requests"]
+    rows = [re.split(r"\s*[│┃]\s*", line.strip()) for line in lines]
+    times = {row[1]: int(row[2]) for row in rows if len(row) == 7 and row[2].isdigit()}
+    assert sum(times.values()) == counts["accepted"]
+    for user in users:
+        assert (user["id"] or user["alias"]) in "".join(lines)
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -99,9 +144,9 @@ def test_the_environment_of_a_real_project_does_not_disturb_the_demo(tmp_path: P
 
 def test_a_demo_whose_events_did_not_arrive_prints_that(api: Inspector, capsys: pytest.CaptureFixture[str]) -> None:
     _show_one_event(api)
-    _conclude(Stats(captured=3, delivered=1, given_up=2), arrived=1, complete=False)
-    said = " ".join(capsys.readouterr().out.split())
-    assert said.startswith("Not everything arrived: captured 3, delivered 1, arrived 1, dropped {}, given up 2;")
+    _conclude(Stats(captured=3, delivered=1, given_up=2), 1, [], api.counts, complete=False)
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == "Error: Not everything arrived: captured 3, delivered 1, arrived 1, dropped {}, given up 2."
 
 
 def test_a_port_that_is_taken_is_said_in_a_sentence(api) -> None:  # type: ignore[no-untyped-def]

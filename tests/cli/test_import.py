@@ -316,7 +316,7 @@ def test_a_header_in_another_encoding_is_refused_and_not_sent_garbled(api, tmp_p
     path.write_bytes(content)
     ended = run("import", path, JOURNY_BASE_URL=api.url)
     assert ended.exit_code == 1
-    said = "The header of users.csv has bytes that are no text in this encoding (see --encoding)."
+    said = "Error: The header of users.csv has bytes that are no text in this encoding (see --encoding)."
     assert words(ended.stderr) == said
     assert api.requests == []
 
@@ -337,7 +337,7 @@ def test_a_header_is_read_in_the_encoding_that_is_said(api, write):
 )
 def test_a_folder_is_named_as_it_was_typed(options, said):
     ended = run("import", ".", *options)
-    assert (ended.exit_code, words(ended.stderr).startswith(said)) == (2, True), ended.stderr
+    assert (ended.exit_code, words(ended.stderr).startswith(f"Error: {said}")) == (2, True), ended.stderr
 
 
 @pytest.mark.parametrize("name", ["users-not-there.csv", "customers.csv", "customers"])

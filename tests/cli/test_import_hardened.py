@@ -200,7 +200,7 @@ def test_a_json_line_with_a_key_twice_is_at_fault(tmp_path, line):
 @needs_links
 def test_a_device_without_end_is_refused():
     ended = run("import", "/dev/zero", "--format", "csv", "--kind", "users", "--dry-run")
-    assert (ended.exit_code, words(ended.stderr)) == (2, "Cannot read /dev/zero: it is not a file.")
+    assert (ended.exit_code, words(ended.stderr)) == (2, "Error: Cannot read /dev/zero: it is not a file.")
 
 
 @needs_links

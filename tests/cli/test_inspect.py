@@ -14,7 +14,7 @@ import requests
 
 import journy_track
 
-from .commands import run
+from .commands import run, started
 
 
 @pytest.fixture
@@ -53,6 +53,28 @@ def test_ctrl_c_ends_it_without_a_traceback(inspector: tuple[subprocess.Popen[st
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0
     assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_requests_are_lines_on_stdout_and_a_reader_that_goes_does_not_end_it() -> None:
+    with started("inspect", "--port", "0") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
+        assert found is not None
+        try:
+            ask = ["GET", f"{found.group()}/validate"]
+            requests.request(*ask, headers={"X-Api-Key": "k"}, timeout=10)
+            assert re.fullmatch(r"\d\d:\d\d:\d\d  GET /validate +200\n", process.stdout.readline())
+            process.stdout.close()
+            for _ in range(20):
+                assert requests.request(*ask, headers={"X-Api-Key": "k"}, timeout=10).status_code == 200
+            process.send_signal(signal.SIGINT)
+            said = process.stderr.read()
+            assert process.wait(30) == 0, said
+            assert "Traceback" not in said
+        finally:
+            process.kill()
 
 
 @pytest.mark.slow

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import requests
+
+from journy_track.inspector import Inspector
 
 pytestmark = pytest.mark.slow
 
@@ -135,6 +139,53 @@ def test_the_page_can_stay_after_the_program(start: Start) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 3, said
+
+
+def test_each_request_is_a_line_beside_the_programs_output(start: Start) -> None:
+    process = start("--", sys.executable, "-c", TRACKS, "0")
+    _, said = process.communicate(timeout=60)
+    (line,) = [line for line in said.splitlines() if "POST /track" in line]
+    assert line.endswith(" 201  signed_in  u1")
+    assert said.index(line) < said.index("The command ended with 0.")
+
+
+def test_no_request_is_a_line_where_it_shall_be_quiet(start: Start) -> None:
+    process = start("--quiet", "--", sys.executable, "-c", TRACKS, "0")
+    _, said = process.communicate(timeout=60)
+    assert "POST /track" not in said
+    assert "Requests: 1 × 201." in said
+
+
+def test_an_inspector_that_runs_already_gets_what_the_program_sends(start: Start, api: Inspector) -> None:
+    port = api.url.rpartition(":")[2]
+    process = start("--port", port, "--", sys.executable, "-c", TRACKS, "7")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 7, said
+    assert f"Your command is pointed at the inspector that runs at {api.url}\n" in said
+    assert [event.name for event in api.events] == ["signed_in"]
+
+
+def test_an_inspector_of_its_own_is_started_where_an_option_asks_for_one(start: Start, api: Inspector) -> None:
+    port = api.url.rpartition(":")[2]
+    process = start("--port", port, "--limit", "1000", "--", sys.executable, "-c", TRACKS, "0")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert f"Port {port} is taken by another inspector: another is used." in said
+    assert "Requests: 1 × 201. Events: 1." in said
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("responds", [True, False])
+def test_another_port_is_taken_where_another_program_has_it(start: Start, responds: bool, hung_server: str) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        port = str(other.server_port) if responds else hung_server.rpartition(":")[2]
+        process = start("--port", port, "--", sys.executable, "-c", TRACKS, "0")
+        _, said = process.communicate(timeout=60)
+        other.shutdown()
+    assert process.returncode == 0, said
+    assert f"Port {port} is taken by another program: another is used." in said
+    assert "Requests: 1 × 201. Events: 1." in said
 
 
 def test_an_allowed_host_is_accepted_and_its_url_printed(start: Start) -> None:

@@ -141,7 +141,7 @@ def test_an_empty_spool_is_said_in_a_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "Which folder?"),
+        ((), "There is no folder: pass"),
         (("/no/such/folder",), "is not a folder"),
     ],
 )

@@ -79,3 +79,45 @@ def test_no_color_is_honoured(api, path):
         _, seen = on_a_terminal(*command, NO_COLOR="1", COLUMNS="100", JOURNY_BASE_URL=api.url)
         assert seen
         assert not any(f"\x1b[{code}" in seen for code in ("3", "4", "9")), seen  # bold and the cursor remain
+
+
+def screen(seen: str) -> list[str]:
+    """The lines that the terminal got, without colour."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen).replace("\r", "").splitlines()
+
+
+@pytest.fixture
+def large_project(tmp_path):
+    calls = "".join(f'journy_track.track("event_{number:02}", {{"key": 1}})\n' * 3 for number in range(60))
+    unnamed = "".join(f"for name in rows:\n    journy_track.track(name_{number})\n" for number in range(30))
+    (tmp_path / "app.py").write_text(f"import journy_track\n{calls}{unnamed}")
+    return str(tmp_path)
+
+
+def test_a_large_catalog_fits_a_screen_with_what_is_wrong_first_and_a_summary(large_project):
+    _, seen = on_a_terminal("catalog", large_project, COLUMNS="80", LINES="24")
+    lines = screen(seen)
+    assert len(lines) < 24  # the prompt has the last one
+    assert max(map(len, lines)) <= 80
+    assert "the name is known only when the code runs" in f"{lines[0]} {lines[1]}"
+    assert any(re.fullmatch(r"… and \d+ more problems: --all", line) for line in lines), lines
+    assert any(line.startswith("event_00 ") for line in lines)
+    assert lines[-1] == "60 events, and 30 names made at run time, at 210 places in 1 file. 30 problems."
+    _, seen = on_a_terminal("catalog", large_project, "--all", COLUMNS="80", LINES="24")
+    assert all(f"event_{number:02}" in seen for number in range(60))
+
+
+def test_a_doctor_fits_a_screen_with_what_is_wrong_first_and_a_summary():
+    settings = {"JOURNY_TIMEOUT": "3", "JOURNY_SHARE": "7", "JOURNY_SPOOL": "/no/such/spool"}
+    status, seen = on_a_terminal("doctor", "--offline", COLUMNS="80", LINES="24", **settings)
+    lines = screen(seen)
+    assert status == 1
+    assert len(lines) < 24
+    assert lines[0].startswith("✗ share ")
+    assert "JOURNY_TIMEOUT" in seen  # it is set
+    assert "queue_size" not in seen
+    assert "Not shown: " in seen
+    _, seen = on_a_terminal("doctor", "--offline", "--all", COLUMNS="80", LINES="24", **settings)
+    assert screen(seen)[0].startswith("✗ share ")
+    assert "queue_size" in seen
+    assert "Not shown" not in seen

@@ -53,7 +53,7 @@ def test_what_cannot_be_sent_is_wrong_usage_and_is_not_sent(api, arguments, said
 def test_lists_are_not_offered_as_metadata_which_takes_none(api):
     offered = "text, int, float, bool, date, datetime, epoch, epoch_ms"
     ended = run("track", "signed_in", "n:number=3", "--user", "u1", JOURNY_BASE_URL=api.url)
-    assert words(ended.stderr) == f"'number' in 'n:number=3' is not a type: known are {offered}."
+    assert words(ended.stderr) == f"Error: 'number' in 'n:number=3' is not a type: known are {offered}."
     helped = journy("track", "--help")
     assert f"({offered})" in words(helped.stdout)
 
@@ -61,7 +61,8 @@ def test_lists_are_not_offered_as_metadata_which_takes_none(api):
 def test_a_time_without_its_offset_names_no_option_that_is_not_there(api):
     ended = run("track", "signed_in", "--user", "u1", "--happened-at", "2026-05-17T09:30:00", JOURNY_BASE_URL=api.url)
     assert ended.exit_code == 2
-    assert words(ended.stderr) == "--happened-at must be a date and time with its offset, as 2026-05-17T09:30:00Z."
+    form = "a date and time with its offset, as 2026-05-17T09:30:00Z"
+    assert words(ended.stderr) == f"Error: --happened-at must be {form}."
 
 
 def test_what_the_api_refuses_is_exit_code_1_with_the_fields(api):

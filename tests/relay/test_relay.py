@@ -276,7 +276,7 @@ def test_a_relay_survives_a_kill_of_the_broker(api, broker, relay):
 
 def test_without_a_lease_that_surely_holds_nothing_is_sent_with_it_each_request_has_its_time():
     class Transport:
-        key, in_turn, merges, is_idempotent, has_trial = "", False, True, False, True
+        key, in_turn, merges, is_idempotent, try_key = "", False, True, False, None
         timeouts: list = []  # noqa: RUF012
 
         def send(self, jobs, timeout=None):

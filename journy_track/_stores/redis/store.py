@@ -26,7 +26,8 @@ class RedisStore:
     durable = True
     is_open = True
     unread = True
-    writable = False
+    #: A relay captures nothing.
+    append = None
 
     def __init__(
         self,
@@ -47,10 +48,6 @@ class RedisStore:
     @property
     def unsettled(self) -> int:
         return len(self._outstanding)
-
-    def append(self, jobs: Sequence[Job], /) -> int:
-        """A relay captures nothing."""
-        raise NotImplementedError
 
     def fetch(self, limit: int, /) -> list[Job]:
         if not (self._outstanding or self._settled):

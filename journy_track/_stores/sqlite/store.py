@@ -69,8 +69,8 @@ class SqliteStore:
         self._files = OpenFiles(folder, notices, trouble, clock)
 
     @property
-    def writable(self) -> bool:
-        return self._files.own is not None and not self._closed
+    def append(self) -> Callable[[Sequence[Job]], int] | None:
+        return None if self._files.own is None or self._closed else self._append
 
     @property
     def unread(self) -> bool:
@@ -82,9 +82,9 @@ class SqliteStore:
 
     # ── In and out ──
 
-    def append(self, jobs: Sequence[Job], /) -> int:
+    def _append(self, jobs: Sequence[Job]) -> int:
         own = self._files.own
-        assert own is not None, "nothing is appended to what is not writable"
+        assert own is not None, "else nobody is given this"
         messages = self._within_limit(jobs)
         catches_up = not (self._files.unread or self._tail)
         known = self._files.changes.adopted

@@ -18,6 +18,8 @@ from journy_track.cli.outside import harmless, json_text, styled
 
 #: Columns of a terminal below which docstrings find no room.
 _NARROW = 70
+#: Columns for an event's name, and for a place: what is longer loses its end, and a path its beginning.
+_NAME, _PLACE = 32, 36
 FORMATS = ("table", "json", "markdown", "schema", "github")
 
 
@@ -168,6 +170,20 @@ def _fields_as_markdown(declared: Declared) -> list[str]:
             f"| {_code(field.name)} | {_code(field.expected)} | {'yes' if field.required else ''} | {what} |"
         )
     return lines
+
+
+def as_list(catalog: Catalog, most: int) -> Table:
+    """The first *most* events, one line each, with the first place of each."""
+    table = Table("Event", "Metadata", "Where", padding=(0, 2, 0, 0), box=None)
+    for column in table.columns:
+        column.no_wrap, column.overflow = True, "ellipsis"
+    table.columns[0].min_width = min(_NAME, max((len(entry.name) for entry in catalog.entries()), default=0))
+    rows = [(entry.name, entry.keys, entry.places) for entry in catalog.entries()]
+    rows += [(styled((place.written, "yellow")), place.keys, (place,)) for place in catalog.dynamic()]  # type: ignore[misc]
+    for name, keys, places in rows[:most]:
+        where = f"{places[0].file}:{places[0].line}{f' +{len(places) - 1}' if len(places) > 1 else ''}"
+        table.add_row(name, ", ".join(keys), where if len(where) <= _PLACE else f"…{where[-_PLACE + 1 :]}")
+    return table
 
 
 def as_table(catalog: Catalog, width: int) -> Table:

@@ -9,7 +9,7 @@ from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.errors import InvalidArgument
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.identity import AccountIdentified, UserIdentified, is_domain, is_email
@@ -64,7 +64,7 @@ class Columns:
     undated: bool = False
     ids_only: bool = False
 
-    def calls(self, cells: Mapping[str, Any]) -> list[Call]:
+    def calls(self, cells: Mapping[str, Any]) -> list[ApiCall]:
         """What to send for one record. Raises `RowFault`."""
         fields, values = self._sorted(cells)
         try:
@@ -147,7 +147,7 @@ class Columns:
 
     # ── Calls ──
 
-    def _made(self, fields: dict[str, Any], values: dict[str, Any]) -> list[Call]:
+    def _made(self, fields: dict[str, Any], values: dict[str, Any]) -> list[ApiCall]:
         if self.kind == "events":
             return [self._event(fields, values)]
         if self.kind == "accounts":
@@ -213,7 +213,7 @@ def _plain_json(column: str, cell: Any) -> Any:
     return tuple(cell)
 
 
-def _sendable(call: Call) -> Call:
+def _sendable(call: ApiCall) -> ApiCall:
     converted, problems = call.converted()
     for key, reason in problems:
         raise RowFault(f"{key!r} cannot be sent: {reason}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.items import AddUsersToAccount, Event, UpsertAccount, UpsertUser
 from journy_track._tracker import Tracker
 from journy_track.cli.console import counted
@@ -105,13 +105,13 @@ class Courier:
         return None
 
 
-def _calls(fault: str | None, columns: Columns, cells: dict[str, object]) -> list[Call]:
+def _calls(fault: str | None, columns: Columns, cells: dict[str, object]) -> list[ApiCall]:
     if fault is not None:
         raise RowFault(fault)
     return columns.calls(cells)
 
 
-def _capture(tracker: Tracker, call: Call) -> None:
+def _capture(tracker: Tracker, call: ApiCall) -> None:
     match call:
         case Event():
             tracker.track(

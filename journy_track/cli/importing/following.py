@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from journy_track._delivery.ledger import Watcher
-from journy_track._model.call import Call
+from journy_track._model.call import ApiCall
 from journy_track._model.items import UpsertAccount, UpsertUser
 from journy_track._model.outcomes import Response
 from journy_track.cli.importing.journal import Position
@@ -34,7 +34,6 @@ _STOPS = {
 class _Row:
     record: Record
     first: int
-    calls: int
     left: int
     names: frozenset[str]
     #: Whether all of its calls so far were left out, as journy.io has it already.
@@ -44,12 +43,11 @@ class _Row:
 
 
 class Numbers(NamedTuple):
-    """Rows settled, of those rejected, and rows on their way; *progress* counts in part rows with some calls made."""
+    """Rows settled, of those rejected, and rows on their way."""
 
     settled: int
     rejected: int
     waiting: int
-    progress: float
 
 
 class Following(Watcher):
@@ -80,12 +78,12 @@ class Following(Watcher):
         """Whether an earlier run has settled that row."""
         return record.line < self._position.next_line and record.line not in self._reopened
 
-    def begin(self, record: Record, calls: list[Call]) -> None:
+    def begin(self, record: Record, calls: list[ApiCall]) -> None:
         """As many calls are captured next, in this order, for that row."""
         with self._changed:
             if not self._rows:
                 self.settled_at = monotonic()
-            row = _Row(record, self._index + 1, len(calls), len(calls), _names(calls))
+            row = _Row(record, self._index + 1, len(calls), _names(calls))
             self._rows[record.line] = row
             for _ in calls:
                 self._index += 1
@@ -117,9 +115,7 @@ class Following(Watcher):
     def numbers(self) -> Numbers:
         """How many rows are where."""
         with self._changed:
-            settled = self._position.settled
-            part = sum(1 - row.left / row.calls for row in self._rows.values())
-            return Numbers(settled, self._position.rejected, len(self._rows), settled + part)
+            return Numbers(self._position.settled, self._position.rejected, len(self._rows))
 
     def snapshot(self) -> tuple[Position, list[dict[str, Any]]]:
         """How far it is, and the rejected rows since the last snapshot."""
@@ -195,7 +191,7 @@ class Following(Watcher):
         self._rejections.append(_line(record, refusal))
 
 
-def _names(calls: list[Call]) -> frozenset[str]:
+def _names(calls: list[ApiCall]) -> frozenset[str]:
     return frozenset(
         name for call in calls if isinstance(call, (UpsertUser, UpsertAccount)) for name in call.properties
     )

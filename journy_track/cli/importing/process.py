@@ -49,7 +49,7 @@ def alone_with(path: Path) -> Iterator[None]:
     """Hold *path* while it is imported: two imports would write one state. Raises `Busy`."""
     with ExitStack() as held:
         if not _hold(path, held):
-            raise Busy(f"Another import of {path} is running.")
+            raise Busy(f"Another import of {path} is running: stop it, or wait until it has ended.")
         yield
 
 

@@ -15,7 +15,6 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
-    TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -32,6 +31,14 @@ from journy_track.cli.outside import harmless, styled
 _NARROW = 70
 #: Rows at fault that are shown; --json has more.
 _FEW = 20
+
+
+class _Percentage(ProgressColumn):
+    """Of the rows that are settled: 100 % only when all are."""
+
+    def render(self, task: Task) -> Text:
+        settled, total = task.completed, task.total or 0
+        return Text(f"{settled * 100 // total if total else 100:>3.0f} %", style="progress.percentage")
 
 
 class _Rate(ProgressColumn):
@@ -70,12 +77,12 @@ class Bar:
 
     def __init__(self, console: Console, name: str, total: int, begun: int) -> None:
         narrow = console.width < _NARROW
-        texts = ("{task.description}", "{task.fields[rows]:,}/{task.total:,}", "left")
+        texts = ("{task.description}", "{task.completed:,.0f}/{task.total:,}", "left")
         wide = [] if narrow else [TextColumn(text, markup=False) for text in texts]
         self._progress = _Bars(
             *wide[:1],
             BarColumn(bar_width=None),
-            TaskProgressColumn("{task.percentage:>3.0f} %"),
+            _Percentage(),
             *wide[1:2],
             _Rate(),
             TimeRemainingColumn(compact=True),
@@ -86,7 +93,7 @@ class Bar:
             expand=True,
             speed_estimate_period=30,
         )
-        self._task = self._progress.add_task(harmless(name), total=total, completed=begun, rows=begun, rejected=0)
+        self._task = self._progress.add_task(harmless(name), total=total, completed=begun, rejected=0)
 
     def __rich__(self) -> Progress:
         return self._progress
@@ -100,7 +107,7 @@ class Bar:
 
     def show(self, numbers: Numbers) -> None:
         """How far it is."""
-        self._progress.update(self._task, completed=numbers.progress, rows=numbers.settled, rejected=numbers.rejected)
+        self._progress.update(self._task, completed=numbers.settled, rejected=numbers.rejected)
 
 
 @contextmanager
