@@ -20,6 +20,13 @@ _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "e
 def read(paths: Iterable[Path]) -> Catalog:
     """The catalog of all Python files in *paths*, which are files and folders."""
     catalog = Catalog()
+    project, sources = read_project(paths, catalog.unread)
+    _fill(catalog, project, sources)
+    return catalog
+
+
+def read_project(paths: Iterable[Path], unread: dict[str, str]) -> tuple[Project, dict[str, bytes]]:
+    """The modules in *paths*, and their sources by file. *unread* gets the files that cannot be read."""
     project = Project()
     sources: dict[str, bytes] = {}
     for path, shown in _files(paths):
@@ -28,16 +35,15 @@ def read(paths: Iterable[Path]) -> Catalog:
             tree = ast.parse(source, filename=str(path))
         except (SyntaxError, ValueError) as error:
             line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-            catalog.unread[shown] = f"is not Python that this version can read{line}"
+            unread[shown] = f"is not Python that this version can read{line}"
         except OSError as error:
-            catalog.unread[shown] = error.strerror or str(error)
+            unread[shown] = error.strerror or str(error)
         except RecursionError:
-            catalog.unread[shown] = "is nested too deeply"
+            unread[shown] = "is nested too deeply"
         else:
             project.add(Module(path, shown, tree if b"journy_track" in source else None))
             sources[shown] = source
-    _fill(catalog, project, sources)
-    return catalog
+    return project, sources
 
 
 def places_of(module: ast.Module, file: str) -> list[Place]:
