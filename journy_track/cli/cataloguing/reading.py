@@ -6,7 +6,7 @@ import ast
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from journy_track.cli.cataloguing.calls import ModuleReader
 from journy_track.cli.cataloguing.declaring import Declarations, problem_of_keys
@@ -52,6 +52,18 @@ def places_of(module: ast.Module, file: str) -> list[Place]:
     project.add(Module(Path(file), file, module))
     _fill(catalog, project, {})
     return catalog.places
+
+
+def is_test_file(file: str) -> bool:
+    """Whether it is of the tests, which are no part of the product."""
+    path = PurePosixPath(file)
+    name = path.stem
+    return (
+        any(folder in ("test", "tests") for folder in path.parts[:-1])
+        or name in ("conftest", "tests")
+        or name.startswith("test_")
+        or name.endswith("_test")
+    )
 
 
 def _fill(catalog: Catalog, project: Project, sources: Mapping[str, bytes]) -> None:

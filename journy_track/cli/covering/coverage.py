@@ -6,11 +6,11 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from journy_track.cli.cataloguing.declaring import Declarations
 from journy_track.cli.cataloguing.project import Project
-from journy_track.cli.cataloguing.reading import read_project
+from journy_track.cli.cataloguing.reading import is_test_file, read_project
 from journy_track.cli.covering.handlers import Handler, HandlerReader
 from journy_track.cli.covering.names import Names
 from journy_track.cli.covering.tracking import Tracking
@@ -114,12 +114,12 @@ def _handlers(project: Project, names: Names) -> tuple[list[Handler], list[str]]
     handlers: list[Handler] = []
     elsewhere: list[str] = []
     for module in project.modules:
-        if not _is_test(module.file):
+        if not is_test_file(module.file):
             reader = HandlerReader(module, names)
             reader.visit(module.tree)
             handlers += reader.found
             elsewhere += reader.elsewhere
-    return [one for one in handlers if not _is_test(one.file)], elsewhere
+    return [one for one in handlers if not is_test_file(one.file)], elsewhere
 
 
 def _covered(handler: Handler, tracking: Tracking, allow: Sequence[str]) -> Covered:
@@ -133,15 +133,3 @@ def _covered(handler: Handler, tracking: Tracking, allow: Sequence[str]) -> Cove
 
 def _fits(pattern: str, one: Covered) -> bool:
     return any(fnmatchcase(name, pattern) for name in (one.name, *one.routes))
-
-
-def _is_test(file: str) -> bool:
-    """Whether it is of the tests, whose routes and tasks are no product."""
-    path = PurePosixPath(file)
-    name = path.stem
-    return (
-        any(folder in ("test", "tests") for folder in path.parts[:-1])
-        or name in ("conftest", "tests")
-        or name.startswith("test_")
-        or name.endswith("_test")
-    )
