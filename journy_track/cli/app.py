@@ -14,6 +14,7 @@ from journy_track.cli.check import check
 from journy_track.cli.console import fail
 from journy_track.cli.demo import demo
 from journy_track.cli.doctor import doctor
+from journy_track.cli.guide import guide
 from journy_track.cli.import_file import import_file
 from journy_track.cli.inspect import inspect
 from journy_track.cli.outside import harmless
@@ -48,6 +49,7 @@ app.command()(check)
 app.command()(track)
 app.command("import")(import_file)
 app.command()(catalog)
+app.command()(guide)
 app.command()(doctor)
 app.command()(relay)
 
