@@ -112,7 +112,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         output[_ASSERTED] = sorted(_asserted())
         return
     least = session.config.getoption("journy_coverage_fail_under")
-    if least is None and not session.config.getoption("journy_coverage"):
+    wanted = least is not None or session.config.getoption("journy_coverage")
+    if not wanted or session.config.getoption("collectonly"):
         return
     from journy_track.cli.covering.asserting import Asserted
 

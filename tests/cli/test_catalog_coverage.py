@@ -46,6 +46,7 @@ def test_flask(write):
         shop="""
         from flask import Blueprint, Flask
         from flask.views import MethodView
+        from flask_restful import Resource
         bp = Blueprint("shop", __name__, url_prefix="/shop")
 
         @bp.before_request
@@ -63,6 +64,12 @@ def test_flask(write):
             def get(self): ...
             def post(self): ...
             def helper(self): ...
+        @bp.route("/pets")
+        class Pets(MethodView):
+            def get(self): ...
+        class Orders(Resource):
+            def delete(self): ...
+        api.add_resource(Orders, "/orders")
 
         def create_app():
             app = Flask(__name__)
@@ -80,6 +87,8 @@ def test_flask(write):
         "shop.create_app.hello": ("route", "/hello"),
         "shop.Items.get": ("route", "/items"),
         "shop.Items.post": ("route", "/items"),
+        "shop.Pets.get": ("route", "/shop/pets"),
+        "shop.Orders.delete": ("route", "/orders"),
     }
 
 
@@ -342,6 +351,7 @@ def test_track_event_above_the_frameworks_decorator_tracks_nothing(write):
         """
     )
     assert covered() == {"app.f": False}
+    assert "put @track_event below the decorator that registers it" in words(run("catalog", "--coverage").stdout)
 
 
 def test_a_factory_does_not_track_by_the_routes_that_it_makes(write):
@@ -359,6 +369,32 @@ def test_a_factory_does_not_track_by_the_routes_that_it_makes(write):
         """
     )
     assert covered() == {"app.create_app.index": True, "app.init": False}
+
+
+def test_what_a_factory_makes_is_known_to_its_routes(write):
+    write(
+        tools=TOOLS,
+        app="""
+        from flask import Flask
+        import tools
+        def create_app():
+            app = Flask(__name__)
+            service = tools.Service()
+            @app.route("/pay")
+            def pay(): service.pay()
+            return app
+        """,
+    )
+    assert covered() == {"app.create_app.pay": True}
+
+
+def test_names_that_a_package_takes_from_its_modules_are_found(write):
+    folder = write(
+        shop__urls="from django.urls import path\nfrom . import views\nurlpatterns = [path('pay/', views.pay)]",
+        shop__views__orders="import journy_track\ndef pay(request): journy_track.track('paid')",
+    )
+    (folder / "shop/views/__init__.py").write_text("from .orders import *")
+    assert covered() == {"shop.views.orders.pay": True}
 
 
 def test_classes_of_views(write):

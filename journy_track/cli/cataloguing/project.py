@@ -79,6 +79,15 @@ class Module:
                     found[alias.asname or alias.name] = f"{origin}.{alias.name}"
         return found
 
+    @cached_property
+    def stars(self) -> list[str]:
+        """The modules from which it takes all names: `from .orders import *`."""
+        return [
+            self._absolute(node)
+            for node in self.tree.body
+            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+        ]
+
     def _absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:
             return node.module or ""

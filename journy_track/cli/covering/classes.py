@@ -11,7 +11,7 @@ from journy_track.cli.cataloguing.naming import dotted_name
 from journy_track.cli.covering.names import Definition, Foreign, Function, Names
 
 #: Packages whose classes have a method for each of HTTP's.
-_APIS = frozenset({"flask", "rest_framework", "starlette"})
+_APIS = frozenset({"flask", "flask_restful", "flask_restx", "rest_framework", "starlette"})
 #: Django REST framework: the actions of a view set, and what its bases bring.
 _ACTIONS = ("list", "retrieve", "create", "update", "partial_update", "destroy")
 _MIXED_IN = {

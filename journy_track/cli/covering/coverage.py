@@ -21,6 +21,7 @@ class Covered:
     """A handler, and what it does for the coverage.
 
     *by* is the function that tracks, perhaps the handler itself; `None` where nothing does. *allowed*: it need not.
+    *passed_by*: it has `@track_event`, above the decorator that registers the function without it.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Covered:
     line: int
     by: str | None
     allowed: bool = False
+    passed_by: bool = False
 
     @property
     def name(self) -> str:
@@ -128,7 +130,10 @@ def _covered(handler: Handler, tracking: Tracking, allow: Sequence[str]) -> Cove
     if where is None and handler.registered is not None and tracking.by_expression(*handler.registered):
         where = f"{handler.module}.{handler.function}".removeprefix("src.")
     one = Covered(handler.kind, handler.module, handler.function, (handler.route,), handler.file, handler.line, where)
-    return replace(one, allowed=where is None and any(_fits(pattern, one) for pattern in allow))
+    if where is not None:
+        return one
+    passed_by = any(map(tracking.passed_by, handler.functions))
+    return replace(one, allowed=any(_fits(pattern, one) for pattern in allow), passed_by=passed_by)
 
 
 def _fits(pattern: str, one: Covered) -> bool:

@@ -11,6 +11,7 @@ from journy_track.cli.cataloguing.forms import annotation
 from journy_track.cli.covering.coverage import Coverage, Covered
 from journy_track.cli.outside import json_text, styled
 
+_PASSED_BY = "put @track_event below the decorator that registers it"
 FORMATS = ("table", "json", "github")
 #: From this percentage on, a badge has this colour.
 _COLOURS = ((90, "#3a8c0a"), (75, "#7a9a00"), (50, "#b58900"), (0, "#c9372c"))
@@ -24,7 +25,12 @@ def as_lines(coverage: Coverage) -> list[Text]:
     for file, handlers in groupby(missing, key=lambda one: one.file):
         lines.append(styled((file, "bold")))
         lines += [
-            styled((f"{one.line:5}", "yellow"), f"  {one.kind:7}  {one.function:{width}}  ", (_routes(one), "dim"))
+            styled(
+                (f"{one.line:5}", "yellow"),
+                f"  {one.kind:7}  {one.function:{width}}  ",
+                (_routes(one), "dim"),
+                (f"  {_PASSED_BY}" if one.passed_by else "", "red"),
+            )
             for one in handlers
         ]
     return lines
@@ -57,6 +63,7 @@ def as_json(coverage: Coverage) -> str:
                 "tracks": one.by is not None,
                 "by": one.by,
                 "allowed": one.allowed,
+                "problem": _PASSED_BY if one.passed_by else None,
             }
             for one in coverage.handlers
         ],
@@ -71,7 +78,8 @@ def as_github(coverage: Coverage) -> Iterator[str]:
     """As annotations of a GitHub workflow."""
     for one in coverage.missing:
         routes = f" ({_routes(one)})" if _routes(one) else ""
-        yield annotation("warning", f"The {one.kind} {one.name}{routes} tracks nothing.", one.file, one.line)
+        why = f": {_PASSED_BY}." if one.passed_by else "."
+        yield annotation("warning", f"The {one.kind} {one.name}{routes} tracks nothing{why}", one.file, one.line)
     for file, reason in coverage.unread.items():
         yield annotation("error", reason, file)
 

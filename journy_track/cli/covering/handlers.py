@@ -25,6 +25,7 @@ _BY_DECORATOR: dict[str, tuple[str, frozenset[str]]] = {
 #: Calls that register a view, by their last part: where it is among the arguments, and its keyword.
 _BY_CALL = {
     "add_url_rule": (2, "view_func"),
+    "add_resource": (0, "resource"),
     "add_api_route": (1, "endpoint"),
     "add_route": (1, "route"),
     "add_websocket_route": (1, "route"),
@@ -84,6 +85,9 @@ class HandlerReader(ast.NodeVisitor):
                 self._add("command", self._module.name.rpartition(".")[2], cls, node.lineno)
             elif is_task_class(cls, self._names):
                 self._add("task", node.name, cls, node.lineno)
+            for decorator in node.decorator_list:
+                if self._kind(decorator) == "route":  # of Flask-Smorest, Flask-RESTX
+                    self._add("route", self._route("route", decorator, node.name), cls, node.lineno)
         self._go_into(node)
 
     def visit_If(self, node: ast.If) -> None:
@@ -140,7 +144,7 @@ class HandlerReader(ast.NodeVisitor):
             return name
         text = self._text(given)
         if kind == "command":
-            return text or name.removesuffix("_command").replace("_", "-")
+            return text or name.replace("_", "-")
         func = decorator if call is None else call.func
         last = _last(func)
         methods = [last.upper()] if last in METHODS else self._methods(call)
@@ -194,7 +198,8 @@ class HandlerReader(ast.NodeVisitor):
         return (self._names.origin(self._module, func) or "").partition(".")[0] in packages
 
     def _routed(self, call: ast.Call, view: ast.expr | None) -> None:
-        path = self._text(_argument(call, 0, "rule") or _argument(call, 0, "path"))
+        place = 1 if _last(call.func) == "add_resource" else 0
+        path = self._text(_argument(call, place, "rule") or _argument(call, place, "path"))
         if view is not None:
             self._registered("route", " ".join([*self._methods(call), path or ""]).strip(), view, call.lineno)
 

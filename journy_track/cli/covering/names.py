@@ -160,10 +160,15 @@ class Names:
                 yield from self.lineage(base, (*seen, cls))
 
     def scope_of(self, definition: Definition) -> Scope:
-        """What is known inside a function: its arguments, what it makes, and what `self` holds."""
+        """What is known inside a function: its arguments, what it and those around it make, and what `self` holds."""
         scope = Scope(definition.module, definition.name)
         node = definition.node
         owner, _, _ = definition.name.rpartition(".")
+        parts = definition.name.split(".")
+        for count in range(1, len(parts)):
+            outer = definition.module.definitions.get(".".join(parts[:count]))
+            if isinstance(outer, Function):
+                self._hold(scope, outer)
         if owner in definition.module.definitions and isinstance(definition.module.definitions[owner], ast.ClassDef):
             cls = Definition(definition.module, owner)
             scope.holds["self"] = scope.holds["cls"] = cls
@@ -226,6 +231,10 @@ class Names:
             value, scope = module.aliases[first], Scope(module)
             found = self.instance(scope, value, hops - 1) or self.meaning(scope, value, hops - 1)
             return None if found is None else self._member(found, rest, hops)
+        for origin in module.stars:
+            for other in self._project.named(origin, module):
+                if (found := self._find(other, dotted, "", hops - 1)) is not None:
+                    return found
         return None
 
     def _absolute(self, module: Module, dotted: str, hops: int) -> Meaning | None:

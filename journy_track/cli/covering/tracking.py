@@ -40,6 +40,15 @@ class Tracking:
         """The nearest function that tracks when this one is called, perhaps itself; `None` where nothing tracks."""
         return self._nearest([definition])
 
+    def passed_by(self, definition: Definition) -> bool:
+        """Whether a decorator of this library is above the one that registers the function, and so never runs."""
+        node = definition.node
+        if not isinstance(node, Function):
+            return False
+        applied = _applied_decorators(node)
+        above = [decorator for decorator in node.decorator_list if decorator not in applied]
+        return any(map(_is_verb, self._meanings(Scope(definition.module), above)))
+
     def by_expression(self, scope: Scope, node: ast.AST) -> bool:
         """Whether code tracks that stands outside of functions: `track_event("viewed")(view)`."""
         meanings = list(self._meanings(scope, [node]))
