@@ -1,22 +1,36 @@
-"""The README's first example, runnable: `journy-track inspect` in one terminal, this in another.
+"""The README's first example with typed events, runnable: `journy-track inspect` in one terminal, this in another.
 
 JOURNY_BASE_URL=http://127.0.0.1:8470 python examples/quickstart.py
 """
 
+from typing import Literal
+
 import journy_track
-from journy_track import track_event
+from journy_track import TypedEvent, track_event
 
 
-@track_event("signed_in")
-def sign_in() -> str:
-    return "welcome"
+@journy_track.event
+class SignedIn(TypedEvent):
+    """Somebody has signed in."""
+
+
+@journy_track.event
+class UpdatedSettings(TypedEvent):
+    """Somebody has changed what the product looks like."""
+
+    theme: Literal["light", "dark"]
+
+
+@track_event(SignedIn)  # what it returns is the event
+def sign_in() -> SignedIn:
+    return SignedIn()
 
 
 def main() -> None:
     journy_track.configure()
     with journy_track.user("u1", email="jane@acme.com"), journy_track.account("acme"):
         sign_in()
-        journy_track.track("updated_settings", theme="dark")
+        UpdatedSettings(theme="dark").track()
 
 
 if __name__ == "__main__":

@@ -35,7 +35,10 @@ class CapturedItems(Sequence[Item]):
     def named(self, name: str | type[Any]) -> list[Event]:
         """The events of that name, or of the class of a typed event."""
         wanted, _ = matching.name_and_metadata(name)
-        return [item for item in self if isinstance(item, Event) and item.name == wanted]
+        found = self._named(wanted)
+        if found:
+            matching.asserted.add(wanted)
+        return found
 
     def for_user(self, user: Identifier | UserIdentified) -> list[Item]:
         """Everything about that user: events, and upserts, links and deletes."""
@@ -67,12 +70,17 @@ class CapturedItems(Sequence[Item]):
             metadata = {**fields, **(metadata or {})}
         expected = matching.Expected(name, user, account, metadata)
         items = list(self)
-        named = self.named(name)
+        named = self._named(name)
         found = [event for event in named if not expected.differences(event)]
         if len(found) != times if times is not None else not found:
             passed_by = self._capture.passed_by()
             raise AssertionError(matching.failure(expected, times, len(found), named, items, passed_by, hints))
+        if found:
+            matching.asserted.add(name)
         return found[0] if found else None
+
+    def _named(self, name: str) -> list[Event]:
+        return [item for item in self if isinstance(item, Event) and item.name == name]
 
     @property
     def problems(self) -> list[str]:

@@ -476,6 +476,71 @@ def test_a_broker_on_this_machine_or_with_journy_live_is_used(suite, look_ups):
     assert look_ups() == "broker.invalid"
 
 
+# ── Coverage ──
+
+SHOP = """
+import journy_track
+
+@journy_track.event("signed_up")
+class SignedUp(journy_track.TypedEvent):
+    plan: str
+
+def pay(): journy_track.track("paid", user="u1")
+def sign_up(): SignedUp(plan="pro").track(user="u1")
+def leave(): journy_track.track("left", user="u1")
+"""
+ASSERTS = """
+import shop
+import journy_track
+
+def test_paid(journy_events):
+    shop.pay()
+    journy_events.assert_tracked("paid")
+
+def test_signed_up(journy_events):
+    shop.sign_up()
+    journy_events.assert_tracked(shop.SignedUp(plan="pro"))
+
+def test_only_tracks(journy_events):
+    shop.leave()
+    journy_track.track("of_the_test", user="u1")
+    journy_events.assert_tracked("left", user="u2", times=0)
+"""
+
+
+@pytest.fixture
+def covered(suite, pytester):
+    """Runs tests of a small product, which assert two of its three events."""
+
+    def run(*arguments: str) -> pytest.RunResult:
+        pytester.makepyfile(shop=SHOP)
+        result = suite(ASSERTS, *arguments, ini="pythonpath = .", subprocess=True)
+        result.assert_outcomes(passed=3)
+        return result
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["in one process", "with xdist"])
+def test_events_that_no_test_asserted_are_listed(covered, workers):
+    result = covered("--journy-coverage", *workers)
+    result.stdout.fnmatch_lines(
+        ["*events that no test asserted*", "left  shop.py:9", "Tests asserted 2 of 3 events: 66 %."]
+    )
+    result.stdout.no_fnmatch_line("*of_the_test*")
+    assert result.ret == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["in one process", "with xdist"])
+def test_too_few_asserted_events_fail_the_run(covered, workers):
+    result = covered("--journy-coverage-fail-under", "70", *workers)
+    result.stdout.fnmatch_lines(["left  shop.py:9", "*66 %. That is less than --journy-coverage-fail-under 70."])
+    assert result.ret == 1
+    assert covered("--journy-coverage-fail-under", "66", *workers).ret == 0
+
+
 # ── Unused ──
 
 

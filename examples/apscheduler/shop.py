@@ -11,27 +11,52 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED
 from apscheduler.schedulers.background import BackgroundScheduler
 
 import journy_track
-from journy_track import track_event
+from journy_track import TypedEvent, track_event
 from journy_track.integrations.apscheduler import instrument_apscheduler
 
 journy_track.configure()
 scheduler = instrument_apscheduler(BackgroundScheduler())
 
 
-@track_event("exported_report", capture=("month",), duration=True)
-def export_report(month: str) -> None:
+@journy_track.event
+class ExportedReport(TypedEvent):
+    """A report is ready."""
+
+    month: str
+
+
+@journy_track.event
+class RenderedPage(TypedEvent):
+    """One page of a report is ready."""
+
+    page: int
+
+
+@journy_track.event
+class Notified(TypedEvent):
+    """Somebody got a message."""
+
+
+@journy_track.event
+class CleanedUp(TypedEvent):
+    """Old reports are gone."""
+
+
+@track_event(ExportedReport, duration=True)
+def export_report(month: str) -> ExportedReport:
     with journy_track.metadata(format="pdf"):
-        journy_track.track("rendered_page", page=1)
+        RenderedPage(page=1).track()
     scheduler.add_job(notify, args=("your report is ready",))
+    return ExportedReport(month=month)
 
 
-@track_event("notified")  # added by a job: it still belongs to whoever asked for the report
-def notify(text: str) -> None: ...
+def notify(text: str) -> None:
+    Notified().track()  # added by a job: it still belongs to whoever asked for the report
 
 
 @scheduler.scheduled_job("date")
-@track_event("cleaned_up", account="our-own-company")  # below @scheduled_job; added at start-up: nobody acts
-def clean_up() -> None: ...
+def clean_up() -> None:
+    CleanedUp().track(account="our-own-company")  # added at start-up: nobody acts
 
 
 def main(customers: int) -> None:

@@ -13,26 +13,51 @@ from typing import Any
 from arq.connections import RedisSettings
 
 import journy_track
-from journy_track import track_event
+from journy_track import TypedEvent, track_event
 from journy_track.integrations.arq import instrument_arq
 
 journy_track.configure()
 instrument_arq()
 
 
-@track_event("exported_report", capture=("month",), duration=True)
-async def export_report(ctx: dict[str, Any], month: str) -> None:
+@journy_track.event
+class ExportedReport(TypedEvent):
+    """A report is ready."""
+
+    month: str
+
+
+@journy_track.event
+class RenderedPage(TypedEvent):
+    """One page of a report is ready."""
+
+    page: int
+
+
+@journy_track.event
+class Notified(TypedEvent):
+    """Somebody got a message."""
+
+
+@journy_track.event
+class CleanedUp(TypedEvent):
+    """Old reports are gone."""
+
+
+@track_event(ExportedReport, duration=True)
+async def export_report(ctx: dict[str, Any], month: str) -> ExportedReport:
     with journy_track.metadata(format="pdf"):
-        journy_track.track("rendered_page", page=1)
+        RenderedPage(page=1).track()
     await ctx["redis"].enqueue_job("notify", "your report is ready")
+    return ExportedReport(month=month)
 
 
-@track_event("notified")  # sent by a job: it still belongs to whoever asked for the report
-async def notify(ctx: dict[str, Any], text: str) -> None: ...
+async def notify(ctx: dict[str, Any], text: str) -> None:
+    Notified().track()  # sent by a job: it still belongs to whoever asked for the report
 
 
-@track_event("cleaned_up", account="our-own-company")  # as a schedule would send it: nobody acts
-async def clean_up(ctx: dict[str, Any]) -> None: ...
+async def clean_up(ctx: dict[str, Any]) -> None:
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts
 
 
 class WorkerSettings:

@@ -11,8 +11,16 @@ import sys
 from typing import Any
 
 import journy_track
+from journy_track import TypedEvent
 
 journy_track.configure()  # once for each process, which serves many calls
+
+
+@journy_track.event
+class ResizedPicture(TypedEvent):
+    """A picture has its new size."""
+
+    characters: int  # of its name
 
 
 @journy_track.flushed(timeout=3)  # seconds of your function's own timeout
@@ -23,9 +31,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         return resize(event)
 
 
-@journy_track.track_event("resized_picture", duration=True)
 def resize(event: dict[str, Any]) -> dict[str, Any]:
-    return {"statusCode": 200, "body": event.get("picture", "")}
+    picture = event.get("picture", "")
+    ResizedPicture(characters=len(picture)).track()
+    return {"statusCode": 200, "body": picture}
 
 
 if __name__ == "__main__":

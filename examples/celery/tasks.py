@@ -12,7 +12,7 @@ import os
 from celery import Celery, Task
 
 import journy_track
-from journy_track import track_event
+from journy_track import TypedEvent, track_event
 from journy_track.integrations.celery import instrument_celery
 
 journy_track.configure()
@@ -23,26 +23,59 @@ class NotYet(Exception):
     """The numbers of that month are not there."""
 
 
+@journy_track.event
+class ExportedReport(TypedEvent):
+    """A report is ready."""
+
+    month: str
+
+
+@journy_track.event
+class RenderedPage(TypedEvent):
+    """One page of a report is ready."""
+
+    page: int
+
+
+@journy_track.event
+class ImportedNumbers(TypedEvent):
+    """The numbers of a month are there."""
+
+    month: str
+
+
+@journy_track.event
+class Notified(TypedEvent):
+    """Somebody got a message."""
+
+
+@journy_track.event
+class CleanedUp(TypedEvent):
+    """Old reports are gone."""
+
+
 @app.task
-@track_event("exported_report", capture=("month",), duration=True)  # below @app.task, which calls what it is given
-def export_report(month: str) -> None:
+@track_event(ExportedReport, duration=True)  # below @app.task, which calls what it is given
+def export_report(month: str) -> ExportedReport:
     with journy_track.metadata(format="pdf"):
-        journy_track.track("rendered_page", page=1)
+        RenderedPage(page=1).track()
     notify.delay("your report is ready")
+    return ExportedReport(month=month)
 
 
 @app.task(bind=True, max_retries=3)
-@track_event("imported_numbers")  # once: a retry is no success, and no failure either
-def import_numbers(self: Task, month: str) -> None:
+@track_event(ImportedNumbers)  # once: a retry is no success, and no failure either
+def import_numbers(self: Task, month: str) -> ImportedNumbers:
     if self.request.retries == 0:
         raise self.retry(exc=NotYet(month), countdown=0)
+    return ImportedNumbers(month=month)
 
 
 @app.task
-@track_event("notified")  # sent by a task: it still belongs to whoever asked for the report
-def notify(text: str) -> None: ...
+def notify(text: str) -> None:
+    Notified().track()  # sent by a task: it still belongs to whoever asked for the report
 
 
 @app.task
-@track_event("cleaned_up", account="our-own-company")  # as a schedule would send it: nobody acts
-def clean_up() -> None: ...
+def clean_up() -> None:
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts

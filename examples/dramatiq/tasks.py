@@ -13,26 +13,50 @@ import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 
 import journy_track
-from journy_track import track_event
+from journy_track import TypedEvent
 from journy_track.integrations.dramatiq import instrument_dramatiq
 
 journy_track.configure()
 dramatiq.set_broker(instrument_dramatiq(RedisBroker(url=os.environ.get("REDIS_URL", "redis://localhost:6379/0"))))
 
 
+@journy_track.event
+class ExportedReport(TypedEvent):
+    """A report is ready."""
+
+    month: str
+
+
+@journy_track.event
+class RenderedPage(TypedEvent):
+    """One page of a report is ready."""
+
+    page: int
+
+
+@journy_track.event
+class Notified(TypedEvent):
+    """Somebody got a message."""
+
+
+@journy_track.event
+class CleanedUp(TypedEvent):
+    """Old reports are gone."""
+
+
 @dramatiq.actor
-@track_event("exported_report", capture=("month",), duration=True)  # below @dramatiq.actor
 def export_report(month: str) -> None:
     with journy_track.metadata(format="pdf"):
-        journy_track.track("rendered_page", page=1)
+        RenderedPage(page=1).track()
     notify.send("your report is ready")
+    ExportedReport(month=month).track()
 
 
 @dramatiq.actor
-@track_event("notified")  # sent by an actor: it still belongs to whoever asked for the report
-def notify(text: str) -> None: ...
+def notify(text: str) -> None:
+    Notified().track()  # sent by an actor: it still belongs to whoever asked for the report
 
 
 @dramatiq.actor
-@track_event("cleaned_up", account="our-own-company")  # as a schedule would send it: nobody acts
-def clean_up() -> None: ...
+def clean_up() -> None:
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts

@@ -15,10 +15,29 @@ from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 import journy_track
-from journy_track import track_event
+from journy_track import TypedEvent
 from journy_track.integrations.asgi import JournyMiddleware
 
 journy_track.configure()
+
+
+@journy_track.event
+class CreatedProject(TypedEvent):
+    """Somebody has made a project."""
+
+    title: str
+
+
+@journy_track.event
+class ReceivedReport(TypedEvent):
+    """Somebody has got a report by mail."""
+
+
+@journy_track.event
+class ExportedProjects(TypedEvent):
+    """Somebody has got their projects as a file."""
+
+    projects: int
 
 
 def current_user(authorization: Annotated[str, Header()] = "") -> str:
@@ -36,8 +55,8 @@ app.add_middleware(JournyMiddleware, link_devices=True)  # also delivers what wa
 
 
 @app.post("/projects")
-@track_event("created_project", capture=("title",))  # below the route: the route is the tracked function
 async def create_project(title: str) -> dict[str, str]:
+    CreatedProject(title=title).track()
     return {"created": title}
 
 
@@ -47,9 +66,8 @@ def report(later: BackgroundTasks) -> PlainTextResponse:
     return PlainTextResponse("it will come by mail\n")
 
 
-@track_event("received_report")
 def send_report() -> None:
-    """Runs after the response, and is still of that user."""
+    ReceivedReport().track()  # after the response, and still of that user
 
 
 @app.get("/export")
@@ -57,7 +75,7 @@ async def export() -> StreamingResponse:
     return StreamingResponse(lines(), media_type="text/plain")
 
 
-@track_event("exported_projects")  # when the last line is out
 async def lines() -> AsyncIterator[str]:
     for number in range(3):
         yield f"project {number}\n"
+    ExportedProjects(projects=3).track()  # when the last line is out

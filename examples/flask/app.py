@@ -26,6 +26,18 @@ class CreatedProject(TypedEvent):
     title: str
 
 
+@journy_track.event
+class ExportedProjects(TypedEvent):
+    """Somebody has got their projects as a file."""
+
+    projects: int
+
+
+@journy_track.event
+class SignedIn(TypedEvent):
+    """Somebody has signed in."""
+
+
 app = Flask(__name__)
 app.secret_key = "only for this example"
 instrument_flask(app, user=lambda: session.get("user"), account=lambda: session.get("company"), link_devices=True)
@@ -35,7 +47,7 @@ instrument_flask(app, user=lambda: session.get("user"), account=lambda: session.
 def sign_in() -> str:
     session["user"], session["company"] = request.form["name"], request.form["company"]
     journy_track.upsert_user(full_name=request.form["name"].title())
-    journy_track.track("signed_in")
+    SignedIn().track()
     return "welcome\n"
 
 
@@ -54,7 +66,7 @@ def export() -> Response:
     return Response(lines(), mimetype="text/plain")
 
 
-@track_event("exported_projects")  # when the last line is out
 def lines() -> Iterator[str]:
     for number in range(3):
         yield f"project {number}\n"
+    ExportedProjects(projects=3).track()  # when the last line is out

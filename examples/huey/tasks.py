@@ -12,26 +12,51 @@ import os
 from huey import RedisHuey
 
 import journy_track
-from journy_track import track_event
+from journy_track import TypedEvent, track_event
 from journy_track.integrations.huey import instrument_huey
 
 journy_track.configure()
 huey = instrument_huey(RedisHuey("shop", url=os.environ.get("REDIS_URL", "redis://localhost:6379/0")))
 
 
+@journy_track.event
+class ExportedReport(TypedEvent):
+    """A report is ready."""
+
+    month: str
+
+
+@journy_track.event
+class RenderedPage(TypedEvent):
+    """One page of a report is ready."""
+
+    page: int
+
+
+@journy_track.event
+class Notified(TypedEvent):
+    """Somebody got a message."""
+
+
+@journy_track.event
+class CleanedUp(TypedEvent):
+    """Old reports are gone."""
+
+
 @huey.task()
-@track_event("exported_report", capture=("month",), duration=True)  # below @huey.task()
-def export_report(month: str) -> None:
+@track_event(ExportedReport, duration=True)  # below @huey.task()
+def export_report(month: str) -> ExportedReport:
     with journy_track.metadata(format="pdf"):
-        journy_track.track("rendered_page", page=1)
+        RenderedPage(page=1).track()
     notify("your report is ready")
+    return ExportedReport(month=month)
 
 
 @huey.task()
-@track_event("notified")  # sent by a task: it still belongs to whoever asked for the report
-def notify(text: str) -> None: ...
+def notify(text: str) -> None:
+    Notified().track()  # sent by a task: it still belongs to whoever asked for the report
 
 
 @huey.task()
-@track_event("cleaned_up", account="our-own-company")  # as a schedule would send it: nobody acts
-def clean_up() -> None: ...
+def clean_up() -> None:
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts

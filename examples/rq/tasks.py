@@ -13,7 +13,7 @@ from redis import Redis
 from rq import Queue
 
 import journy_track
-from journy_track import track_event
+from journy_track import TypedEvent, track_event
 from journy_track.integrations.rq import instrument_rq
 
 journy_track.configure()
@@ -21,16 +21,41 @@ instrument_rq()
 queue = Queue(connection=Redis.from_url(os.environ.get("REDIS_URL", "redis://localhost:6379/0")))
 
 
-@track_event("exported_report", capture=("month",), duration=True)
-def export_report(month: str) -> None:
+@journy_track.event
+class ExportedReport(TypedEvent):
+    """A report is ready."""
+
+    month: str
+
+
+@journy_track.event
+class RenderedPage(TypedEvent):
+    """One page of a report is ready."""
+
+    page: int
+
+
+@journy_track.event
+class Notified(TypedEvent):
+    """Somebody got a message."""
+
+
+@journy_track.event
+class CleanedUp(TypedEvent):
+    """Old reports are gone."""
+
+
+@track_event(ExportedReport, duration=True)
+def export_report(month: str) -> ExportedReport:
     with journy_track.metadata(format="pdf"):
-        journy_track.track("rendered_page", page=1)
+        RenderedPage(page=1).track()
     queue.enqueue(notify, "your report is ready")
+    return ExportedReport(month=month)
 
 
-@track_event("notified")  # sent by a job: it still belongs to whoever asked for the report
-def notify(text: str) -> None: ...
+def notify(text: str) -> None:
+    Notified().track()  # sent by a job: it still belongs to whoever asked for the report
 
 
-@track_event("cleaned_up", account="our-own-company")  # as a schedule would send it: nobody acts
-def clean_up() -> None: ...
+def clean_up() -> None:
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts

@@ -12,14 +12,28 @@ from decimal import Decimal
 from pathlib import Path
 
 import journy_track
-from journy_track import track_event
+from journy_track import TypedEvent, track_event
 
 
-@track_event("renewed_subscription", capture=("plan",), on="success")
-@track_event("failed_to_renew", on="error")
-def renew(plan: str) -> None:
+@journy_track.event
+class RenewedSubscription(TypedEvent):
+    """An account goes on with its plan."""
+
+    plan: str
+
+
+@journy_track.event
+class FailedToRenew(TypedEvent):
+    """An account could not go on."""
+
+    error_type: str
+
+
+@track_event(RenewedSubscription)  # what it returns is the event
+def renew(plan: str) -> RenewedSubscription:
     if plan == "unknown":
         raise ValueError("no such plan")
+    return RenewedSubscription(plan=plan)
 
 
 def main(path: str) -> int:
@@ -33,7 +47,8 @@ def main(path: str) -> int:
                 journy_track.upsert_account(plan=row["plan"], mrr=Decimal(row["mrr"]))
                 try:
                     renew(row["plan"])
-                except ValueError:
+                except ValueError as error:
+                    FailedToRenew(error_type=type(error).__name__).track()
                     failed += 1
     return failed
 

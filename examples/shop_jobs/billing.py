@@ -1,19 +1,18 @@
 """The shop's billing service. It has no customers of its own: whoever calls it has said who acts."""
 
-import tracking  # noqa: F401 - configures
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from tracking import CreatedInvoice  # which configures, too
 
-import journy_track
 from journy_track.integrations.asgi import JournyMiddleware
 
 
 async def create_invoice(request: Request) -> JSONResponse:
     order = await request.json()
-    journy_track.track("created_invoice", product=order["product"])
+    CreatedInvoice(product=order["product"]).track()
     return JSONResponse({"amount": 499})
 
 

@@ -3,11 +3,10 @@
 import os
 
 import requests
-import tracking  # noqa: F401 - configures
 from redis import Redis
 from rq import Queue
+from tracking import PackedOrder  # which configures, too
 
-from journy_track import track_event
 from journy_track.integrations.rq import instrument_rq
 
 instrument_rq()
@@ -15,6 +14,6 @@ queue = Queue(connection=Redis.from_url(os.environ.get("REDIS_URL", "redis://127
 BILLING = os.environ.get("BILLING_URL", "http://127.0.0.1:8001")
 
 
-@track_event("packed_order", capture=("product",))
 def pack(product: str) -> None:
     requests.post(f"{BILLING}/invoices", json={"product": product}, timeout=10).raise_for_status()
+    PackedOrder(product=product).track()

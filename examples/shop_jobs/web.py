@@ -1,15 +1,14 @@
 """The shop's web process. A customer clicks Buy: an event, and a job for the worker."""
 
 import jobs
-import tracking  # noqa: F401 - configures
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.routing import Route
 from starlette.types import Scope
+from tracking import PlacedOrder  # which configures, too
 
-import journy_track
 from journy_track.integrations.asgi import JournyMiddleware
 
 COMPANIES = {"jane": "acme", "omar": "globex"}
@@ -36,7 +35,7 @@ def shop(request: Request) -> HTMLResponse:
 
 
 def buy(request: Request) -> RedirectResponse:
-    journy_track.track("placed_order", product="desk")
+    PlacedOrder(product="desk").track()
     jobs.queue.enqueue(jobs.pack, "desk")
     return RedirectResponse("/", 303)
 

@@ -12,26 +12,51 @@ import os
 from taskiq_redis import ListQueueBroker
 
 import journy_track
-from journy_track import track_event
+from journy_track import TypedEvent, track_event
 from journy_track.integrations.taskiq import instrument_taskiq
 
 journy_track.configure()
 broker = instrument_taskiq(ListQueueBroker(os.environ.get("REDIS_URL", "redis://localhost:6379/0")))
 
 
+@journy_track.event
+class ExportedReport(TypedEvent):
+    """A report is ready."""
+
+    month: str
+
+
+@journy_track.event
+class RenderedPage(TypedEvent):
+    """One page of a report is ready."""
+
+    page: int
+
+
+@journy_track.event
+class Notified(TypedEvent):
+    """Somebody got a message."""
+
+
+@journy_track.event
+class CleanedUp(TypedEvent):
+    """Old reports are gone."""
+
+
 @broker.task
-@track_event("exported_report", capture=("month",), duration=True)  # below @broker.task
-async def export_report(month: str) -> None:
+@track_event(ExportedReport, duration=True)  # below @broker.task
+async def export_report(month: str) -> ExportedReport:
     with journy_track.metadata(format="pdf"):
-        journy_track.track("rendered_page", page=1)
+        RenderedPage(page=1).track()
     await notify.kiq("your report is ready")
+    return ExportedReport(month=month)
 
 
 @broker.task
-@track_event("notified")  # sent by a task: it still belongs to whoever asked for the report
-async def notify(text: str) -> None: ...
+async def notify(text: str) -> None:
+    Notified().track()  # sent by a task: it still belongs to whoever asked for the report
 
 
 @broker.task
-@track_event("cleaned_up", account="our-own-company")  # as a schedule would send it: nobody acts
-async def clean_up() -> None: ...
+async def clean_up() -> None:
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts

@@ -19,6 +19,7 @@ live = True
 
 _before: list[bool] = []
 _STRAYS = "journy_track_strays"
+_ASSERTED = "journy_track_asserted"
 
 
 def active() -> bool:
@@ -27,8 +28,18 @@ def active() -> bool:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Make `journy_live` known."""
+    """Make `journy_live` and the options known."""
     parser.addini("journy_live", "journy_track may send to journy.io from tests", type="bool", default=False)
+    group = parser.getgroup("journy_track")
+    group.addoption(
+        "--journy-coverage", action="store_true", help="List the events in the code that no test asserted."
+    )
+    group.addoption(
+        "--journy-coverage-fail-under",
+        type=float,
+        metavar="PERCENT",
+        help="Fail when tests asserted fewer of the events in the code. It lists them, too.",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -94,23 +105,49 @@ def _strays() -> list[str]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In a worker of xdist: hand the strays over."""
+    """In a worker of xdist: hand over what it found. Elsewhere: judge which events were asserted."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output[_STRAYS] = _strays()
+        output[_ASSERTED] = sorted(_asserted())
+        return
+    least = session.config.getoption("journy_coverage_fail_under")
+    wanted = least is not None or session.config.getoption("journy_coverage")
+    if not wanted or session.config.getoption("collectonly"):
+        return
+    from journy_track.cli.covering.asserting import Asserted
+
+    session.config.stash[_COVERAGE] = coverage = Asserted.read(session.config.rootpath, _asserted(), least)
+    if not coverage.enough and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+_COVERAGE = pytest.StashKey[Any]()
 _of_workers: list[str] = []
+_asserted_in_workers: set[str] = set()
+
+
+def _asserted() -> set[str]:
+    matching = sys.modules.get("journy_track._testing.matching")
+    return _asserted_in_workers | (set() if matching is None else matching.asserted)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """In the process that leads: take over what a worker of xdist found."""
-    _of_workers.extend(getattr(node, "workeroutput", {}).get(_STRAYS, ()))
+    output = getattr(node, "workeroutput", {})
+    _of_workers.extend(output.get(_STRAYS, ()))
+    _asserted_in_workers.update(output.get(_ASSERTED, ()))
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Report which tests left threads behind that went on tracking."""
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Report which events no test asserted, and which tests left threads behind that went on tracking."""
+    coverage = config.stash.get(_COVERAGE, None)
+    if coverage is not None:
+        terminalreporter.section("journy_track: events that no test asserted")
+        for line in coverage.lines():
+            terminalreporter.line(line)
+        terminalreporter.line(coverage.summary(), red=not coverage.enough)
     said = [*_of_workers, *_strays()]
     if said:
         terminalreporter.section("journy_track: tracked after the test had ended")

@@ -13,6 +13,9 @@ from journy_track._model.identity import AccountIdentified, UserIdentified
 from journy_track._model.items import Event, Item
 from journy_track._model.values import frozen_mapping, plain_metadata
 
+#: The names of events that tests asked for, and that were there. The pytest plugin compares them with the code's.
+asserted: set[str] = set()
+
 
 def name_and_metadata(wanted: Any) -> tuple[str, dict[str, Any] | None]:
     """The name that *wanted* stands for, and what an event has to hold if *wanted* is one."""

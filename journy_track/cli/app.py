@@ -11,6 +11,7 @@ from journy_track.cli.check import check
 from journy_track.cli.console import fail
 from journy_track.cli.demo import demo
 from journy_track.cli.doctor import doctor
+from journy_track.cli.guide import guide
 from journy_track.cli.import_file import import_file
 from journy_track.cli.inspect import inspect
 from journy_track.cli.migrate import migrate
@@ -32,6 +33,7 @@ app.command(cls=CliCommand)(check)
 app.command(cls=CliCommand)(track)
 app.command("import", cls=CliCommand)(import_file)
 app.command(cls=CliCommand)(catalog)
+app.command(cls=CliCommand)(guide)
 app.command(cls=CliCommand)(migrate)
 app.command(cls=CliCommand)(doctor)
 app.command(cls=CliCommand)(relay)

@@ -31,6 +31,7 @@ from journy_track.cli.cataloguing.found import Catalog
 from journy_track.cli.cataloguing.reading import read
 from journy_track.cli.connection import AsJson, BaseUrl, KeyFile, config_of
 from journy_track.cli.console import complain, counted, err, fail, out
+from journy_track.cli.covering.showing import show_coverage
 from journy_track.cli.outside import json_text, styled
 from journy_track.cli.usage import one_of
 
@@ -65,19 +66,24 @@ def catalog(
     show_all: Annotated[
         bool, typer.Option("--all", help="All places and docstrings, whether they fit the terminal or not.")
     ] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="List routes, views, tasks and commands that track nothing.")
+    ] = False,
+    fail_under: Annotated[
+        float | None, typer.Option(min=0, max=100, help="With --coverage: fail when fewer percent track something.")
+    ] = None,
+    badge: Annotated[Path | None, typer.Option(help="With --coverage: also write it as an SVG.")] = None,
     api_key_file: KeyFile = None,
     base_url: BaseUrl = None,
     as_json_: AsJson = False,
 ) -> None:
     """List every event that the code tracks.
 
-    With metadata keys, file and line, and docstring. What is wrong comes first. On a terminal it shows what fits,
-    elsewhere all. Reads typed events with their fields and types. Flags names
-    that are made at run time, a @track_event that a framework would never call, and keys and values that a typed
-    event does not have.
+    Typed events are listed with their fields and types. What is wrong comes first: names that are made at run time,
+    a @track_event that a framework would never call, and keys and values that a typed event does not have. On a
+    terminal it shows what fits, elsewhere all. None of the code runs.
     """
-    if sum([output is not None, check is not None, against_api]) > 1:
-        fail("--output writes the file, --check compares with it, --against-api with journy.io: give one of them.", 2)
+    _check_options(output, check, against_api, coverage, fail_under, badge)
     if as_json_ and format_ not in (None, "json"):
         fail(f"--json and --format {format_}: give one of them.", 2)
     form = _form("json" if as_json_ else format_, output or check)
@@ -85,6 +91,8 @@ def catalog(
     for path in wanted:
         if not path.exists():
             fail(f"Cannot read {path}: No such file or directory.", 2)
+    if coverage:
+        raise typer.Exit(0 if show_coverage(wanted, form, fail_under, badge) else 1)
     config = config_of(api_key_file, base_url) if against_api else None
     found = read(wanted)
     screen = _Screen(out.height) if form == "table" and out.is_terminal and not show_all else None
@@ -105,6 +113,24 @@ def catalog(
     elif form != "github":
         typer.echo(_written(found, form), nl=False)
     raise typer.Exit(1 if differs or found.unread else 0)
+
+
+def _check_options(
+    output: Path | None,
+    check: Path | None,
+    against_api: bool,
+    coverage: bool,
+    fail_under: float | None,
+    badge: Path | None,
+) -> None:
+    if sum([output is not None, check is not None, against_api, coverage]) > 1:
+        fail(
+            "--output writes the file, --check compares with it, --against-api with journy.io, --coverage lists what "
+            "tracks nothing: give one of them.",
+            2,
+        )
+    if not coverage and (fail_under is not None or badge is not None):
+        fail("--fail-under and --badge go with --coverage.", 2)
 
 
 def _written(found: Catalog, form: str) -> str:

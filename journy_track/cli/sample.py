@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Annotated, Literal
 
 from opentelemetry import trace
 
 import journy_track
-from journy_track import track_event
+from journy_track import Doc, TypedEvent, track_event
 
 ACCOUNTS = (
     ("acme", "ACME, Inc", "acme-inc.com", "Pro", Decimal(399)),
@@ -35,20 +36,60 @@ class Person:
     account: str
 
 
-@dataclass(frozen=True)
-class Invoice:
-    """What an account is billed."""
+# ── What is tracked ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@journy_track.event
+class TrialStarted(TypedEvent):
+    """An account tries the product."""
+
+
+@journy_track.event
+class SignedUp(TypedEvent):
+    """Somebody made an account."""
+
+    source: Literal["website", "invitation"]
+
+
+@journy_track.event
+class SignedIn(TypedEvent):
+    """Somebody signed in."""
+
+
+@journy_track.event
+class CreatedInvoice(TypedEvent):
+    """What an account is billed: it is the product's own value, too."""
 
     number: int
-    amount: Decimal
+    amount: Annotated[Decimal, Doc("What it costs", unit="EUR")]
 
 
-# ── The product's own code: each function does its work, the decorator names what it means ────────────────
+@journy_track.event
+class ExportedInvoices(TypedEvent):
+    """Somebody got invoices as a file."""
+
+    invoices: int
 
 
-@track_event("signed_up", user=lambda call: call.result.id, capture=("source",))
-def sign_up(number: int, name: str, account: str, source: str) -> Person:
-    """The user is only known once it exists: `user=` looks at the result."""
+@journy_track.event
+class PaymentFailed(TypedEvent):
+    """A card was declined."""
+
+    reason: str
+
+
+@journy_track.event
+class DunningStarted(TypedEvent):
+    """Somebody is asked to pay."""
+
+    invoice: int
+
+
+# ── The product's own code ───────────────────────────────────────────────────────────────────────────────
+
+
+def sign_up(number: int, name: str, account: str) -> Person:
+    """The user is only known once it exists: `user=` names it."""
     first, _, last = name.partition(" ")
     person = Person(number, name, f"{first}.{last}@{account}.example".lower(), account)
     journy_track.upsert_user(
@@ -59,33 +100,33 @@ def sign_up(number: int, name: str, account: str, source: str) -> Person:
         registered_at=datetime.now(UTC),
         is_admin=number % 3 == 1,
     )
+    SignedUp(source="website").track(user=person.id)
     return person
 
 
-@track_event("signed_in")
-def sign_in() -> str:
+def sign_in() -> None:
     """An event for the user and account of the context."""
-    return "welcome"
+    SignedIn().track()
 
 
-@track_event("created_invoice", metadata=lambda call: {"amount": call.result.amount}, duration=True)
-async def create_invoice(number: int, amount: Decimal) -> Invoice:
-    """Async: the event goes out when the coroutine has ended."""
+@track_event(CreatedInvoice, duration=True)
+async def create_invoice(number: int, amount: Decimal) -> CreatedInvoice:
+    """Async: what it returns is the event, which goes out when the coroutine has ended."""
     await asyncio.sleep(0)
-    return Invoice(number, amount)
+    return CreatedInvoice(number, amount)
 
 
-@track_event("exported_invoices", duration=True)
-def export(invoices: list[Invoice]) -> Iterator[str]:
+def export(invoices: list[CreatedInvoice]) -> Iterator[str]:
     """A stream: one event when it is exhausted."""
     for invoice in invoices:
         yield f"{invoice.number},{invoice.amount}"
+    ExportedInvoices(len(invoices)).track()
 
 
-@track_event("payment_failed", on="error")
-def pay(invoice: Invoice) -> None:
-    """An event only when it fails, with the error's type."""
+def pay(invoice: CreatedInvoice) -> None:
+    """An event only when it fails."""
     if invoice.amount > 1000:
+        PaymentFailed("card declined").track()
         raise ValueError("card declined")
 
 
@@ -97,12 +138,12 @@ def run(requests: int = 24) -> None:
     for account, name, domain, plan, mrr in ACCOUNTS:
         with journy_track.account(account, domain=domain):
             journy_track.upsert_account(name=name, plan=plan, mrr=mrr, registered_at=datetime.now(UTC))
-            journy_track.track("trial_started", user=None, happened_at=datetime.now(UTC) - timedelta(days=14))
+            TrialStarted().track(user=None, happened_at=datetime.now(UTC) - timedelta(days=14))
     people: list[Person] = []
     for number, name in enumerate(PEOPLE, start=1):
         account = ACCOUNTS[number % len(ACCOUNTS)][0]
         with request("sign-up"), journy_track.account(account):
-            people.append(sign_up(number, name, account, source="website"))
+            people.append(sign_up(number, name, account))
     for account, *_ in ACCOUNTS:
         journy_track.add_users_to_account(account, [p.id for p in people if p.account == account])
     asyncio.run(_serve(people, requests))
@@ -125,7 +166,7 @@ async def _serve(people: list[Person], requests: int) -> None:
             try:
                 pay(invoice)
             except ValueError:
-                journy_track.track("dunning_started", invoice=invoice.number)
+                DunningStarted(invoice.number).track()
 
     await asyncio.gather(*(one(number) for number in range(requests)))
 

@@ -121,3 +121,22 @@ def test_a_doctor_fits_a_screen_with_what_is_wrong_first_and_a_summary():
     assert screen(seen)[0].startswith("✗ share ")
     assert "queue_size" in seen
     assert "Not shown" not in seen
+
+
+def test_the_guide_is_laid_out_unless_markdown_is_asked_for():
+    laid_out, plain = (on_a_terminal("guide", *options, COLUMNS="80")[1] for options in ((), ("--markdown",)))
+    assert "**1. List" in plain
+    assert "1. List what there is." in re.sub(r"\x1b\[[\d;]*m", "", laid_out)
+    assert "**" not in laid_out
+
+
+def test_the_coverage_of_a_large_app_fits_a_terminal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    routes = "".join(f"@app.get('/{n}/{'x' * 90}')\ndef route_{n}(): ...\n" for n in range(200))
+    (tmp_path / "app.py").write_text(f"from flask import Flask\napp = Flask(__name__)\n{routes}")
+    status, seen = on_a_terminal("catalog", "--coverage", COLUMNS="80", LINES="24")
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in seen.splitlines()]
+    assert status == 0
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= 80
+    assert "0 of 200 routes, views, tasks and commands track something: 0 %." in lines[-1]

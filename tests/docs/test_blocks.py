@@ -12,7 +12,10 @@ from .scenes import SCENES, Stage
 from .telling import told
 
 #: The pages whose blocks say what they send. The others have tests of their own.
-PAGES = [DOCS / name for name in ("browser.md", "moving.md", "observability.md", "what-to-send.md")]
+PAGES = [
+    DOCS / name
+    for name in ("browser.md", "guide.md", "moving.md", "observability.md", "tracking-plan.md", "what-to-send.md")
+]
 ALL = blocks(README.read_text()) + [
     block for page in PAGES for block in blocks(page.read_text(encoding="utf-8"), f"docs/{page.name}")
 ]

@@ -17,6 +17,7 @@ INFO = rf"journy_track-{re.escape(VERSION)}\.dist-info"
 IN_THE_WHEEL = [
     r"journy_track/(\w+/)*\w+\.py",
     r"journy_track/py\.typed",
+    r"journy_track/cli/guide\.md",
     r"journy_track/inspector/page/\w+\.(js|css|html|svg)",
     r"pytest_journy_track\.py",
     rf"{INFO}/(METADATA|RECORD|WHEEL|entry_points\.txt|licenses/LICENSE)",
@@ -68,6 +69,11 @@ def test_the_wheel_holds_the_shop_of_the_demo_as_it_is_among_the_examples(built)
         names = [name for name in wheel.namelist() if name.startswith("journy_track/cli/_shop/")]
         assert {name.rpartition("/")[2]: wheel.read(name) for name in names} == example
     assert len(example) == 4
+
+
+def test_the_wheel_holds_the_guide_which_is_a_page_of_the_docs(built):
+    with zipfile.ZipFile(built.wheel) as wheel:
+        assert wheel.read("journy_track/cli/guide.md") == (ROOT / "docs" / "guide.md").read_bytes()
 
 
 def test_the_sdist_holds_the_source_its_tests_and_nothing_else(built):

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 import journy_track
 from journy_track import track_event
+from shop.events import CreatedProject, ExportedProjects, SignedIn, SignedOut
 
 
 def sign_in(request: HttpRequest) -> HttpResponse:
@@ -17,30 +18,30 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     login(request, user)
     if is_new:
         journy_track.upsert_user(full_name=name.title())
-    journy_track.track("signed_in")
+    SignedIn().track()
     return HttpResponse("welcome\n")
 
 
 def sign_out(request: HttpRequest) -> HttpResponse:
-    journy_track.track("signed_out")
+    SignedOut().track()
     logout(request)
     return HttpResponse("goodbye\n")
 
 
 def projects(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(create_project(title=request.POST["title"]))
+    return HttpResponse(f"created {create_project(request.POST['title']).title}\n")
 
 
-@track_event("created_project", capture=("title",))
-def create_project(title: str) -> str:
-    return f"created {title}\n"
+@track_event(CreatedProject)  # what it returns is the event
+def create_project(title: str) -> CreatedProject:
+    return CreatedProject(title=title)
 
 
 def export(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(lines(), content_type="text/plain")
 
 
-@track_event("exported_projects")  # when the last line is out
 def lines() -> Iterator[str]:
     for number in range(3):
         yield f"project {number}\n"
+    ExportedProjects(projects=3).track()  # when the last line is out

@@ -9,22 +9,46 @@ python -m django ask_for_reports 3
 from django_tasks import task
 
 import journy_track
-from journy_track import track_event
+from journy_track import TypedEvent
+
+
+@journy_track.event
+class ExportedReport(TypedEvent):
+    """A report is ready."""
+
+    month: str
+
+
+@journy_track.event
+class RenderedPage(TypedEvent):
+    """One page of a report is ready."""
+
+    page: int
+
+
+@journy_track.event
+class Notified(TypedEvent):
+    """Somebody got a message."""
+
+
+@journy_track.event
+class CleanedUp(TypedEvent):
+    """Old reports are gone."""
 
 
 @task
-@track_event("exported_report", capture=("month",), duration=True)  # below @task
 def export_report(month: str) -> None:
     with journy_track.metadata(format="pdf"):
-        journy_track.track("rendered_page", page=1)
+        RenderedPage(page=1).track()
     notify.enqueue("your report is ready")
+    ExportedReport(month=month).track()
 
 
 @task
-@track_event("notified")  # sent by a task: it still belongs to whoever asked for the report
-def notify(text: str) -> None: ...
+def notify(text: str) -> None:
+    Notified().track()  # sent by a task: it still belongs to whoever asked for the report
 
 
 @task
-@track_event("cleaned_up", account="our-own-company")  # as a schedule would send it: nobody acts
-def clean_up() -> None: ...
+def clean_up() -> None:
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts

@@ -31,12 +31,12 @@ _REGISTERS = frozenset(
     {
         *("route", "websocket_route", "api_route", "websocket", "errorhandler", "exception_handler", "middleware"),
         *("before_request", "after_request", "teardown_request", "context_processor", "on_event"),
-        *("task", "shared_task", "periodic_task", "command", "group", "callback"),
+        *("task", "shared_task", "periodic_task", "actor", "job", "scheduled_job", "command", "group", "callback"),
         *("receiver", "listener", "subscribe", "event_handler"),
     }
 )
 #: The same, where they are given a path: @app.get("/").
-_METHODS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "trace"})
+METHODS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "trace"})
 
 
 class ModuleReader(ast.NodeVisitor):
@@ -160,7 +160,7 @@ class ModuleReader(ast.NodeVisitor):
             self._decorating.add(decorator)
             name: ast.expr | str = call.args[0] if call is not None and call.args else node.name
             declared = None if isinstance(name, str) else self._declarations.of(self._module, name)
-            registered = next((d for d in node.decorator_list[position + 1 :] if _registers(d)), None)
+            registered = next((d for d in node.decorator_list[position + 1 :] if registers(d)), None)
             problem = None
             if registered is not None:
                 problem = (
@@ -289,14 +289,14 @@ def _argument(call: ast.Call, position: int, name: str) -> ast.expr | None:
     return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
 
 
-def _registers(decorator: ast.expr) -> bool:
+def registers(decorator: ast.expr) -> bool:
     """Whether a framework registers with it the function as it is below."""
     call = decorator if isinstance(decorator, ast.Call) else None
     dotted = dotted_name(decorator if call is None else call.func)
     if dotted is None:
         return False
     last = dotted.rpartition(".")[2]
-    if last in _METHODS and "." in dotted:
+    if last in METHODS and "." in dotted:
         path = call.args[0] if call is not None and call.args else None
         return isinstance(path, ast.Constant) and isinstance(path.value, str) and path.value[:1] in ("", "/")
     return last in _REGISTERS

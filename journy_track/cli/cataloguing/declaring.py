@@ -54,6 +54,10 @@ class Declarations:
         found = self._project.find(module, node)
         return None if found is None else self._of(found, ())
 
+    def declares(self, module: Module, cls: str) -> bool:
+        """Whether the class *cls* of *module*, or one that it inherits from, declares an event."""
+        return self._of(Found(module, cls.rpartition(".")[2]), ()) is not None
+
     def _of(self, found: Found, seen: tuple[Found, ...]) -> Declared | None:
         key = found.module.file, found.name
         if found.cls is None or found in seen or key in self._by_class:

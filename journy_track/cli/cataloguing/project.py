@@ -46,6 +46,11 @@ class Module:
         return {**inner, **{node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef)}}
 
     @cached_property
+    def definitions(self) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+        """Its functions, methods and classes, also inner ones, by their qualified names. The last of a name wins."""
+        return dict(_definitions(self.tree, ""))
+
+    @cached_property
     def aliases(self) -> dict[str, ast.expr]:
         """What is assigned at its top, by name: `Plan = Literal["free", "pro"]`."""
         found: dict[str, ast.expr] = {}
@@ -73,6 +78,15 @@ class Module:
                 for alias in node.names:
                     found[alias.asname or alias.name] = f"{origin}.{alias.name}"
         return found
+
+    @cached_property
+    def stars(self) -> list[str]:
+        """The modules from which it takes all names: `from .orders import *`."""
+        return [
+            self._absolute(node)
+            for node in self.tree.body
+            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+        ]
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -104,6 +118,7 @@ class Project:
     def __init__(self) -> None:
         self.modules: list[Module] = []
         self._by_last: dict[str, list[Module]] = defaultdict(list)
+        self._by_name: dict[str, list[Module]] = {}
 
     def add(self, module: Module) -> None:
         self.modules.append(module)
@@ -133,8 +148,36 @@ class Project:
                 return self._find(module.imports[name], hops - 1)
         return None
 
-    def _named(self, dotted: str) -> Iterator[Module]:
+    def named(self, dotted: str, near: Module) -> list[Module]:
+        """The modules that *near* may mean by *dotted*, the likeliest first.
+
+        A name without dots is also that of other packages: it is looked for in the folders around *near* alone.
+        """
+
+        def ancestor(module: Module) -> int:
+            root = module.name.removesuffix(dotted)
+            return len(root) if f"{near.name}.".startswith(root) else -1
+
+        likely = sorted(self._named(dotted), key=ancestor, reverse=True)
+        return likely if "." in dotted else [module for module in likely if ancestor(module) >= 0]
+
+    def _named(self, dotted: str) -> list[Module]:
         """Modules of that name. The project's root is not known: `shop.events` may be `src/shop/events.py`."""
-        for module in self._by_last.get(dotted.rpartition(".")[2], ()):
-            if dotted and (module.name == dotted or module.name.endswith(f".{dotted}")):
-                yield module
+        if dotted not in self._by_name:
+            self._by_name[dotted] = [
+                module
+                for module in self._by_last.get(dotted.rpartition(".")[2], ())
+                if dotted and (module.name == dotted or module.name.endswith(f".{dotted}"))
+            ]
+        return self._by_name[dotted]
+
+
+def _definitions(
+    node: ast.AST, prefix: str
+) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]]:
+    for inner in ast.iter_child_nodes(node):
+        if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield f"{prefix}{inner.name}", inner
+            yield from _definitions(inner, f"{prefix}{inner.name}.")
+        elif isinstance(inner, (ast.stmt, ast.excepthandler, ast.match_case)):
+            yield from _definitions(inner, prefix)

@@ -6,7 +6,7 @@ import ast
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from journy_track.cli.cataloguing.calls import ModuleReader
 from journy_track.cli.cataloguing.declaring import Declarations, problem_of_keys
@@ -20,6 +20,13 @@ _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "e
 def read(paths: Iterable[Path]) -> Catalog:
     """The catalog of all Python files in *paths*, which are files and folders."""
     catalog = Catalog()
+    project, sources = read_project(paths, catalog.unread)
+    _fill(catalog, project, sources)
+    return catalog
+
+
+def read_project(paths: Iterable[Path], unread: dict[str, str]) -> tuple[Project, dict[str, bytes]]:
+    """The modules in *paths*, and their sources by file. *unread* gets the files that cannot be read."""
     project = Project()
     sources: dict[str, bytes] = {}
     for path, shown in python_files(paths):
@@ -28,16 +35,15 @@ def read(paths: Iterable[Path]) -> Catalog:
             tree = ast.parse(source, filename=str(path))
         except (SyntaxError, ValueError) as error:
             line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-            catalog.unread[shown] = f"is not Python that this version can read{line}"
+            unread[shown] = f"is not Python that this version can read{line}"
         except OSError as error:
-            catalog.unread[shown] = error.strerror or str(error)
+            unread[shown] = error.strerror or str(error)
         except RecursionError:
-            catalog.unread[shown] = "is nested too deeply"
+            unread[shown] = "is nested too deeply"
         else:
             project.add(Module(path, shown, tree if b"journy_track" in source else None))
             sources[shown] = source
-    _fill(catalog, project, sources)
-    return catalog
+    return project, sources
 
 
 def places_of(module: ast.Module, file: str) -> list[Place]:
@@ -46,6 +52,18 @@ def places_of(module: ast.Module, file: str) -> list[Place]:
     project.add(Module(Path(file), file, module))
     _fill(catalog, project, {})
     return catalog.places
+
+
+def is_test_file(file: str) -> bool:
+    """Whether it is of the tests, which are no part of the product."""
+    path = PurePosixPath(file)
+    name = path.stem
+    return (
+        any(folder in ("test", "tests") for folder in path.parts[:-1])
+        or name in ("conftest", "tests")
+        or name.startswith("test_")
+        or name.endswith("_test")
+    )
 
 
 def _fill(catalog: Catalog, project: Project, sources: Mapping[str, bytes]) -> None:

@@ -1,0 +1,101 @@
+"""What a framework calls in a class: a screen of Django as a whole, an API's class method by method."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from journy_track.cli.cataloguing.calls import METHODS
+from journy_track.cli.cataloguing.naming import dotted_name
+from journy_track.cli.covering.names import Definition, Foreign, Function, Names
+
+#: Packages whose classes have a method for each of HTTP's.
+_APIS = frozenset({"flask", "flask_restful", "flask_restx", "rest_framework", "starlette"})
+#: Django REST framework: the actions of a view set, and what its bases bring.
+_ACTIONS = ("list", "retrieve", "create", "update", "partial_update", "destroy")
+_MIXED_IN = {
+    "ListModelMixin": ("list",),
+    "RetrieveModelMixin": ("retrieve",),
+    "CreateModelMixin": ("create",),
+    "UpdateModelMixin": ("update",),
+    "DestroyModelMixin": ("destroy",),
+    "ListAPIView": ("list",),
+    "RetrieveAPIView": ("retrieve",),
+    "CreateAPIView": ("create",),
+    "UpdateAPIView": ("update",),
+    "DestroyAPIView": ("destroy",),
+    "ListCreateAPIView": ("list", "create"),
+    "RetrieveUpdateAPIView": ("retrieve", "update"),
+    "RetrieveDestroyAPIView": ("retrieve", "destroy"),
+    "RetrieveUpdateDestroyAPIView": ("retrieve", "update", "destroy"),
+    "ReadOnlyModelViewSet": ("list", "retrieve"),
+    "ModelViewSet": ("list", "retrieve", "create", "update", "destroy"),
+}
+#: HTTP's method for an action: what a generic view may define instead.
+_METHOD_OF = {"list": "get", "retrieve": "get", "create": "post", "update": "put", "destroy": "delete"}
+#: What runs for each request, whatever its method.
+_ALWAYS = ("dispatch", "initial", "finalize_response")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One handler in a class. *name* is a method's, empty for the class as a whole."""
+
+    name: str
+    line: int
+    functions: tuple[Definition, ...]
+
+
+def is_django_command(cls: Definition) -> bool:
+    """Whether `manage.py` runs it."""
+    return cls.name == "Command" and ".management.commands." in f".{cls.module.name}."
+
+
+def is_task_class(cls: Definition, names: Names) -> bool:
+    """Whether it is a task of Celery that is written as a class."""
+    return f"{cls.name}.run" in cls.module.definitions and any(
+        isinstance(base, Foreign) and base.name.split(".")[0] == "celery" and base.name.endswith("Task")
+        for base in names.lineage(cls)
+    )
+
+
+def is_view_set(cls: Definition, names: Names) -> bool:
+    """Whether it is one of Django REST framework."""
+    foreign = [base.name for base in names.lineage(cls) if isinstance(base, Foreign)]
+    return any(name.startswith("rest_framework.") for name in foreign) or cls.name.endswith("ViewSet")
+
+
+def entries_of(cls: Definition, names: Names) -> list[Entry]:
+    """The handlers in *cls*. A class of an API has one for each method and action, any other is one."""
+    foreign = [base.name for base in names.lineage(cls) if isinstance(base, Foreign)]
+    methods = dict(_methods(cls, names))
+    if not any(name.split(".")[0] in _APIS for name in foreign):
+        return [Entry("", cls.node.lineno, tuple(methods.values()))]
+    always = tuple(method for name, method in methods.items() if name in _ALWAYS)
+    wanted = [name for name, method in methods.items() if name in METHODS or name in _ACTIONS or _is_action(method)]
+    brought = [action for name in foreign for action in _MIXED_IN.get(name.rpartition(".")[2], ())]
+    wanted += [one for one in dict.fromkeys(brought) if one not in wanted and _METHOD_OF[one] not in wanted]
+    entries = []
+    for name in wanted:
+        own = methods.get(name)
+        hook = methods.get(f"perform_{name.removeprefix('partial_')}")
+        functions = tuple(one for one in (own, hook, *always) if one is not None)
+        line = own.node.lineno if own is not None and own.module is cls.module else cls.node.lineno
+        entries.append(Entry(name, line, functions))
+    return entries or [Entry("", cls.node.lineno, tuple(methods.values()))]
+
+
+def _methods(cls: Definition, names: Names) -> Iterator[tuple[str, Definition]]:
+    """The methods by name, those of bases in the project first and overridden."""
+    for one in reversed(list(names.lineage(cls))):
+        if isinstance(one, Definition):
+            for node in one.node.body if isinstance(one.node, ast.ClassDef) else ():
+                if isinstance(node, Function):
+                    yield node.name, Definition(one.module, f"{one.name}.{node.name}")
+
+
+def _is_action(method: Definition) -> bool:
+    decorators = method.node.decorator_list
+    named = [dotted_name(one.func if isinstance(one, ast.Call) else one) or "" for one in decorators]
+    return any(name.rpartition(".")[2] == "action" for name in named)

@@ -1,0 +1,140 @@
+"""Which handlers of a project track something, by reading it: nothing is imported, nothing runs."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from journy_track.cli.cataloguing.declaring import Declarations
+from journy_track.cli.cataloguing.project import Project
+from journy_track.cli.cataloguing.reading import is_test_file, read_project
+from journy_track.cli.covering.handlers import Handler, HandlerReader
+from journy_track.cli.covering.names import Names
+from journy_track.cli.covering.tracking import Tracking
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """A handler, and what it does for the coverage.
+
+    *by* is the function that tracks, perhaps the handler itself; `None` where nothing does. *allowed*: it need not.
+    *passed_by*: it has `@track_event`, above the decorator that registers the function without it.
+    """
+
+    kind: str
+    module: str
+    function: str
+    routes: tuple[str, ...]
+    file: str
+    line: int
+    by: str | None
+    allowed: bool = False
+    passed_by: bool = False
+
+    @property
+    def name(self) -> str:
+        """With dots, as it is imported; `src` is the folder of the packages and not one of them."""
+        return f"{self.module.removeprefix('src.')}.{self.function}"
+
+
+@dataclass(slots=True)
+class Coverage:
+    """All handlers, by file and line. *elsewhere*: URLs of other packages, which were not looked into."""
+
+    handlers: list[Covered]
+    elsewhere: list[str] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
+    #: Patterns of the allow-list that fit no handler that tracks nothing.
+    unused: list[str] = field(default_factory=list)
+
+    @property
+    def counted(self) -> list[Covered]:
+        return [one for one in self.handlers if not one.allowed]
+
+    @property
+    def missing(self) -> list[Covered]:
+        return [one for one in self.counted if one.by is None]
+
+    @property
+    def percent(self) -> float:
+        """How many of those that should track do; 100 where there are none."""
+        total = len(self.counted)
+        return 100.0 if not total else 100 * (total - len(self.missing)) / total
+
+
+class WrongSettings(Exception):
+    """The allow-list cannot be used; the message says why."""
+
+
+def allow_list(file: Path) -> list[str]:
+    """The patterns in `[tool.journy_track.coverage]` of *file*; none without it. Raises `WrongSettings`."""
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise WrongSettings(f"Cannot read {file}: {error}.") from error
+    table = document.get("tool", {}).get("journy_track", {}).get("coverage", {})
+    allow = table.get("allow", []) if isinstance(table, dict) else None
+    if not isinstance(allow, list) or not all(isinstance(one, str) and one for one in allow):
+        raise WrongSettings(f"allow, in [tool.journy_track.coverage] of {file}, must be a list of patterns.")
+    if unknown := sorted(set(table) - {"allow"}):
+        raise WrongSettings(f"[tool.journy_track.coverage] of {file} has no setting {unknown[0]!r}: it has 'allow'.")
+    return allow
+
+
+def read_coverage(paths: Iterable[Path], allow: Sequence[str]) -> Coverage:
+    """The coverage of the Python files in *paths*. *allow*: names and routes, perhaps with a `*`.
+
+    What is on the list need not track.
+    """
+    unread: dict[str, str] = {}
+    project, _ = read_project(paths, unread)
+    names = Names(project)
+    handlers, elsewhere = _handlers(project, names)
+    nodes = {one.node for handler in handlers for one in handler.functions}
+    tracking = Tracking(names, Declarations(project), nodes)
+    merged: dict[tuple[str, ...], Covered] = {}
+    for handler in handlers:
+        one = _covered(handler, tracking, allow)
+        key = (one.name, one.file, str(one.line)) if handler.functions else (one.name, one.file, *one.routes)
+        before = merged.get(key)
+        if before is not None:
+            routes = tuple(dict.fromkeys(before.routes + one.routes))
+            one = replace(before, routes=routes, by=before.by or one.by, allowed=before.allowed or one.allowed)
+        merged[key] = one
+    found = sorted(merged.values(), key=lambda one: (one.file, one.line, one.name))
+    missing = [one for one in found if one.by is None]
+    unused = [pattern for pattern in allow if not any(_fits(pattern, one) for one in missing)]
+    return Coverage(found, sorted(set(elsewhere)), unread, unused)
+
+
+def _handlers(project: Project, names: Names) -> tuple[list[Handler], list[str]]:
+    handlers: list[Handler] = []
+    elsewhere: list[str] = []
+    for module in project.modules:
+        if not is_test_file(module.file):
+            reader = HandlerReader(module, names)
+            reader.visit(module.tree)
+            handlers += reader.found
+            elsewhere += reader.elsewhere
+    return [one for one in handlers if not is_test_file(one.file)], elsewhere
+
+
+def _covered(handler: Handler, tracking: Tracking, allow: Sequence[str]) -> Covered:
+    by = next((found for one in handler.functions if (found := tracking.by(one)) is not None), None)
+    where = None if by is None else f"{by.module.name}.{by.name}".removeprefix("src.")
+    if where is None and handler.registered is not None and tracking.by_expression(*handler.registered):
+        where = f"{handler.module}.{handler.function}".removeprefix("src.")
+    one = Covered(handler.kind, handler.module, handler.function, (handler.route,), handler.file, handler.line, where)
+    if where is not None:
+        return one
+    passed_by = any(map(tracking.passed_by, handler.functions))
+    return replace(one, allowed=any(_fits(pattern, one) for pattern in allow), passed_by=passed_by)
+
+
+def _fits(pattern: str, one: Covered) -> bool:
+    return any(fnmatchcase(name, pattern) for name in (one.name, *one.routes))

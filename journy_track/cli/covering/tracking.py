@@ -1,0 +1,131 @@
+"""Which functions of a project track: by themselves, or by a function of the project that they use."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator
+
+from journy_track.cli.cataloguing.calls import registers
+from journy_track.cli.cataloguing.declaring import Declarations
+from journy_track.cli.covering.names import Definition, Foreign, Function, Meaning, Names, Scope
+
+#: What sends something. Who acts (`set_user`, `user()`) is no event by itself.
+_VERBS = frozenset(
+    {
+        *("track", "track_event", "upsert_user", "upsert_account", "add_users_to_account"),
+        *("remove_users_from_account", "link", "delete_user", "delete_account", "sync_users", "sync_accounts"),
+        *("add_event", "for_user", "for_account", "for_user_in_account"),
+    }
+)
+#: Methods that run where a class is used as a function or in a `with` block.
+_IMPLIED = ("__init__", "__new__", "__post_init__", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__")
+#: How often a name that is given to an annotation or to a list is looked up in the next one, at most.
+_MAX_ALIASES = 5
+
+
+class Tracking:
+    """What tracks, in a project.
+
+    *handlers*: functions that a framework calls. What defines them inside itself, an app's factory, does not track by
+    them.
+    """
+
+    def __init__(self, names: Names, declarations: Declarations, handlers: Collection[ast.AST]) -> None:
+        self._names = names
+        self._declarations = declarations
+        self._handlers = handlers
+        self._read: dict[Definition, tuple[bool, list[Definition]]] = {}
+
+    def by(self, definition: Definition) -> Definition | None:
+        """The nearest function that tracks when this one is called, perhaps itself; `None` where nothing tracks."""
+        return self._nearest([definition])
+
+    def passed_by(self, definition: Definition) -> bool:
+        """Whether a decorator of this library is above the one that registers the function, and so never runs."""
+        node = definition.node
+        if not isinstance(node, Function):
+            return False
+        applied = _applied_decorators(node)
+        above = [decorator for decorator in node.decorator_list if decorator not in applied]
+        return any(map(_is_verb, self._meanings(Scope(definition.module), above)))
+
+    def by_expression(self, scope: Scope, node: ast.AST) -> bool:
+        """Whether code tracks that stands outside of functions: `track_event("viewed")(view)`."""
+        meanings = list(self._meanings(scope, [node]))
+        used = [meaning for meaning in meanings if isinstance(meaning, Definition)]
+        return any(map(_is_verb, meanings)) or self._nearest(used) is not None
+
+    def _nearest(self, waiting: list[Definition]) -> Definition | None:
+        seen = set(waiting)
+        for definition in waiting:
+            tracks, used = self._look_into(definition)
+            if tracks:
+                return definition
+            waiting += [one for one in used if one not in seen]
+            seen.update(used)
+        return None
+
+    def _look_into(self, definition: Definition) -> tuple[bool, list[Definition]]:
+        """Whether it tracks by itself, and what of the project it uses."""
+        if definition not in self._read:
+            node = definition.node
+            if isinstance(node, ast.ClassDef):
+                methods = (self._names.method(definition, name) for name in _IMPLIED)
+                self._read[definition] = False, [method for method in methods if method is not None]
+            else:
+                meanings = list(dict.fromkeys(self._meanings(self._names.scope_of(definition), [node])))
+                used = [meaning for meaning in meanings if isinstance(meaning, Definition)]
+                self._read[definition] = any(map(_is_verb, meanings)), used
+        return self._read[definition]
+
+    def _meanings(self, scope: Scope, nodes: Collection[ast.AST], aliases: int = _MAX_ALIASES) -> Iterator[Meaning]:
+        """What the names in *nodes* mean. A typed event's `.track()` is that of this library."""
+        for node in nodes:
+            for inner in self._parts(node):
+                if isinstance(inner, ast.Attribute) and inner.attr == "track" and self._is_typed(scope, inner.value):
+                    yield Foreign("journy_track.track")
+                elif isinstance(inner, (ast.Name, ast.Attribute)):
+                    meaning = self._names.meaning(scope, inner)
+                    if meaning is not None:
+                        yield meaning
+                    if aliases and not isinstance(meaning, Definition):
+                        alias = self._names.alias(scope.module, inner)
+                        if alias is not None:  # Annotated[User, Depends(get_user)]
+                            yield from self._meanings(Scope(alias[0]), [alias[1]], aliases - 1)
+
+    def _parts(self, node: ast.AST) -> Iterator[ast.AST]:
+        """*node* and what is in it, without the handlers that it defines; `a.b.c` once, and not `a.b` and `a` too."""
+        waiting = [node]
+        while waiting:
+            part = waiting.pop()
+            yield part
+            below = ast.iter_child_nodes(part)
+            if isinstance(part, Function):
+                returns = [] if part.returns is None else [part.returns]
+                below = iter([part.args, *returns, *part.body, *_applied_decorators(part)])
+            if isinstance(part, ast.Attribute):
+                while isinstance(part, ast.Attribute):
+                    part = part.value
+                below = iter(() if isinstance(part, ast.Name) else (part,))
+            waiting += (inner for inner in below if inner not in self._handlers)
+
+    def _is_typed(self, scope: Scope, node: ast.expr) -> bool:
+        held = self._names.instance(scope, node)
+        return isinstance(held, Definition) and self._declarations.declares(held.module, held.name)
+
+
+def _is_verb(meaning: Meaning) -> bool:
+    package, _, rest = meaning.name.partition(".")
+    return (
+        isinstance(meaning, Foreign)
+        and package == "journy_track"
+        and not _VERBS.isdisjoint(rest.replace("()", "").split("."))
+    )
+
+
+def _applied_decorators(node: Function) -> list[ast.expr]:
+    """Those that run when a framework calls it: the one that registers it there, and those below."""
+    for position, decorator in enumerate(node.decorator_list):
+        if registers(decorator):
+            return node.decorator_list[position:]
+    return node.decorator_list
