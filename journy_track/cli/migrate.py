@@ -25,10 +25,11 @@ def migrate(
     write: Annotated[bool, typer.Option("--write", help="Change the files. Else it only reports.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Move from Segment, PostHog or the official SDK: what would be changed, and what is left to you.
+    """Rewrite calls of Segment, PostHog or the official SDK.
 
-    Changes calls whose arguments can all be understood by reading, and lists each other place with the reason and
-    what to write there. Nothing is imported, and nothing runs. Commit first.
+    It reports what would be changed, and with --write changes it. Changes calls whose arguments can all be understood
+    by reading, and lists each other place with the reason and what to write there. Nothing is imported, and nothing
+    runs. Commit first.
     """
     if from_ not in FROM:
         fail(f"--from takes one of {', '.join(FROM)}.", 2)

@@ -18,7 +18,7 @@ from journy_track.cli.app import app
 from .commands import environment, run
 
 COMMANDS = (
-    *("demo", "inspect", "check", "track", "import", "catalog", "doctor", "relay"),
+    *("demo", "inspect", "check", "track", "import", "catalog", "guide", "migrate", "doctor", "relay"),
     *("spool", "spool status", "spool retry", "spool export", "spool purge"),
 )
 
