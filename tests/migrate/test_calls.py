@@ -83,11 +83,8 @@ REWRITTEN = [
     ),
     (
         "journyio",
-        (
-            'client.add_event(Event.for_user_in_account("a", account=Account.by_account_id(c), user=User(u, e))'
-            ".happened_at(now(UTC)))"
-        ),
-        'journy_track.track("a", user=journy_track.UserIdentified(u, e), account=c, happened_at=now(UTC))',
+        'client.add_event(Event.for_user_in_account("a", account=Account(i), user=User(u)).happened_at(now(tz)))',
+        'journy_track.track("a", user=journy_track.UserIdentified(u), account=journy_track.AccountIdentified(i), happened_at=now(tz))',
     ),
     (
         "journyio",

@@ -217,6 +217,48 @@ def test_a_client_in_an_attribute_stays_while_others_may_use_it(moved):
     assert 'journy_track.track("a", user="u1")' in done.text
 
 
+def test_a_client_at_the_top_of_a_class_is_one_of_its_attributes(moved):
+    source = """\
+        from posthog import Posthog
+        class A:
+            sender = Posthog("phc")
+            def f(self):
+                def g():
+                    self.sender.capture("a", distinct_id="u1")
+                g()
+            def h(self):
+                {}
+        """
+    done = moved("posthog", source.format("self.sender.flush()"))
+    assert done.left == []
+    assert "class A:\n    journy_track.configure()\n" in done.text
+    done = moved("posthog", source.format("return self.sender"))
+    assert 'sender = Posthog("phc")' in done.text
+    assert 'journy_track.track("a", user="u1")' in done.text
+
+
+def test_what_another_file_may_import_stays(moved):
+    source = """\
+        from journyio.client import Client, Config
+        from journyio.httpclient import HttpClientRequests
+        from journyio.user_identified import UserIdentified
+        client = Client(HttpClientRequests(), Config("a-key"))
+        system = UserIdentified.by_user_id("system")
+        client.delete_user(system)
+        """
+    assert "system = journy_track.UserIdentified" in moved("journyio", source).text
+    done = moved("journyio", source, other="from app import system\nprint(system)\n")
+    assert done.text == textwrap.dedent(source)
+    assert "another file may import it" in done.reasons
+
+
+def test_an_import_of_everything_is_listed(moved):
+    source = 'from posthog import *\ncapture("a", distinct_id="u1")\n'
+    done = moved("posthog", source)
+    assert done.text == source
+    assert done.reasons == "what it imports is not named"
+
+
 def test_the_key_of_a_module_stays_while_any_call_does(moved):
     done = moved(
         "segment",

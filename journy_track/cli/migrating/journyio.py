@@ -103,7 +103,7 @@ def _read_assignment(source: Source, statement: cst.Assign | cst.AnnAssign) -> N
     if statement in source.items or source.assigned(target) is None or statement.value is None:
         return
     value = statement.value
-    if isinstance(target, cst.Name) and isinstance(value, cst.Call):
+    if isinstance(target, cst.Name) and isinstance(value, cst.Call) and source.class_with(target) is None:
         made = source.imported(value.func)
         if made in _MAKERS:
             new = source.text(value.with_changes(func=cst.parse_expression(_MAKERS[made])))

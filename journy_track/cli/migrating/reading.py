@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable
+from pathlib import Path
 
 import libcst as cst
-from libcst import matchers as m
-from libcst.metadata import ImportAssignment
+from libcst.helpers import get_full_name_for_node
 
 from journy_track.cli.cataloguing.reading import python_files
 from journy_track.cli.migrating.found import Changed, Left, Migrated, Migration
 from journy_track.cli.migrating.journyio import JournyIO
+from journy_track.cli.migrating.meaning import Meanings, last_name
 from journy_track.cli.migrating.posthog import PostHog
 from journy_track.cli.migrating.rewriting import rewritten
 from journy_track.cli.migrating.segment import Segment
@@ -34,25 +32,14 @@ def migrate(vendor: Vendor, paths: Iterable[Path]) -> Migration:
     return project.decided()
 
 
-@dataclass(frozen=True, slots=True)
-class _Passed:
-    """What a module has at its top, and others may import of it: a client, or a module of the vendor's."""
-
-    source: Source
-    name: str
-    #: The dotted name, where it was imported; `None` for a client that was made.
-    origin: str | None
-
-
 class _Project:
     def __init__(self, vendor: Vendor, paths: list[Path]) -> None:
         self._vendor = vendor
-        self._paths = paths
+        self._meanings = Meanings(vendor, paths)
         self._sources: list[Source] = []
         self._unread: dict[str, str] = {}
         self._contents: dict[str, bytes] = {}
         self._waiting: list[tuple[Path, str, bytes]] = []
-        self._passed: dict[str, list[_Passed]] = defaultdict(list)  # by the module's last name
         self._dragged: set[Item] = set()  # without a doubt of their own
         self._left: list[tuple[Source, cst.CSTNode, str, str]] = []
 
@@ -87,99 +74,15 @@ class _Project:
     def read(self) -> None:
         """Find the statements in all files."""
         for source in self._sources:
-            for one in self._handed_on(source):
-                self._passed[_module_of(source.file).rpartition(".")[2]].append(one)
-        names = {(last.encode(), one.name.encode()) for last, passed in self._passed.items() for one in passed}
+            self._meanings.learn(source)
         for path, file, content in self._waiting:
-            if any(last in content and name in content for last, name in names):
+            if self._meanings.may_import(content):
                 self._parse(path, file, content)
         for source in self._sources:
             self._read(source)
         for source in self._sources:
             self._needs_of_settings(source)
             self._look_for_the_rest(source)
-
-    def _handed_on(self, source: Source) -> Iterator[_Passed]:
-        for one in source.imports:
-            if one.scope.globals is one.scope and self._is_of_vendor(one):
-                yield _Passed(source, one.name, next(iter(one.get_qualified_names_for(one.name))).name)
-        for line in source.module.body:
-            for statement in line.body if isinstance(line, cst.SimpleStatementLine) else ():
-                targets = statement.targets if isinstance(statement, cst.Assign) else [statement]
-                for target in targets:
-                    made = getattr(target, "target", None)
-                    value = getattr(statement, "value", None)
-                    if isinstance(made, cst.Name) and self._is_client(source, value) and source.assigned(made):
-                        yield _Passed(source, made.value, None)
-
-    # ── What names stand for ──
-
-    def _is_of_vendor(self, one: ImportAssignment) -> bool:
-        return any(
-            self._of_vendor(str(name.name)) is not None
-            for name in one.get_qualified_names_for(one.name.split(".")[0])
-        )
-
-    def _of_vendor(self, dotted: str) -> str | None:
-        """*dotted* without the vendor's module in front; empty for the module, or a package that it is in."""
-        for module in self._vendor.modules:
-            if dotted == module or module.startswith(f"{dotted}."):
-                return ""
-            if dotted.startswith(f"{module}."):
-                return dotted.removeprefix(f"{module}.")
-        return None
-
-    def _foreign(self, source: Source, dotted: str) -> tuple[_Passed, str] | None:
-        """What another module of the project hands on as *dotted*, and the rest of the name."""
-        if dotted.startswith("."):
-            level = len(dotted) - len(dotted.lstrip("."))
-            package = _package_of(source.file)
-            package = package[: len(package) - (level - 1)]
-            dotted = ".".join([*package, dotted.lstrip(".")])
-        parts = dotted.split(".")
-        for length in range(len(parts) - 1, 0, -1):
-            module, name = ".".join(parts[:length]), parts[length]
-            for one in self._passed.get(parts[length - 1], ()):
-                known = _module_of(one.source.file)
-                if one.source is not source and one.name == name and f".{known}".endswith(f".{module}"):
-                    return one, ".".join(parts[length + 1 :])
-        return None
-
-    def _meaning(self, source: Source, node: cst.BaseExpression) -> str | None:
-        """What *node* is of the vendor's: `track`, `Client`; `None` if it is not known to be of the vendor's."""
-        dotted = source.imported(node)
-        if dotted is None:
-            return None
-        found = self._of_vendor(dotted)
-        if found is not None:
-            return None if self._is_local(dotted) else found
-        passed = self._foreign(source, dotted)
-        if passed is None:
-            return None
-        one, rest = passed
-        if one.origin is None:
-            return rest
-        return self._of_vendor(f"{one.origin}.{rest}" if rest else one.origin)
-
-    def _is_local(self, dotted: str) -> bool:
-        """Whether a module of the project would be imported instead of the vendor's."""
-        top = dotted.split(".", maxsplit=1)[0]
-        folders = {Path(), *(path if path.is_dir() else path.parent for path in self._paths)}
-        return any((folder / f"{top}.py").exists() or (folder / top).is_dir() for folder in folders)
-
-    def _is_client(self, source: Source, value: object) -> bool:
-        return isinstance(value, cst.Call) and self._meaning(source, value.func) in self._vendor.clients
-
-    def _client(self, source: Source, receiver: cst.BaseExpression) -> bool:
-        """Whether *receiver* is a variable, or an attribute of self, that holds a client and nothing else."""
-        if isinstance(receiver, cst.Name):
-            made = source.value_of(receiver)
-            return made is not None and self._is_client(source, made[0])
-        if isinstance(receiver, cst.Attribute):
-            stores = source.attribute(receiver)
-            made = source.assigned(stores[0]) if len(stores) == 1 else None
-            return made is not None and self._is_client(source, made[0])
-        return False
 
     # ── Statements ──
 
@@ -190,15 +93,31 @@ class _Project:
             elif isinstance(node, cst.Assign) and len(node.targets) == 1:
                 self._read_setting(source, node)
         self._vendor.others(source)
+        for item in source.items.values():
+            if source.names_another("journy_track"):
+                item.doubts.append("the name journy_track is another thing in this file")
+            if item.is_part and self._may_be_imported(source, item.node):
+                item.doubts.append("another file may import it")
+
+    def _may_be_imported(self, source: Source, statement: cst.CSTNode) -> bool:
+        """Whether what is assigned there, at the top of its module, is named in another file beside the module."""
+        if not isinstance(statement, cst.Assign) or source.parent(source.parent(statement)) is not source.module:
+            return False
+        target, last = statement.targets[0].target, last_name(source.file).encode()
+        if not isinstance(target, cst.Name):
+            return False
+        pattern = re.compile(rf"\b{target.value}\b".encode())
+        others = (content for file, content in self._contents.items() if file != source.file)
+        return any(last in content and pattern.search(content) for content in others)
 
     def _read_call(self, source: Source, call: cst.Call) -> None:
-        meaning = self._meaning(source, call.func)
+        meaning = self._meanings.meaning(source, call.func)
         if meaning in self._vendor.clients:
             self._read_creation(source, call)
             return
         verb = meaning
         if verb is None and isinstance(call.func, cst.Attribute):
-            if self._client(source, call.func.value):
+            if self._meanings.is_client(source, call.func.value):
                 verb = call.func.attr.value
             elif call.func.attr.value in self._vendor.distinctive and self._may_be_one(source, call.func):
                 hint = f"look whether {source.text(call.func.value)} is a client of the library that you move from"
@@ -209,27 +128,18 @@ class _Project:
         if (
             proposal is not None
             and proposal.lines == ["journy_track.shutdown()"]
-            and not self._is_module(source, call)
+            and not self._meanings.is_module(source, call)
         ):
             proposal.lines = ["journy_track.flush()"]  # it ends one client of several, and this would end all
         if proposal is not None:
             self._add(source, call, proposal)
 
-    def _is_module(self, source: Source, call: cst.Call) -> bool:
-        """Whether a verb of the vendor's module is called, not of a client."""
-        dotted = source.imported(call.func)
-        if dotted is None:
-            return False
-        passed = None if self._of_vendor(dotted) is not None else self._foreign(source, dotted)
-        return passed is None or passed[0].origin is not None
-
     def _may_be_one(self, source: Source, func: cst.Attribute) -> bool:
         if source.could_be(func):  # of another library, or listed by its name
             return False
-        return any(self._is_of_vendor(one) or self._is_handed_on(source, one) for one in source.imports)
-
-    def _is_handed_on(self, source: Source, one: ImportAssignment) -> bool:
-        return any(self._foreign(source, str(name.name)) for name in one.get_qualified_names_for(one.name))
+        return any(
+            self._meanings.is_of_vendor(one) or self._meanings.is_handed_on(source, one) for one in source.imports
+        )
 
     def _add(self, source: Source, call: cst.Call, proposal: Proposal) -> None:
         above = source.parent(call)
@@ -237,8 +147,6 @@ class _Project:
         doubts = list(proposal.doubts)
         if node is call and proposal.lines is not None:
             doubts.append("its result is used, or may be, and here a call returns nothing")
-        if source.names_another("journy_track"):
-            doubts.append("the name journy_track is another thing in this file")
         source.add(Item(source, node, proposal.lines, doubts, proposal.hint, made=proposal.made))
 
     def _read_creation(self, source: Source, call: cst.Call) -> None:
@@ -264,26 +172,30 @@ class _Project:
 
     def _uses_of_client(self, source: Source, target: cst.Name | cst.Attribute) -> list[Place] | None:
         """Where the client that is assigned to *target* is read; `None` where that cannot be known."""
-        if isinstance(target, cst.Attribute):
-            if len(source.attribute(target)) != 1 or self._is_named_elsewhere(source, target):
+        cls = source.class_with(target)
+        if cls is not None:
+            name = target.attr.value if isinstance(target, cst.Attribute) else target.value
+            found = source.attribute_uses(cls, name)
+            if len(source.stores(cls, name)) != 1 or self._is_named_elsewhere(source, name, len(found)):
                 return None
-            return [(source, use) for use in source.attribute_uses(target)]
+            return [(source, use) for use in [*found, *(source.uses(target) if isinstance(target, cst.Name) else ())]]
+        if not isinstance(target, cst.Name):
+            return None
         if len(source.bindings(target)) != 1:
             return None
         uses = [(source, use) for use in source.uses(target)]
         for other in self._sources:
             for node, names in other.imported_names:
-                handed_on = [found[0] for name in names if (found := self._foreign(other, name))]
+                handed_on = [found[0] for name in names if (found := self._meanings.foreign(other, name))]
                 uses += [(other, node) for one in handed_on if (one.source, one.name) == (source, target.value)]
         return uses
 
-    def _is_named_elsewhere(self, source: Source, attribute: cst.Attribute) -> bool:
-        """Whether an attribute of that name is used outside of the class: it may be the one of its instances."""
-        name = attribute.attr.value
-        inside = len(source.attribute(attribute)) + len(source.attribute_uses(attribute))
+    def _is_named_elsewhere(self, source: Source, name: str, known: int) -> bool:
+        """Whether more than *known* attributes of that name are read: they may be those of the class's instances."""
         pattern = re.compile(rf"\.\s*{name}\b".encode())
-        here = m.findall(source.module, m.Attribute(attr=m.Name(name)))
-        return len(here) > inside or any(
+        here = [one for one in source.nodes if isinstance(one, cst.Attribute) and one.attr.value == name]
+        stored = [one for one in here if isinstance(source.parent(one), (cst.AssignTarget, cst.AnnAssign))]
+        return len(here) - len(stored) > known or any(
             pattern.search(content) for file, content in self._contents.items() if file != source.file
         )
 
@@ -291,7 +203,7 @@ class _Project:
         target = statement.targets[0].target
         if not isinstance(target, cst.Attribute):
             return
-        name = self._meaning(source, target)
+        name = self._meanings.meaning(source, target)
         if name in self._vendor.key:
             source.add(Item(source, statement, [CONFIGURE], []))
         elif name is not None and name in self._vendor.settings:
@@ -302,23 +214,26 @@ class _Project:
         """A key goes only with the last call that it is for, in whichever file."""
         for item in source.items.values():
             if isinstance(item.node, cst.Assign) and self._is_setting(item.node):
-                item.uses += [(other, node) for other in self._sources for node, _ in self._names_of_vendor(other)]
+                item.uses += [
+                    (other, node) for other in self._sources for node, _ in self._meanings.names_of_vendor(other)
+                ]
 
     def _is_setting(self, statement: cst.Assign) -> bool:
         target = statement.targets[0].target
         return isinstance(target, cst.Attribute) and target.attr.value in self._vendor.key
 
-    def _names_of_vendor(self, source: Source) -> Iterator[tuple[cst.CSTNode, set[str]]]:
-        """Where something of the vendor's is used, also by way of another module."""
-        for node, names in source.imported_names:
-            if any(self._of_vendor(name) is not None or self._foreign(source, name) for name in names):
-                yield node, names
-
     def _look_for_the_rest(self, source: Source) -> None:
         """What is used of the vendor's in ways that nothing is known of: it is listed, and left as it is."""
-        for node, names in self._names_of_vendor(source):
+        for node in source.nodes:
+            if isinstance(node, cst.ImportFrom) and isinstance(node.names, cst.ImportStar):
+                module = get_full_name_for_node(node.module) if node.module and not node.relative else None
+                if module is not None and self._meanings.of_vendor(module) is not None:
+                    self._left.append(
+                        (source, node, "what it imports is not named", "import the names that are used")
+                    )
+        for node, names in self._meanings.names_of_vendor(source):
             text = source.text(node)
-            if any(self._of_vendor(name) is not None and self._is_local(name) for name in names):
+            if any(self._meanings.of_vendor(name) is not None and self._meanings.is_local(name) for name in names):
                 reason = f"there is a module {min(names).split('.')[0]} here, which it may be"
             elif source.imported(node) is None:
                 reason = f"{text} may be another thing here: its name is given to more than one"
@@ -338,7 +253,7 @@ class _Project:
             gone = [
                 one
                 for one in source.imports
-                if (self._is_of_vendor(one) or self._is_handed_on(source, one))
+                if (self._meanings.is_of_vendor(one) or self._meanings.is_handed_on(source, one))
                 and one.references
                 and all(self._is_in(source, access.node, sure) for access in one.references)
             ]
@@ -414,13 +329,3 @@ def _listed(places: list[Place]) -> str:
     names = list(dict.fromkeys(f"{source.file}:{source.line(node)}" for source, node in places))
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def _module_of(file: str) -> str:
-    parts = [part for part in PurePosixPath(file).with_suffix("").parts if part not in ("..", "/")]
-    return ".".join(parts[:-1] if parts[-1:] == ["__init__"] else parts)
-
-
-def _package_of(file: str) -> list[str]:
-    parts = [part for part in PurePosixPath(file).with_suffix("").parts if part not in ("..", "/")]
-    return parts[:-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -182,40 +182,39 @@ class Source:
                     return True
         return False
 
-    def attribute(self, node: cst.Attribute) -> Sequence[cst.Attribute | cst.Name]:
-        """What is assigned to `self.name`, as *node* is, in its class. Empty where it is not an attribute of self."""
-        function = next((one for one in self.above(node) if isinstance(one, cst.FunctionDef)), None)
-        cls = next((one for one in self.above(node) if isinstance(one, cst.ClassDef)), None)
-        if function is None or cls is None or not isinstance(node.value, cst.Name):
-            return []
-        first = next(iter([*function.params.posonly_params, *function.params.params]), None)
-        if first is None or first.name.value != node.value.value or self.parent(self.parent(function)) is not cls:
-            return []
-        return [one for one in self._stores(cls) if self._is_of_self(one, node)]
+    # ── Attributes of self ──
 
-    def attribute_uses(self, node: cst.Attribute) -> list[cst.CSTNode]:
-        """Every other place in the class that names the attribute."""
-        cls = next(one for one in self.above(node) if isinstance(one, cst.ClassDef))
-        assigned = set(self._stores(cls))
-        found = m.findall(cls, m.Attribute(value=m.Name(), attr=m.Name(node.attr.value)))
-        return [one for one in found if one not in assigned]
+    def class_with(self, target: cst.BaseExpression) -> cst.ClassDef | None:
+        """The class of which *target* is an attribute: `self.name` in a method, or a name at the top of the class."""
+        inside = [one for one in self.above(target) if isinstance(one, (cst.ClassDef, cst.FunctionDef, cst.Lambda))]
+        if isinstance(target, cst.Name):
+            return inside[0] if inside and isinstance(inside[0], cst.ClassDef) else None
+        if not isinstance(target, cst.Attribute) or not isinstance(target.value, cst.Name):
+            return None
+        cls = next((one for one in inside if isinstance(one, cst.ClassDef)), None)
+        method = inside[inside.index(cls) - 1] if cls is not None and inside.index(cls) else None
+        if not isinstance(method, cst.FunctionDef):
+            return None
+        first = next(iter([*method.params.posonly_params, *method.params.params]), None)
+        bound = self.bindings(target.value)
+        is_self = first is not None and [one.node for one in bound] in ([first], [first.name])
+        return cls if is_self else None
 
-    def _is_of_self(self, one: cst.Attribute | cst.Name, node: cst.Attribute) -> bool:
-        if isinstance(one, cst.Name):
-            return one.value == node.attr.value
-        return one.attr.value == node.attr.value
-
-    def _stores(self, cls: cst.ClassDef) -> list[cst.Attribute | cst.Name]:
+    def stores(self, cls: cst.ClassDef, name: str) -> list[cst.Attribute | cst.Name]:
+        """Where the attribute *name* is assigned to in a class: at its top, or of anything in its methods."""
         found: list[cst.Attribute | cst.Name] = []
         for target in m.findall(cls, m.AssignTarget() | m.AnnAssign() | m.AugAssign()):
             node = target.target  # type: ignore[attr-defined]
-            at_top = isinstance(node, cst.Name) and self._class_of(target) is cls
-            if at_top or (isinstance(node, cst.Attribute) and isinstance(node.value, cst.Name)):
+            if (isinstance(node, cst.Attribute) and node.attr.value == name) or (
+                isinstance(node, cst.Name) and node.value == name and self.class_with(node) is cls
+            ):
                 found.append(node)
         return found
 
-    def _class_of(self, node: cst.CSTNode) -> cst.CSTNode | None:
-        return next((one for one in self.above(node) if isinstance(one, (cst.ClassDef, cst.FunctionDef))), None)
+    def attribute_uses(self, cls: cst.ClassDef, name: str) -> list[cst.CSTNode]:
+        """Where an attribute of that name is read in a class, of whatever."""
+        stored = set(self.stores(cls, name))
+        return [one for one in m.findall(cls, m.Attribute(attr=m.Name(name))) if one not in stored]
 
     # ── What is to be written anew ──
 
