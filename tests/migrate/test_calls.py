@@ -84,7 +84,10 @@ REWRITTEN = [
     (
         "journyio",
         'client.add_event(Event.for_user_in_account("a", account=Account(i), user=User(u)).happened_at(now(tz)))',
-        'journy_track.track("a", user=journy_track.UserIdentified(u), account=journy_track.AccountIdentified(i), happened_at=now(tz))',
+        (
+            'journy_track.track("a", user=journy_track.UserIdentified(u), account=journy_track.AccountIdentified(i), '
+            "happened_at=now(tz))"
+        ),
     ),
     (
         "journyio",
