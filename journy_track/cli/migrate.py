@@ -36,7 +36,7 @@ def migrate(
     wanted = paths or [Path()]
     for path in wanted:
         if not path.exists():
-            fail(f"There is no {path}.", 2)
+            fail(f"Cannot read {path}: No such file or directory.", 2)
     try:
         from journy_track.cli.migrating.reading import VENDORS
         from journy_track.cli.migrating.reading import migrate as read

@@ -90,12 +90,12 @@ def test_where_there_is_nothing_it_says_so(folder: Path):
     [
         ((), "--from takes one of segment, posthog, journyio."),
         (("--from", "mixpanel"), "--from takes one of segment, posthog, journyio."),
-        (("--from", "segment", "nowhere"), "There is no nowhere."),
+        (("--from", "segment", "nowhere"), "Cannot read nowhere: No such file or directory."),
     ],
 )
 def test_wrong_usage_ends_with_2(folder: Path, arguments: tuple[str, ...], reason: str):
     done = run("migrate", *arguments)
-    assert (done.exit_code, words(done.stderr)) == (2, reason)
+    assert (done.exit_code, words(done.stderr)) == (2, f"Error: {reason}")
 
 
 @pytest.mark.slow
@@ -111,4 +111,4 @@ def test_without_libcst_it_names_the_extra(folder: Path):
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "migrate needs libcst: pip install 'journy-track[migrate]'\n"
+    assert done.stderr == "Error: migrate needs libcst: pip install 'journy-track[migrate]'\n"
