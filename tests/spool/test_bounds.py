@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sqlite3
 import threading
 from contextlib import closing
@@ -26,7 +25,10 @@ from journy_track._stores.sqlite.lock import is_owned
 from journy_track._stores.sqlite.schema import APPLICATION, MIGRATIONS
 from journy_track._stores.sqlite.source import OpenFile
 
+from ..systems import as_root, forks, has_links
 from ..timing import eventually
+
+resource = pytest.importorskip("resource", reason="bounds memory as on Unix")
 
 URL = "https://api.journy.io"
 WRITTEN = '{"v":1,"operation":"track","body":{"name":"waited","identification":{"user":{"userId":"u1"}}}}'
@@ -284,7 +286,7 @@ def test_others_are_delivered_and_one_line_is_logged_of_each(api, tmp_path, monk
     assert sorted(name for line in lines for name in "1234" if f"{name}.spool:" in line) == ["1", "2", "4"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are systems that do not fork")
+@forks
 def test_an_app_delivers_and_forks_beside_all_of_them(api, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "ADOPT", 0.05)
     folder = tmp_path / "spool"
@@ -422,10 +424,9 @@ def put(kind: str, path: Path, precious: Path) -> None:
 
 
 KINDS = ["link", "link to nothing", "pipe", "folder"]
-links = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders")
 
 
-@links
+@has_links
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("end", ["", ".lock", "-wal", "-shm", "-journal"])
 @pytest.mark.parametrize("shared", [False, True])
@@ -444,7 +445,7 @@ def test_what_is_no_file_is_neither_waited_for_nor_written_through(tmp_path, pre
         assert not os.path.lexists(beside)
 
 
-@links
+@has_links
 def test_a_lock_that_is_another_name_of_a_file_is_not_emptied(tmp_path, precious):
     precious.write_text("needed")
     path = planted(tmp_path / "spool")
@@ -455,6 +456,7 @@ def test_a_lock_that_is_another_name_of_a_file_is_not_emptied(tmp_path, precious
     assert precious.read_text() == "needed"
 
 
+@has_links
 def test_a_journal_does_not_choose_a_file_to_be_removed(tmp_path, precious):
     # SQLite removes the file that a journal names as the one of all databases of a transaction.
     path = planted(tmp_path / "spool")
@@ -495,7 +497,7 @@ def note_in(folder: Path) -> tuple[RefusedKey, Path]:
     return key, path
 
 
-@links
+@has_links
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_note_that_is_no_file_is_ignored_logged_once_and_never_waited_for(tmp_path, precious, caplog, kind):
     folder = tmp_path / "spool"
@@ -544,7 +546,7 @@ def test_no_more_than_the_start_of_a_note_is_read(tmp_path):
     assert in_seconds(10, lambda: in_bytes(lambda: key.recall(110.0), 64 << 20)) is None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+@as_root
 def test_a_note_of_another_user_of_a_shared_folder_is_believed(tmp_path):
     key, path = note_in(tmp_path)
     os.chown(path, 12345, -1)
