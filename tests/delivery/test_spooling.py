@@ -16,6 +16,7 @@ from journy_track import HttpResponse
 from journy_track._delivery import intake, pipeline
 from journy_track._stores.sqlite.file import SpoolFile, lock_path
 
+from ..systems import removes_open_files
 from .wire import sent, settle, turn, warmed
 
 
@@ -609,6 +610,7 @@ def test_a_corrupt_file_is_set_aside_counted_and_replaced(spooled, tmp_path, cap
     assert len(files(tmp_path)) == 1
 
 
+@removes_open_files
 def test_a_file_that_was_removed_is_noticed_and_replaced(spooled, tmp_path, caplog):
     made = spooled()
     for path in (tmp_path / "spool").iterdir():
@@ -647,6 +649,7 @@ def test_the_key_is_nowhere_on_disk(spooled, tmp_path):
         assert b"a-key" not in path.read_bytes() + path.name.encode()
 
 
+@removes_open_files
 def test_a_file_that_another_process_took_over_is_let_go_and_counted_as_that(spooled, tmp_path, caplog):
     made = spooled(queue_size=8)
     hold(made)

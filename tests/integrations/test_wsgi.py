@@ -7,6 +7,8 @@ import gc
 import threading
 from contextlib import suppress
 from contextvars import copy_context
+from time import thread_time
+from urllib.parse import unquote
 from wsgiref.util import FileWrapper
 
 import pytest
@@ -16,8 +18,6 @@ from journy_track import Link, track
 from journy_track._capture import context
 from journy_track.integrations._requests import HOUR, MAX_NEW_DEVICES, Devices, device_of
 from journy_track.integrations.wsgi import JournyMiddleware
-
-from ..timing import keeps_to
 
 
 def start_response(status, headers):
@@ -218,8 +218,21 @@ def test_a_client_that_changes_its_cookie_pushes_out_no_device_of_others(tracker
     assert not devices.is_new("mine")
 
 
+def seconds_of(act) -> float:
+    """Of the processor, in the best of three tries."""
+
+    def once() -> float:
+        began = thread_time()
+        act()
+        return thread_time() - began
+
+    return min(once() for _ in range(3))
+
+
 def test_a_cookie_without_end_is_not_decoded_to_its_end():
-    keeps_to(0.0, lambda: device_of("__journey=" + "%41" * 3_000_000) and None, slack=0.1)
+    long = "%41" * 3_000_000
+    # By what decoding it takes on this machine, of the processor's time: others may be busy.
+    assert seconds_of(lambda: device_of("__journey=" + long)) < seconds_of(lambda: unquote(long)) / 4
     assert device_of("__journey=" + "%41" * 256) == "A" * 256
     assert device_of("__journey=" + "%41" * 257) is None
 

@@ -80,7 +80,7 @@ def test_a_broker_that_is_down_at_the_start_gets_everything_once_it_is_there(abs
     tracker = configure(absent_broker)
     began = monotonic()
     made = track(0, 150)
-    assert monotonic() - began < 5
+    assert monotonic() - began < 20
     assert not tracker.flush(0.5)
     assert balance(tracker, 150).published == 0
     absent_broker.start()
@@ -108,7 +108,7 @@ def test_a_broker_that_is_gone_for_good_costs_the_timeout_and_what_is_lost_is_co
     began = monotonic()
     assert not tracker.flush(0.5)
     assert not tracker.shutdown(0.5)
-    assert monotonic() - began < 5
+    assert monotonic() - began < 20
     dropped = balance(tracker, 150).dropped
     assert dropped == {"queue_full": 50, "shutdown": 100}
 

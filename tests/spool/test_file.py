@@ -13,6 +13,8 @@ from journy_track._stores.sqlite.errors import Corrupt, Gone, Newer, Owned, Spoo
 from journy_track._stores.sqlite.file import SpoolFile, lock_path
 from journy_track._stores.store import DeadLetter
 
+from ..systems import has_flock, removes_open_files
+
 ABOUT = "https://api.journy.io"
 
 
@@ -91,6 +93,7 @@ def test_an_empty_file_goes_with_its_owner_and_one_with_something_in_it_stays(ma
     assert dead.path.exists()
 
 
+@has_flock
 @pytest.mark.parametrize("end", [lambda file: file.close(remove=True), SpoolFile.set_aside], ids=["close", "aside"])
 def test_an_owner_that_cannot_remove_or_rename_it_owns_it_no_longer(tmp_path, end):
     folder, moved = tmp_path / "spool", tmp_path / "moved"
@@ -224,6 +227,7 @@ def test_a_step_that_fails_leaves_the_older_version(make, monkeypatch):
     adopted.close()
 
 
+@removes_open_files
 def test_writing_to_a_file_that_was_removed_is_refused(make):
     file = make()
     file.path.unlink()

@@ -19,6 +19,8 @@ from journy_track._stores.sqlite.folder import Folder
 from journy_track._stores.sqlite.keys import RefusedKey
 from journy_track._stores.sqlite.lock import create_private, is_owned
 
+from ..systems import has_flock
+
 URL = "https://api.journy.io"
 
 
@@ -39,6 +41,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         folder_at(tmp_path / "file" / "spool")
 
 
+@has_flock
 @pytest.mark.parametrize("fails_at", ["lock", "file", "schema", "about"])
 def test_of_a_file_that_cannot_be_made_nothing_is_left(tmp_path, monkeypatch, fails_at):
     def full(*_, **__):
@@ -116,6 +119,7 @@ def test_a_file_that_only_just_began_can_be_taken_over(tmp_path):
     adopted.close()
 
 
+@has_flock
 @pytest.mark.parametrize("made_again", [False, True])
 def test_a_file_whose_lock_was_removed_while_it_was_taken_gets_another_one(tmp_path, monkeypatch, made_again):
     fcntl = pytest.importorskip("fcntl", reason="locks are other ones on Windows")
@@ -138,6 +142,7 @@ def test_a_file_whose_lock_was_removed_while_it_was_taken_gets_another_one(tmp_p
     file.close()
 
 
+@has_flock
 def test_what_cannot_be_owned_for_good_is_an_error_and_no_endless_loop(tmp_path, monkeypatch):
     monkeypatch.setattr(lock._Held, "is_at", lambda _held, _path: False)
     with pytest.raises(Owned):
@@ -213,6 +218,7 @@ def test_a_lock_that_cannot_be_removed_does_not_keep_the_spool_from_being_used(a
     assert caplog.text == ""
 
 
+@has_flock
 @pytest.mark.parametrize("method", ["unlink", "lstat"])
 def test_what_the_system_refuses_is_an_error_of_the_spool(tmp_path, monkeypatch, method):
     folder = folder_at(tmp_path)

@@ -16,7 +16,9 @@ from journy_track._stores.sqlite.file import SpoolFile, lock_path
 from journy_track._stores.sqlite.folder import GRACE, Folder
 from journy_track._stores.sqlite.lock import is_owned, was_left
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks; and locks are other ones there")
+from ..systems import has_flock
+
+pytestmark = has_flock
 
 URL = "https://api.journy.io"
 

@@ -14,7 +14,9 @@ from journy_track._stores.sqlite.file import SpoolFile
 from journy_track._stores.sqlite.folder import Folder
 from journy_track._stores.sqlite.schema import APPLICATION
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+from ..systems import as_root, has_modes
+
+pytestmark = has_modes
 ENDLESS = (
     "WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n) SELECT seq, 1.0 AS at, 'x' AS message FROM n"
 )

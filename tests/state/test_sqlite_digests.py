@@ -13,6 +13,8 @@ from journy_track._state.digests import Confirmed, Hasher
 from journy_track._state.sqlite import SqliteDigests
 from journy_track._stores.store import StoreError
 
+from ..systems import has_links, has_modes
+
 A, B = b"a" * 16, b"b" * 16
 
 
@@ -50,6 +52,7 @@ def test_what_nobody_asks_for_any_more_leaves_the_file(digests, tmp_path):
     again.close()
 
 
+@has_modes
 def test_only_its_owner_may_read_it(digests, tmp_path):
     path = tmp_path / "journy.state"
     path.touch(mode=0o644)
@@ -58,6 +61,7 @@ def test_only_its_owner_may_read_it(digests, tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+@has_links
 def test_a_link_is_not_followed(digests, tmp_path):
     (tmp_path / "elsewhere").touch()
     (tmp_path / "journy.state").symlink_to(tmp_path / "elsewhere")

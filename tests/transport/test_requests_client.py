@@ -419,7 +419,7 @@ def test_no_response_in_time_may_have_been_enough(client, hung_server, request_t
     with pytest.raises(MaybeSent, match="no response in time") as caught:
         client.send(request_to(hung_server, timeout=0.2))
     assert caught.value.timed_out
-    assert 0.2 <= time.monotonic() - began < 3
+    assert 0.2 <= time.monotonic() - began < 20
 
 
 def test_a_refused_connection_was_not_sent(client, request_to):
@@ -643,7 +643,7 @@ def test_a_body_that_drips_is_bounded_by_the_timeout(client, serve, request_to):
     server = serve(talk)
     began = time.monotonic()
     assert client.send(request_to(server.url, timeout=0.4)).status == 201
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.slow
@@ -652,12 +652,12 @@ def test_a_body_that_stops_is_bounded_by_the_timeout(client, serve, request_to):
         server.read_request(connection)
         server.stopping.wait(0.2)
         connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 10000\r\n\r\nxxx")
-        server.stopping.wait(10)
+        server.stopping.wait(60)
 
     server = serve(talk)
     began = time.monotonic()
     assert client.send(request_to(server.url, timeout=0.4)).status == 201
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
 
 
 def test_the_client_can_be_had_by_name():

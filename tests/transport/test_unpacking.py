@@ -64,7 +64,7 @@ def test_a_response_that_unpacks_to_much_costs_little(client, serve, request_to,
     assert response.status == 201
     assert len(response.body) <= LIMIT
     assert peak < 4 * 1024 * 1024
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(

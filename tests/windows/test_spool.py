@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
+#: The tests of the spool itself, but those of what Windows has not.
+ITS_OWN = ("spool/test_file.py", "spool/test_folder.py", "spool/test_source.py", "delivery/test_spooling.py", "state")
 
 CONFIGURE = """
     import json, logging, os, sys
@@ -197,3 +204,24 @@ if __name__ == "__main__":
     assert (ran.status, ran.err) == (0, "")
     assert sorted(event.name for event in api.events) == ["child_0", "child_1"]
     assert left_in(tmp_path) == []
+
+
+def test_the_tests_of_the_spool_itself_pass(windows, tmp_path):
+    environment = {
+        **windows,
+        "PATH": "/usr/bin:/bin",
+        "PYTHONWARNDEFAULTENCODING": "",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    options = ["-q", "-p", "no:cacheprovider", "-m", "not slow", "--basetemp", str(tmp_path / "its own")]
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *(f"tests/{name}" for name in ITS_OWN)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        encoding="cp1252",
+        timeout=600,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert " passed" in ran.stdout

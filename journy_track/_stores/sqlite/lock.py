@@ -15,6 +15,7 @@ from journy_track._stores.sqlite.errors import NotAFile, Owned, SpoolError, mapp
 
 #: What is in a lock file that was made for another process's file, because there was none.
 _MADE_FOR_ANOTHER = b"?"
+_NOT_OURS = "{}: not a lock of journy_track: it is left alone"
 #: Windows has none of the first three, and of the last nobody else.
 _NO_LINK, _NO_WAIT, _NO_HEIR, _BINARY = (
     getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
@@ -79,8 +80,11 @@ if sys.platform == "win32":
                 self._connection.execute("BEGIN EXCLUSIVE")
             except sqlite3.Error as error:
                 self._connection.close()
-                if getattr(error, "sqlite_errorcode", 0) in _HELD_OR_REMOVED:
+                code = getattr(error, "sqlite_errorcode", 0)
+                if code in _HELD_OR_REMOVED:
                     raise Owned(f"{path}: a living process owns it, or has just removed it") from None
+                if code == sqlite3.SQLITE_NOTADB:
+                    raise SpoolError(_NOT_OURS.format(path), "lock") from None
                 raise
 
         def is_at(self, path: Path) -> bool:
@@ -102,8 +106,8 @@ if sys.platform == "win32":
             return False
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError as error:
-            return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+        except sqlite3.Error as error:
+            return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY
         finally:
             connection.close()
         return False
@@ -140,7 +144,7 @@ else:
             if content == _MADE_FOR_ANOTHER:
                 os.ftruncate(self._descriptor, 0)
             elif content:  # perhaps another name of a file that somebody needs
-                raise SpoolError(f"{path}: not a lock of journy_track: it is left alone", "lock")
+                raise SpoolError(_NOT_OURS.format(path), "lock")
 
         def is_at(self, path: Path) -> bool:
             """Whether it is still the file of that name."""
