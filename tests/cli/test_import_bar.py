@@ -21,7 +21,7 @@ def test_the_percentage_is_that_of_the_count_and_100_only_at_the_end(settled: in
     bar.show(Numbers(settled, rejected=0, waiting=200 - settled))
     console.print(bar)
     printed = console.file.getvalue()  # type: ignore[attr-defined]
-    assert f" {shown} " in " ".join(printed.split()), printed
+    assert f" {shown}, {200 - settled} underway " in " ".join(printed.split()), printed
 
 
 def test_a_file_without_rows_is_done() -> None:

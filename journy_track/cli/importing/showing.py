@@ -77,7 +77,9 @@ class Bar:
 
     def __init__(self, console: Console, name: str, total: int, begun: int) -> None:
         narrow = console.width < _NARROW
-        texts = ("{task.description}", "{task.completed:,.0f}/{task.total:,}", "left")
+        # Rows whose calls are merged are settled together: until then, it is seen that they are underway.
+        counts = "{task.completed:,.0f}/{task.total:,}, {task.fields[waiting]:,} underway"
+        texts = ("{task.description}", counts, "left")
         wide = [] if narrow else [TextColumn(text, markup=False) for text in texts]
         self._progress = _Bars(
             *wide[:1],
@@ -93,7 +95,7 @@ class Bar:
             expand=True,
             speed_estimate_period=30,
         )
-        self._task = self._progress.add_task(harmless(name), total=total, completed=begun, rejected=0)
+        self._task = self._progress.add_task(harmless(name), total=total, completed=begun, rejected=0, waiting=0)
 
     def __rich__(self) -> Progress:
         return self._progress
@@ -107,7 +109,9 @@ class Bar:
 
     def show(self, numbers: Numbers) -> None:
         """How far it is."""
-        self._progress.update(self._task, completed=numbers.settled, rejected=numbers.rejected)
+        self._progress.update(
+            self._task, completed=numbers.settled, rejected=numbers.rejected, waiting=numbers.waiting
+        )
 
 
 @contextmanager
