@@ -162,7 +162,7 @@ def copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @needs_redis
 def test_an_event_of_somebody_else_fails_the_demo(copied: Path):
     billing = copied / "billing.py"
-    billing.write_text(billing.read_text().replace('product"])', 'product"], account="globex")'))
+    billing.write_text(billing.read_text().replace(".track()", '.track(account="globex")'))
     done = run("demo", "--jobs")
     assert done.exit_code == 1
     assert "created_invoice │ jane │ globex" in done.stdout
