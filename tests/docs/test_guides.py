@@ -14,6 +14,8 @@ from .reading import DOCS, anchor, blocks, sections
 #: The pages that say of themselves that they are followed.
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if "tests/docs/following.py" in page.read_text(encoding="utf-8")]
 NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
+#: With the one that has no code.
+ALL = [*PAGES, DOCS / "guides" / "frameworks" / "index.md"]
 
 
 @pytest.mark.slow
@@ -25,7 +27,57 @@ def test_a_guide_does_what_it_says(page: Path, api, tmp_path):
         reader.follow(blocks(page.read_text(encoding="utf-8"), str(page.relative_to(DOCS.parent))))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+SMALL = """
+```python
+# app.py
+import journy_track
+
+journy_track.configure()
+journy_track.track("signed_in", user="u1")
+print("done")
+```
+
+```console
+$ export JOURNY_BASE_URL=http://127.0.0.1:8470
+$ python app.py
+done
+```
+
+```text
+POST /track signed_in user=u1
+```
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("\ndone", "\nDone"),
+        ("user=u1\n", "user=u2\n"),
+        ("```text", "```text\nPOST /track signed_out user=u1"),
+        ("```text\nPOST /track signed_in user=u1\n```", ""),
+        ("python app.py", "python other.py"),
+        ("```text", "```text\nWhat arrives:"),
+    ],
+    ids=["what is printed", "what is sent", "too little is sent", "too much is sent", "what is typed", "not read"],
+)
+def test_a_guide_that_is_wrong_is_found(api, tmp_path, right: str, wrong: str):
+    assert right in SMALL
+    with Reader(tmp_path / "shop", api) as reader, pytest.raises(AssertionError):
+        reader.follow(blocks(SMALL.replace(right, wrong)))
+
+
+@pytest.mark.slow
+def test_a_server_that_logs_a_warning_is_found(api, tmp_path):
+    page = SMALL.replace("```console", "<!-- runs: server -->\n```console").replace("\ndone", "")
+    serves = 'print("journy_track: trouble", flush=True)\nimport socket\nserver = socket.create_server(("", 8000))\n'
+    page = page.replace('print("done")', serves + "server.accept()\nserver.accept()")
+    with Reader(tmp_path / "shop", api) as reader, pytest.raises(AssertionError, match="trouble"):
+        reader.follow(blocks(page))
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.stem)
 def test_its_links_lead_somewhere(page: Path):
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if link.startswith("https://"):
@@ -36,6 +88,6 @@ def test_its_links_lead_somewhere(page: Path):
         assert not fragment or fragment in [anchor(part.title) for part in sections(target.read_text())], link
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.stem)
 def test_its_lines_fit(page: Path):
     assert not [line for line in page.read_text(encoding="utf-8").splitlines() if len(line) > 120 and line[:1] != "|"]
