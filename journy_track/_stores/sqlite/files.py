@@ -213,9 +213,13 @@ class OpenFiles:
         self.changes.lost["spool_lost"] += lost
         self._remove(source)
         if isinstance(error, Corrupt):
-            aside = source.set_aside()
-            return Corrupt(f"{error}. It was set aside as {aside}; {lost} items in it were not read", error.name)
-        source.close()
+            try:
+                became = f"It was set aside as {source.set_aside()}"
+            except SpoolError as refused:  # as on Windows while another process has it open
+                became = f"It could not be set aside ({refused})"
+            return Corrupt(f"{error}. {became}; {lost} items in it were not read", error.name)
+        with suppress(SpoolError):
+            source.close()
         return error
 
 
