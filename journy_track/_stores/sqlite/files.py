@@ -214,10 +214,10 @@ class OpenFiles:
         self._remove(source)
         if isinstance(error, Corrupt):
             try:
-                became = f"It was set aside as {source.set_aside()}"
-            except SpoolError as refused:  # as on Windows while another process has it open
-                became = f"It could not be set aside ({refused})"
-            return Corrupt(f"{error}. {became}; {lost} items in it were not read", error.name)
+                aside = source.set_aside()
+            except SpoolError as why:  # as on Windows while another process has it open
+                return Corrupt(f"{error}. It could not be set aside; {lost} items in it were not read", why.name)
+            return Corrupt(f"{error}. It was set aside as {aside}; {lost} items in it were not read", error.name)
         with suppress(SpoolError):
             source.close()
         return error
