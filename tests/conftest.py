@@ -37,7 +37,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the backgrou
 KEY = "test-key-0123456789"
 #: Slow as a whole: they build wheels, or start browsers, servers, workers and Redis. Elsewhere, a test that took half
 #: a second on two busy cores is marked where it is written.
-SLOW = ("browser/", "examples/", "packaging/", "relay/", "servers/", "delivery/test_signs.py")
+SLOW = ("browser/", "examples/", "packaging/", "relay/", "servers/", "windows/", "delivery/test_signs.py")
 #: What starts an interpreter for the test.
 SLOW_FIXTURES = {"run_program", "start_program"}
 #: What an answer says of a budget that never ends: the pace does not matter.

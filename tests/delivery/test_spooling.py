@@ -587,7 +587,8 @@ def test_what_was_delivered_and_cannot_be_removed_is_not_sent_again(spooled, tmp
     assert len(sent(made)) == 8
 
 
-def test_a_corrupt_file_is_set_aside_counted_and_replaced(spooled, tmp_path, caplog):
+def with_a_corrupt_file(spooled, tmp_path):
+    """What it is once it noticed that."""
     made = spooled(queue_size=4)
     hold(made)
     for _ in range(50):
@@ -605,9 +606,27 @@ def test_a_corrupt_file_is_set_aside_counted_and_replaced(spooled, tmp_path, cap
     stats = balanced(made)
     assert stats.delivered + stats.dropped["spool_lost"] == 52
     assert stats.delivered >= 3
+
+
+def test_a_corrupt_file_is_set_aside_counted_and_replaced(spooled, tmp_path, caplog):
+    with_a_corrupt_file(spooled, tmp_path)
     assert "It was set aside as" in errors(caplog)[0]
     assert len(list((tmp_path / "spool").glob("*.corrupt-*"))) >= 1
     assert len(files(tmp_path)) == 1
+
+
+def test_a_corrupt_file_that_cannot_be_renamed_is_counted_and_replaced_as_well(
+    spooled, tmp_path, caplog, monkeypatch
+):
+    # Catches: an error of the system in the middle of handling one, as where a virus scanner has the file open.
+    def refused(path, target):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with_a_corrupt_file(spooled, tmp_path)
+    assert "It could not be set aside" in errors(caplog)[0]
+    assert "raised" not in caplog.text
+    assert len(files(tmp_path)) == 2
 
 
 @removes_open_files

@@ -213,9 +213,13 @@ class OpenFiles:
         self.changes.lost["spool_lost"] += lost
         self._remove(source)
         if isinstance(error, Corrupt):
-            aside = source.set_aside()
+            try:
+                aside = source.set_aside()
+            except SpoolError as why:  # as on Windows while another process has it open
+                return Corrupt(f"{error}. It could not be set aside; {lost} items in it were not read", why.name)
             return Corrupt(f"{error}. It was set aside as {aside}; {lost} items in it were not read", error.name)
-        source.close()
+        with suppress(SpoolError):
+            source.close()
         return error
 
 

@@ -15,7 +15,6 @@ from journy_track._stores.sqlite.errors import NotAFile, Owned, SpoolError, mapp
 
 #: What is in a lock file that was made for another process's file, because there was none.
 _MADE_FOR_ANOTHER = b"?"
-_NOT_OURS = "{}: not a lock of journy_track: it is left alone"
 #: Windows has none of the first three, and of the last nobody else.
 _NO_LINK, _NO_WAIT, _NO_HEIR, _BINARY = (
     getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
@@ -84,7 +83,7 @@ if sys.platform == "win32":
                 if code in _HELD_OR_REMOVED:
                     raise Owned(f"{path}: a living process owns it, or has just removed it") from None
                 if code == sqlite3.SQLITE_NOTADB:
-                    raise SpoolError(_NOT_OURS.format(path), "lock") from None
+                    raise SpoolError(f"{path}: not a lock of journy_track: it is left alone", "lock") from None
                 raise
 
         def is_at(self, path: Path) -> bool:
@@ -144,7 +143,7 @@ else:
             if content == _MADE_FOR_ANOTHER:
                 os.ftruncate(self._descriptor, 0)
             elif content:  # perhaps another name of a file that somebody needs
-                raise SpoolError(_NOT_OURS.format(path), "lock")
+                raise SpoolError(f"{path}: not a lock of journy_track: it is left alone", "lock")
 
         def is_at(self, path: Path) -> bool:
             """Whether it is still the file of that name."""
