@@ -28,7 +28,7 @@ def test_a_bare_install_is_bare(bare):
 def test_the_command_names_the_extra_that_it_needs(bare):
     done = bare.run("journy-track", "--help")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "journy-track needs typer: pip install 'journy-track[cli]'\n"
+    assert done.stderr == "Error: journy-track needs typer: pip install 'journy-track[cli]'\n"
 
 
 def test_the_inspector_names_the_extra_that_it_needs(bare):

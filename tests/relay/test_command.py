@@ -48,12 +48,15 @@ def test_wrong_usage_says_what_is_wrong(call, options, environment, said):
     assert "canary" not in ended.output
 
 
-@pytest.mark.parametrize(("content", "said"), [(b" \n", "is empty"), (b"\xff\xfe\x00", "is not text")])
+@pytest.mark.parametrize(("content", "said"), [(b" \n", "is empty"), (b"\xff\xfe\x00", "is not UTF-8 text")])
 def test_a_key_file_without_a_key_says_so(call, tmp_path, content, said):
     file = tmp_path / "key"
     file.write_bytes(content)
     ended = call("--broker", "redis://127.0.0.1:1", "--api-key-file", str(file))
-    assert (ended.exit_code, ended.stderr) == (2, f"The key file {file} {said}.\n")
+    assert (ended.exit_code, ended.stderr) == (
+        2,
+        f"Error: The key file {file} {said}: it must hold the key, and nothing else.\n",
+    )
 
 
 def test_the_address_and_the_key_are_given_as_to_the_other_commands(api, broker, run_relay, tmp_path):

@@ -156,7 +156,7 @@ def test_a_port_that_is_taken_is_told(monkeypatch):
         ended = CliRunner().invoke(app, ["relay", "--broker", "redis://127.0.0.1:1", "--http", str(port)])
     assert (ended.exit_code, ended.output) == (
         1,
-        f"Cannot listen at 127.0.0.1, port {port}: Address already in use.\n",
+        f"Error: Cannot listen at 127.0.0.1, port {port}: Address already in use. Pass another port to --http.\n",
     )
 
 
