@@ -61,6 +61,8 @@ class Reader:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "CURL_HOME": str(folder),
+            # A busy machine may need longer than 5 s for the first request.
+            "JOURNY_SHUTDOWN_TIMEOUT": "30",
             # Of all plugins that are installed here, a reader has ours. Loading the others takes most of the time.
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTEST_ADDOPTS": "-p pytest_journy_track",
