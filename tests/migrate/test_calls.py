@@ -83,8 +83,8 @@ REWRITTEN = [
     ),
     (
         "journyio",
-        'client.add_event(Event.for_user_in_account("a", account=Account(i), user=User(u)).happened_at(now(tz)))',
-        'journy_track.track("a", user=journy_track.UserIdentified(u), account=journy_track.AccountIdentified(i), happened_at=now(tz))',
+        'client.add_event(Event.for_user_in_account("a", User(u), Account.by_account_id(i)).happened_at(now(tz)))',
+        'journy_track.track("a", user=journy_track.UserIdentified(u), account=i, happened_at=now(tz))',
     ),
     (
         "journyio",
