@@ -25,8 +25,13 @@ REWRITTEN = [
     ("segment", "analytics.track(u.id, NAME, {})", "journy_track.track(NAME, user=u.id)"),
     (
         "segment",
-        'analytics.track(u.id, "a", {"b": 1, "c-d": 2, "user": 3, "timestamp": 4, KEY: 5})',
-        'journy_track.track("a", {"c-d": 2, "user": 3, "timestamp": 4, KEY: 5}, user=u.id, b=1)',
+        'analytics.track(u.id, "a", {"b": 1, "c-d": 2, "user": 3, "timestamp": 4})',
+        'journy_track.track("a", {"c-d": 2, "user": 3, "timestamp": 4}, user=u.id, b=1)',
+    ),
+    (
+        "segment",
+        'analytics.track(u.id, "a", {"b": 1, KEY: 5})',
+        'journy_track.track("a", {"b": 1, KEY: 5}, user=u.id)',
     ),
     (
         "segment",
