@@ -17,14 +17,15 @@ UserRow: TypeAlias = tuple[Identifier | UserIdentified, Mapping[str, object]] | 
 class Kind(NamedTuple):
     """What is synced: the verb, its argument for an identity, and the keys of a mapping that say whose it is."""
 
+    rows: str
     verb: str
     identity: str
     key: str
     alias: str
 
 
-ACCOUNTS = Kind("upsert_account", "account", "account_id", "domain")
-USERS = Kind("upsert_user", "user", "user_id", "email")
+ACCOUNTS = Kind("accounts", "upsert_account", "account", "account_id", "domain")
+USERS = Kind("users", "upsert_user", "user", "user_id", "email")
 
 
 def calls_of(rows: Iterable[Any], kind: Kind) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:

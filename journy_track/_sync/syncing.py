@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 from journy_track._bulk.block import PATIENCE, Bulk
@@ -14,17 +16,21 @@ from journy_track._bulk.report import Report
 from journy_track._capture.flushing import seconds_of
 from journy_track._model import checks
 from journy_track._model.config import Config
-from journy_track._model.errors import ConfigurationError, InvalidArgument, described
+from journy_track._model.errors import ConfigurationError, InvalidArgument, JournyError, described
 from journy_track._model.logs import log
 from journy_track._model.secret import Secret
 from journy_track._runtime import enabled_tracker, get_tracker, is_captured
+from journy_track._state.alone import Alone, AloneInRedis, AloneWithFile
 from journy_track._state.digests import Digests, trouble_with
+from journy_track._stores.store import StoreError
 from journy_track._sync.rows import ACCOUNTS, USERS, AccountRow, Kind, UserRow, calls_of, names_nobody
 from journy_track._sync.tracker import SyncTracker
 from journy_track._tracker import Tracker
 
 _GO_ON = "Run it again: what journy.io confirmed is not sent again."
 _MONTH = timedelta(days=30)
+#: Seconds after which a sync that waits looks again.
+_LOOK_AGAIN = 0.2
 
 
 def sync_accounts(
@@ -36,6 +42,7 @@ def sync_accounts(
     dry_run: bool = False,
     everything: bool = False,
     patience: float | timedelta = PATIENCE,
+    wait: float | timedelta = 0.0,
 ) -> Report:
     """Bring every account at journy.io up to date: only those that differ from what it confirmed last are sent.
 
@@ -60,12 +67,16 @@ def sync_accounts(
     0 to 1, that it takes at most; of that it leaves what live events use. *dry_run*: send nothing, and count in
     `Report.would_send`. *everything*: send all rows, also those that are unchanged. *patience*: as for `bulk()`.
 
+    Two syncs of accounts with one state would send the same rows, so the second raises `JournyError`, which names the
+    process that is at it; with *wait* (seconds or a timedelta) only if that one is not done by then. One that was
+    killed holds nobody up (with a state in Redis: for up to half a minute). A dry run goes beside another sync.
+
     It waits until all is delivered, and returns what became of the rows. Sends to journy.io directly, also where the
     app has a broker: it needs the key, and the confirmation. Raises `InvalidArgument` for what is not a row,
     `ConfigurationError` without a key or a state that can be used, and `JournyError` where it must not wait, as
     `bulk()` does.
     """
-    options = _Options(state, max_age, share, patience, dry_run=dry_run, everything=everything)
+    options = _Options(state, max_age, share, patience, wait, dry_run=dry_run, everything=everything)
     return _sync(rows, ACCOUNTS, "sync_accounts()", options)
 
 
@@ -78,12 +89,13 @@ def sync_users(
     dry_run: bool = False,
     everything: bool = False,
     patience: float | timedelta = PATIENCE,
+    wait: float | timedelta = 0.0,
 ) -> Report:
     """As `sync_accounts()`, for users: rows of an ID or a `UserIdentified`, and the user's properties.
 
-    A mapping is a row if it has `user_id` or `email`. *max_age* and *patience* are in seconds, or timedeltas.
+    A mapping is a row if it has `user_id` or `email`. *max_age*, *patience* and *wait* are in seconds, or timedeltas.
     """
-    options = _Options(state, max_age, share, patience, dry_run=dry_run, everything=everything)
+    options = _Options(state, max_age, share, patience, wait, dry_run=dry_run, everything=everything)
     return _sync(rows, USERS, "sync_users()", options)
 
 
@@ -96,6 +108,7 @@ class _Options:
         max_age: float | timedelta,
         share: float,
         patience: float | timedelta,
+        wait: float | timedelta,
         *,
         dry_run: bool,
         everything: bool,
@@ -104,6 +117,7 @@ class _Options:
         self.max_age = seconds_of(max_age, "max_age")
         self.share: float = _checked("share", checks.share, share)
         self.patience = seconds_of(patience, "patience")
+        self.wait = seconds_of(wait, "wait")
         self.dry_run = _checked("dry_run", checks.flag, dry_run)
         self.everything = _checked("everything", checks.flag, everything)
 
@@ -122,11 +136,47 @@ def _sync(rows: Iterable[Any], kind: Kind, name: str, options: _Options) -> Repo
         return Report()
     if is_captured():  # the test sees every row
         return _run(app, rows, kind, name, options)
-    digests = _digests_of(app.config, options, name)
+    digests, alone = _state_of(app.config, options, kind, name)
     trouble = trouble_with(digests)
     if trouble is not None:  # without it all would be sent, each time
         digests.close()
         raise ConfigurationError(f"{name} cannot use its state: {trouble}")
+    if options.dry_run:
+        return _with(digests, app, rows, kind, name, options)
+    try:
+        _take(alone, name, options.wait)
+    except BaseException:
+        digests.close()
+        raise
+    try:
+        return _with(digests, app, rows, kind, name, options)
+    finally:
+        alone.release()
+
+
+def _take(alone: Alone, name: str, wait: float) -> None:
+    """Have the state for this sync, for which another may be waited for. Raises `JournyError`."""
+    until, told = monotonic() + wait, False
+    while True:
+        try:
+            holder = alone.take()
+        except StoreError as error:
+            raise ConfigurationError(f"{name} cannot use its state: {error}") from None
+        if holder is None:
+            return
+        left = until - monotonic()
+        if left <= 0:
+            raise JournyError(
+                f"{name}: another sync works with this state: {holder}. Run it again when that one is done, or pass "
+                "wait= to wait for it"
+            )
+        if not told:
+            told = True
+            log(logging.INFO, "%s: waits for another sync that works with this state: %s", name, holder)
+        threading.Event().wait(min(left, _LOOK_AGAIN))
+
+
+def _with(digests: Digests, app: Tracker, rows: Iterable[Any], kind: Kind, name: str, options: _Options) -> Report:
     tracker = SyncTracker(
         app.config,
         digests,
@@ -169,7 +219,7 @@ def _refuse_without_a_key(name: str) -> None:
         )
 
 
-def _digests_of(config: Config, options: _Options, name: str) -> Digests:
+def _state_of(config: Config, options: _Options, kind: Kind, name: str) -> tuple[Digests, Alone]:
     if config.api_key is None and config.write_key is None and not config.loopback:
         raise ConfigurationError(
             f"{name} needs journy.io's confirmation, and so a key of its own beside broker: set JOURNY_API_KEY or "
@@ -179,11 +229,11 @@ def _digests_of(config: Config, options: _Options, name: str) -> Digests:
     if path is not None:
         from journy_track._state.sqlite import SqliteDigests
 
-        return SqliteDigests(path)
+        return SqliteDigests(path), AloneWithFile(path, kind.rows)
     if isinstance(config.broker, Secret):
         from journy_track._state.redis import RedisDigests
 
-        return RedisDigests(config.broker)
+        return RedisDigests(config.broker), AloneInRedis(RedisDigests(config.broker), kind.rows)
     raise ConfigurationError(
         f"{name} needs a place for its digests: pass state= (the path of a file), or set skip_unchanged_state"
     )

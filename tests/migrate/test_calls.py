@@ -25,8 +25,13 @@ REWRITTEN = [
     ("segment", "analytics.track(u.id, NAME, {})", "journy_track.track(NAME, user=u.id)"),
     (
         "segment",
-        'analytics.track(u.id, "a", {"b": 1, "c-d": 2, "user": 3, "timestamp": 4, KEY: 5})',
-        'journy_track.track("a", {"c-d": 2, "user": 3, "timestamp": 4, KEY: 5}, user=u.id, b=1)',
+        'analytics.track(u.id, "a", {"b": 1, "c-d": 2, "user": 3, "timestamp": 4})',
+        'journy_track.track("a", {"c-d": 2, "user": 3, "timestamp": 4}, user=u.id, b=1)',
+    ),
+    (
+        "segment",
+        'analytics.track(u.id, "a", {"b": 1, KEY: 5})',
+        'journy_track.track("a", {"b": 1, KEY: 5}, user=u.id)',
     ),
     (
         "segment",
@@ -83,11 +88,8 @@ REWRITTEN = [
     ),
     (
         "journyio",
-        'client.add_event(Event.for_user_in_account("a", account=Account(i), user=User(u)).happened_at(now(tz)))',
-        (
-            'journy_track.track("a", user=journy_track.UserIdentified(u), account=journy_track.AccountIdentified(i), '
-            "happened_at=now(tz))"
-        ),
+        'client.add_event(Event.for_user_in_account("a", User(u), Account.by_account_id(i)).happened_at(now(tz)))',
+        'journy_track.track("a", user=journy_track.UserIdentified(u), account=i, happened_at=now(tz))',
     ),
     (
         "journyio",

@@ -15,6 +15,9 @@ from journy_track._stores.sqlite.errors import NotAFile, Owned, SpoolError, mapp
 
 #: What is in a lock file that was made for another process's file, because there was none.
 _MADE_FOR_ANOTHER = b"?"
+#: What is in a lock file whose owner has said who it is begins with this.
+_NOTE = b"journy_track: "
+_MAX_NOTE = 400
 #: Windows has none of the first three, and of the last nobody else.
 _NO_LINK, _NO_WAIT, _NO_HEIR, _BINARY = (
     getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
@@ -24,13 +27,15 @@ _NO_LINK, _NO_WAIT, _NO_HEIR, _BINARY = (
 class OwnerLock:
     """Held from when it is made to `release()`. Raises `Owned` while somebody else holds it.
 
-    The lock of a file of its own. Whoever uses it holds a lock that forks wait for.
+    The lock of a file of its own. Whoever uses it holds a lock that forks wait for. *note* is for those who wait: who
+    holds it (`note_of`).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, note: str = "") -> None:
         self.path = path
         with mapped_errors(path):
             self._held = _Held(path)
+            self._held.write(note)
 
     def keep(self) -> bool:
         """Hold it still, though somebody may have removed its file; false when another process was faster.
@@ -89,6 +94,9 @@ if sys.platform == "win32":
         def is_at(self, path: Path) -> bool:
             return path.exists()
 
+        def write(self, note: str) -> None:
+            """Nobody could read it: SQLite has the file."""
+
         def close(self) -> None:
             self._connection.close()
 
@@ -139,11 +147,15 @@ else:
             _all_held.add(self)
 
         def _empty(self, path: Path) -> None:
-            content = os.read(self._descriptor, len(_MADE_FOR_ANOTHER) + 1)
-            if content == _MADE_FOR_ANOTHER:
+            content = os.read(self._descriptor, len(_NOTE))
+            if content in (_MADE_FOR_ANOTHER, _NOTE):
                 os.ftruncate(self._descriptor, 0)
             elif content:  # perhaps another name of a file that somebody needs
                 raise SpoolError(f"{path}: not a lock of journy_track: it is left alone", "lock")
+
+        def write(self, note: str) -> None:
+            if note:
+                os.pwrite(self._descriptor, _NOTE + note.encode()[:_MAX_NOTE], 0)
 
         def is_at(self, path: Path) -> bool:
             """Whether it is still the file of that name."""
@@ -187,6 +199,19 @@ else:
         finally:
             os.close(descriptor)
         return False
+
+
+def note_of(path: Path) -> str:
+    """What the owner of the lock at *path* wrote; empty where there is nothing that can be read."""
+    try:
+        descriptor = open_regular(path, os.O_RDONLY)
+        try:
+            content = os.read(descriptor, len(_NOTE) + _MAX_NOTE)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return ""
+    return content.removeprefix(_NOTE).decode("utf-8", "replace") if content.startswith(_NOTE) else ""
 
 
 def was_left(path: Path, grace: float, now: float) -> bool:

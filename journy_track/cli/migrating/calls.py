@@ -48,7 +48,7 @@ class Given:
     def __post_init__(self) -> None:
         for index, argument in enumerate(self.call.args):
             if argument.star:
-                self.doubt(f"what is in {self.source.text(argument).strip(' ,')} can only be known when it runs")
+                self.doubt(f"what is in {self.source.shown(argument)} can only be known when it runs")
             elif argument.keyword is not None:
                 self.arguments[argument.keyword.value] = argument
                 if argument.keyword.value not in self.parameters:
@@ -122,7 +122,8 @@ class Given:
         keywords: list[Written] = []
         others: list[str] = []
         seen: set[str] = set()
-        keep = self.source.has_comment(value)
+        # Where a key is known only when it runs, it may be that of another element, and the last one wins.
+        keep = self.source.has_comment(value) or None in map(_literal_key, value.elements)
         for element in value.elements:
             key = _literal_key(element)
             self._look_at_element(name, element, key, verb)
@@ -149,7 +150,7 @@ class Given:
 
     def _look_at_element(self, name: str, element: cst.BaseDictElement, key: str | None, verb: str) -> None:
         if not isinstance(element, cst.DictElement):
-            self.doubt(f"what is in {self.source.text(element).strip(' ,')} can only be known when it runs")
+            self.doubt(f"what is in {self.source.shown(element)} can only be known when it runs")
             return
         if key is None and not isinstance(element.key, (cst.Name, cst.Attribute, cst.FormattedString, cst.Integer)):
             self.doubt(f"a key of {name} is made when it runs")

@@ -175,10 +175,10 @@ class _Project:
         cls = source.class_with(target)
         if cls is not None:
             name = target.attr.value if isinstance(target, cst.Attribute) else target.value
-            found = source.attribute_uses(cls, name)
-            if len(source.stores(cls, name)) != 1 or self._is_named_elsewhere(source, name, len(found)):
+            reads = source.attribute_uses(cls, name)
+            if len(source.stores(cls, name)) != 1 or self._is_named_elsewhere(source, name, len(reads)):
                 return None
-            return [(source, use) for use in [*found, *(source.uses(target) if isinstance(target, cst.Name) else ())]]
+            return [(source, use) for use in [*reads, *(source.uses(target) if isinstance(target, cst.Name) else ())]]
         if not isinstance(target, cst.Name):
             return None
         if len(source.bindings(target)) != 1:

@@ -99,6 +99,10 @@ class Source:
         first, *more = self.text(node).strip().splitlines()
         return f"{first} …" if more else first
 
+    def shown(self, node: cst.CSTNode) -> str:
+        """Its first line without the comma behind it."""
+        return self.first_line(node).strip(" ,")
+
     def has_comment(self, node: cst.CSTNode) -> bool:
         return bool(m.findall(node, m.Comment()))
 

@@ -43,6 +43,7 @@ class Command(BaseCommand):
         parser.add_argument("what", nargs="?", choices=SYNCED, help="only these; left out: all that are named")
         parser.add_argument("--dry-run", action="store_true", help="send nothing, and count what would be sent")
         parser.add_argument("--all", action="store_true", help="also send what is unchanged")
+        parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="for a sync that is running")
 
     def handle(self, *, what: str | None = None, dry_run: bool = False, **options: Any) -> None:
         """Sync, print what became of it, and raise `CommandError` when not everything was delivered."""
@@ -61,7 +62,13 @@ class Command(BaseCommand):
         for name, rows in functions.items():
             try:
                 with _closed(rows()) as found:
-                    report = _SYNCS[name](found, dry_run=dry_run, everything=options.get("all", False), **given)
+                    report = _SYNCS[name](
+                        found,
+                        dry_run=dry_run,
+                        everything=options.get("all", False),
+                        wait=options.get("wait", 0.0),
+                        **given,
+                    )
             except JournyError as error:
                 raise CommandError(f"{name}: {error}") from error
             except KeyboardInterrupt:
