@@ -139,7 +139,7 @@ def test_a_fault_is_ordered_for_one_message(api, post, open_page):
 
 @pytest.fixture
 def split(api, post):
-    """Four messages in a batch that is refused as too large, and comes again in halves, of which one is tried twice."""
+    """A batch that is refused as too large, and comes again in halves, of which one is tried twice."""
     api.answer_next(413)
     post(*(track(number) for number in range(4)))
     post(track(0), track(1))
