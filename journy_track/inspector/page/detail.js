@@ -157,11 +157,14 @@ function facts(item, full, body, metadata) {
   return list;
 }
 
+const CHECK = "Check the app's JOURNY_API_KEY or JOURNY_WRITE_KEY, and what it passes to configure().";
+const REMEDIES = { 401: CHECK, 403: CHECK };
+
 function whatWentWrong(item, answer) {
   if (item.status === 0) return el("p", { class: "wrong" }, "The connection was dropped: there was no response.");
   const fields = Object.keys(mapping(mapping(answer.errors).fields));
   if (fields.length > 0) return el("p", { class: "wrong" }, item.message ?? "Some fields are wrong.", " ", el("b", {}, fields.slice(0, 6).join(", ")));
-  if (item.message) return el("p", { class: "wrong" }, item.message);
+  if (item.message) return el("p", { class: "wrong" }, item.message, REMEDIES[item.status] ? ` ${REMEDIES[item.status]}` : null);
   const { duplicate, ignored } = item.messages ? countOf(item) : { duplicate: 0, ignored: 0 };
   if (duplicate + ignored > 0) {
     const words = [ignored > 0 && `${number(ignored)} ignored as wrong, of which the sender is not told`, duplicate > 0 && `${number(duplicate)} known already by the message ID`];

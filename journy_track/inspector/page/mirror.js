@@ -23,7 +23,8 @@ export class Mirror {
     if (byId("mirror").hidden) return;
     const { sent, failed, waiting, sequence } = progress;
     byId("mirror").replaceChildren(
-      el("span", {}, el("b", {}, "Live: also sent to journy.io. "), `What is accepted here goes to ${settings.forward.to} as well, with the key ${settings.forward.key}.`),
+      el("span", {}, el("b", {}, "Live data: also sent to journy.io. "),
+        el("span", { class: "where" }, `What is accepted here goes to ${settings.forward.to} as well, with the key ${settings.forward.key}.`)),
       el("span", { class: "progress" }, `${number(sent)} sent`, ", ",
         failed > 0 ? el("a", { href: address({ q: "forwarded=failed" }, "requests") }, `${number(failed)} failed`) : "none failed",
         waiting > 0 ? `, ${number(waiting)} waiting` : null));
