@@ -248,6 +248,38 @@ def test_jobs_and_commands(write):
     assert found["jobs.send_mail"][1:] == ("send-mail",)
 
 
+def test_a_route_is_listed_also_where_its_function_cannot_be_named(write):
+    write(
+        shop__urls="""
+        from django.conf import settings
+        from django.urls import path
+        from . import views
+        urlpatterns = [path("a/", lambda request: None), path("b/", views.made()), path("c/", TABLE["c"])]
+        if settings.DEBUG and settings.TOOLBAR:
+            urlpatterns += [path("debug/", views.made())]
+        """,
+        shop__views="def made(): return unknown()",
+        app="""
+        from elsewhere.setup import app
+        import invoke
+        @app.get("/one")
+        def read(): ...
+        @app.get("/two")
+        def read(): ...
+        @invoke.task
+        def not_a_job(): ...
+        """,
+    )
+    handlers = json.loads(run("catalog", "--coverage", "--json").stdout)["handlers"]
+    assert [(one["name"], *one["routes"]) for one in handlers] == [
+        ("app.read", "GET /one"),
+        ("app.read", "GET /two"),
+        ("shop.urls.TABLE['c']", "c/"),
+        ("shop.urls.lambda", "a/"),
+        ("shop.views.made", "b/"),
+    ]
+
+
 def test_what_tests_define_is_no_product(write):
     route = "from flask import Flask\napp = Flask(__name__)\n@app.route('/')\ndef index(): ..."
     write(tests__app=route, test_app=route, shop__conftest=route, shop__app=route)
@@ -351,7 +383,7 @@ def test_track_event_above_the_frameworks_decorator_tracks_nothing(write):
         """
     )
     assert covered() == {"app.f": False}
-    assert "put @track_event below the decorator that registers it" in words(run("catalog", "--coverage").stdout)
+    assert "move @track_event down" in run("catalog", "--coverage").stdout
 
 
 def test_a_factory_does_not_track_by_the_routes_that_it_makes(write):
@@ -537,6 +569,14 @@ def test_an_app_without_handlers_and_a_file_that_is_not_python(write):
     ended = run("catalog", "--coverage")
     assert ended.exit_code == 1
     assert "old.py is not Python" in words(ended.stderr)
+
+
+def test_a_file_that_is_nested_too_deeply_is_named_and_the_others_are_read(write):
+    write(app=APP, sums=f"x = {'+'.join(['1'] * 900)}")
+    ended = run("catalog", "--coverage")
+    assert ended.exit_code == 1
+    assert "1 of 3" in ended.stdout
+    assert "sums.py is nested too deeply" in words(ended.stderr)
 
 
 @pytest.mark.slow

@@ -47,8 +47,20 @@ class Module:
 
     @cached_property
     def definitions(self) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
-        """Its functions, methods and classes, also inner ones, by their qualified names. The last of a name wins."""
-        return dict(_definitions(self.tree, ""))
+        """Its functions, methods and classes, also inner ones, by their qualified names.
+
+        The last of a name has it, as in Python; those before have their line behind it: `read@12`.
+        """
+        found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = {}
+        for name, node in _definitions(self.tree, ""):
+            if name in found:
+                found[f"{name}@{found[name].lineno}"] = found[name]
+            found[name] = node
+        return found
+
+    @cached_property
+    def names_of_definitions(self) -> dict[ast.AST, str]:
+        return {node: name for name, node in self.definitions.items()}
 
     @cached_property
     def aliases(self) -> dict[str, ast.expr]:

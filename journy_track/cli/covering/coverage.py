@@ -94,7 +94,7 @@ def read_coverage(paths: Iterable[Path], allow: Sequence[str]) -> Coverage:
     unread: dict[str, str] = {}
     project, _ = read_project(paths, unread)
     names = Names(project)
-    handlers, elsewhere = _handlers(project, names)
+    handlers, elsewhere = _handlers(project, names, unread)
     nodes = {one.node for handler in handlers for one in handler.functions}
     tracking = Tracking(names, Declarations(project), nodes)
     merged: dict[tuple[str, ...], Covered] = {}
@@ -112,13 +112,16 @@ def read_coverage(paths: Iterable[Path], allow: Sequence[str]) -> Coverage:
     return Coverage(found, sorted(set(elsewhere)), unread, unused)
 
 
-def _handlers(project: Project, names: Names) -> tuple[list[Handler], list[str]]:
+def _handlers(project: Project, names: Names, unread: dict[str, str]) -> tuple[list[Handler], list[str]]:
     handlers: list[Handler] = []
     elsewhere: list[str] = []
     for module in project.modules:
         if not is_test_file(module.file):
             reader = HandlerReader(module, names)
-            reader.visit(module.tree)
+            try:
+                reader.visit(module.tree)
+            except RecursionError:
+                unread[module.file] = "is nested too deeply"
             handlers += reader.found
             elsewhere += reader.elsewhere
     return [one for one in handlers if not is_test_file(one.file)], elsewhere

@@ -11,7 +11,7 @@ from journy_track.cli.cataloguing.forms import annotation
 from journy_track.cli.covering.coverage import Coverage, Covered
 from journy_track.cli.outside import json_text, styled
 
-_PASSED_BY = "put @track_event below the decorator that registers it"
+_PASSED_BY = "move @track_event below the decorator that registers it"
 FORMATS = ("table", "json", "github")
 #: From this percentage on, a badge has this colour.
 _COLOURS = ((90, "#3a8c0a"), (75, "#7a9a00"), (50, "#b58900"), (0, "#c9372c"))
@@ -29,7 +29,7 @@ def as_lines(coverage: Coverage) -> list[Text]:
                 (f"{one.line:5}", "yellow"),
                 f"  {one.kind:7}  {one.function:{width}}  ",
                 (_routes(one), "dim"),
-                (f"  {_PASSED_BY}" if one.passed_by else "", "red"),
+                ("  move @track_event down" if one.passed_by else "", "red"),
             )
             for one in handlers
         ]
@@ -92,11 +92,11 @@ def as_badge(coverage: Coverage) -> str:
     """An SVG in the form of the usual badges. It needs nothing from elsewhere."""
     label, value = "journy coverage", shown(coverage)
     colour = next(colour for least, colour in _COLOURS if coverage.percent >= least)
-    left, right = (7 * len(text) + 10 for text in (label, value))
+    left, right = 6 * len(label) + 12, 7 * len(value) + 12
     middle = left + right / 2
 
     def text(words: str, x: float, width: int) -> str:
-        return f'<text x="{x:g}" y="14" textLength="{width - 10}">{words}</text>'
+        return f'<text x="{x:g}" y="14" textLength="{width - 12}">{words}</text>'
 
     return f"""<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" \
 aria-label="{label}: {value}">

@@ -79,20 +79,20 @@ class HandlerReader(ast.NodeVisitor):
         self._function(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        cls = Definition(self._module, ".".join([*self._within, node.name]))
-        if self._module.definitions.get(cls.name) is node:
-            if is_django_command(cls):
-                self._add("command", self._module.name.rpartition(".")[2], cls, node.lineno)
-            elif is_task_class(cls, self._names):
-                self._add("task", node.name, cls, node.lineno)
-            for decorator in node.decorator_list:
-                if self._kind(decorator) == "route":  # of Flask-Smorest, Flask-RESTX
-                    self._add("route", self._route("route", decorator, node.name), cls, node.lineno)
+        cls = Definition(self._module, self._module.names_of_definitions[node])
+        if is_django_command(cls):
+            self._add("command", self._module.name.rpartition(".")[2], cls, node.lineno)
+        elif is_task_class(cls, self._names):
+            self._add("task", node.name, cls, node.lineno)
+        for decorator in node.decorator_list:
+            if self._kind(decorator) == "route":  # of Flask-Smorest, Flask-RESTX
+                self._add("route", self._route("route", decorator, node.name), cls, node.lineno)
         self._go_into(node)
 
     def visit_If(self, node: ast.If) -> None:
         """What is there only while debugging is no part of the product."""
-        if (dotted_name(node.test) or "").rpartition(".")[2] == "DEBUG":
+        both = node.test.values if isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And) else []
+        if any(_last(test) == "DEBUG" for test in (node.test, *both)):
             for statement in node.orelse:
                 self.visit(statement)
         else:
@@ -109,10 +109,10 @@ class HandlerReader(ast.NodeVisitor):
     # ── Decorators ──
 
     def _function(self, node: Function) -> None:
-        own = Definition(self._module, ".".join([*self._within, node.name]))
+        own = Definition(self._module, self._module.names_of_definitions[node])
         for decorator in node.decorator_list:
             kind = self._kind(decorator)
-            if kind is not None and self._module.definitions.get(own.name) is node:
+            if kind is not None:
                 self._add(kind, self._route(kind, decorator, node.name), own, node.lineno)
         self._go_into(node)
 
@@ -133,8 +133,11 @@ class HandlerReader(ast.NodeVisitor):
         """Whether *func* is of one of *packages*, or of an object of the project's: `app.route`."""
         origin = self._names.meaning(self._scope, func)
         if isinstance(origin, Foreign):
-            name = origin.name
-            return "()" in name or name.split(".")[0] in packages or name.startswith(tuple(f"{p}." for p in packages))
+            if "()" in origin.name or f"{origin.name}.".startswith(tuple(f"{one}." for one in packages)):
+                return True
+            # An object of a module that is not read now: `from shop.setup import app`, and not `import invoke`.
+            first = (dotted_name(func) or "").partition(".")[0]
+            return isinstance(func, ast.Attribute) and "." in self._module.imports.get(first, "")
         return isinstance(func, ast.Attribute)
 
     def _route(self, kind: str, decorator: ast.expr, name: str) -> str:
@@ -228,8 +231,9 @@ class HandlerReader(ast.NodeVisitor):
         found, other = self._view(view)
         if found is not None:
             self._add(kind, route, found, line, view)
-        elif other is not None and other.rpartition(".")[2] != "RedirectView":
-            name, registered = other.rpartition(".")[2], (self._scope, view)
+        elif other is None or other.rpartition(".")[2] != "RedirectView":
+            name = "lambda" if isinstance(view, ast.Lambda) else (other or ast.unparse(view)).rpartition(".")[2]
+            registered = (self._scope, view)
             self.found.append(Handler(kind, self._module.name, name, route, self._module.file, line, (), registered))
 
     def _view(self, node: ast.expr) -> tuple[Definition | None, str | None]:
@@ -251,7 +255,7 @@ class HandlerReader(ast.NodeVisitor):
 
     def _add(self, kind: str, route: str, found: Definition, line: int, view: ast.expr | None = None) -> None:
         registered = None if view is None else (self._scope, view)
-        module, name = found.module, found.name
+        module, name = found.module, found.name.partition("@")[0]
         if not found.is_class:
             line = found.node.lineno
             self.found.append(Handler(kind, module.name, name, route, module.file, line, (found,), registered))

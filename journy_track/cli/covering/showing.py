@@ -49,7 +49,10 @@ def _print(coverage: Coverage) -> None:
     lines = as_lines(coverage)
     most = out.height - _AROUND if out.is_terminal else len(lines)
     for line in lines[:most]:
-        out.print(line, no_wrap=out.is_terminal, overflow="ellipsis", soft_wrap=not out.is_terminal)
+        if out.is_terminal:
+            out.print(line, no_wrap=True, overflow="ellipsis")
+        else:
+            out.print(line, soft_wrap=True)
     if len(lines) > most:
         out.print("…", f"{len(lines) - most} more lines: all of them in a pipe, or with --json", style="dim")
     if lines:
