@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -30,25 +30,39 @@ NOT_CONFIGURED = (
     "nothing is captured before journy_track.configure() is called. "
     "Call it once at the start of each process, or configure(enabled=False) where nothing shall be tracked."
 )
+NOT_INHERITED = (
+    "nothing is captured in this child process, which did not get the settings of its parent: %s. Call "
+    "journy_track.configure() in the child, for example as initializer= of its pool; or give its parent functions "
+    "and objects that can be pickled, such as functions of a module."
+)
 
 
 class _NotConfigured:
-    """Takes the place of a recorder until `configure()` is called: warns at the first use."""
+    """Takes the place of a recorder until `configure()` is called: at its first use it inherits, or warns."""
 
     debug = False
 
     @property
-    def after_commit(self) -> _NotConfigured:
-        return self
+    def after_commit(self) -> Records:
+        inherit()
+        recorder = _global.recorder
+        return self if recorder is None or isinstance(recorder, _NotConfigured) else recorder.after_commit
 
-    def record(self, *_: Any, **__: Any) -> bool:
-        self.refuse("")
-        return False
+    def record(self, *arguments: Any, **named: Any) -> bool:
+        recorder = self._inherited()
+        return recorder is not None and recorder.record(*arguments, **named)
 
     def refuse(self, reason: str) -> None:
         """There is nothing to count, only something to log."""
-        _global.recorder = None
-        warn_once("not configured", NOT_CONFIGURED)
+        recorder = self._inherited()
+        if recorder is not None and reason:
+            recorder.refuse(reason)
+
+    def _inherited(self) -> Records | None:
+        if not inherit():
+            _global.recorder = None
+            warn_once("not configured", NOT_CONFIGURED)
+        return _global.recorder
 
 
 class _Global(Verbs):
@@ -76,6 +90,7 @@ class _Global(Verbs):
         """Put *tracker* in place and return the one before it."""
         before = self.tracker
         self.tracker = tracker
+        _hand_over(None if tracker is None else tracker.config)
         self.recorder = _NotConfigured() if tracker is None else tracker.recorder
         self.place = place
         for follower in self.followers:
@@ -193,6 +208,42 @@ def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Track
     return tracker
 
 
+def inherit() -> bool:
+    """In a child of multiprocessing that has configured nothing: install a tracker with its parent's settings.
+
+    Returns whether one is installed. If the settings could not be handed over, a warning is logged.
+    """
+    if _global.tracker is not None:
+        return True
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or process.parent_process() is None:
+        return False
+    with importing:
+        from journy_track._model import children
+        from journy_track._tracker import Tracker
+
+    with _global.lock:
+        if _global.tracker is None:
+            try:
+                config = children.inherited()
+            except children.NotInherited as why:
+                warn_once("not configured", NOT_INHERITED, why)
+                return False
+            if config is None:
+                return False
+            _global.install(Tracker.of(config), None)
+            if config.propagate_to:
+                propagate()
+    return True
+
+
+def _hand_over(config: Config | None) -> None:
+    with importing, suppress(ImportError):  # there are systems without processes
+        from journy_track._model import children
+
+        children.hand_over(config)
+
+
 def refuse(reason: str) -> None:
     """Count an item that was lost before it was captured, where there is a tracker to count it."""
     recorder = _global.recorder
@@ -201,7 +252,11 @@ def refuse(reason: str) -> None:
 
 
 def get_tracker() -> Tracker | None:
-    """The tracker that `configure()` installed, `None` before."""
+    """The tracker that `configure()` installed, `None` before.
+
+    A child that multiprocessing makes gets one with the settings of its parent.
+    """
+    inherit()
     return _global.tracker
 
 
@@ -306,6 +361,7 @@ def replaced(tracker: Tracker, captures: Callable[[Config], Tracker]) -> Iterato
     with _global.lock:
         place, before_captures = _global.place, _global.captures
         before = _global.install(tracker, None)
+        _hand_over(None)  # children would deliver
         _global.captures = captures
     forget_what_was_said()
     try:

@@ -113,10 +113,10 @@ class Inspecting:
             report["values"] = {str(key): value for key, value in values.items()}
         self._waiting.put(report)
         if self._sending.acquire(blocking=False):
-            self._thread = thread = threading.Thread(target=self._run, name="journy_track inspecting", daemon=True)
             try:
-                thread.start()
-            except RuntimeError:  # no thread starts any more: `close` sends it
+                self._thread = threading.Thread(target=self._run, name="journy_track inspecting", daemon=True)
+                self._thread.start()
+            except RuntimeError:  # no thread starts here, or any more: `close` sends it
                 self._sending.release()
 
     # ── Sending ──

@@ -279,18 +279,22 @@ class Pipeline:
         self.queue.closed = True
         # A process that captured nothing does not open the store in order to end.
         used = len(self.queue) > 0 or self.ledger.has_taken
-        checkpoint = self.waiting.checkpoint(delivered=self.store.is_open or used)
+        checkpoint = self._checkpoint_of(used)
         if not self.worker.alive and not self.ledger.is_past(checkpoint):
             self._drain(until)
         self.dispatcher.until = until
         self.queue.wake_worker()
         settled = self._ended(checkpoint, until, on_wait)
+        # A thread that was about to append when the queue was closed has done so since. No others can.
+        while settled and not self.ledger.is_past(checkpoint := self._checkpoint_of(used)):
+            settled = self._ended(checkpoint, until, on_wait)
         self.dispatcher.stop()
         self.worker.stop(then=self._close)
         # Of several trackers at the end of the process, those without time share one moment of grace.
         grace = max(0.0, min(_GRACE, until() + _GRACE - self._clock()))
-        if not settled and self.worker.alive:  # what is on its way is cut off just now: see what came of it
-            self.dispatcher.join(grace)
+        # What is on its way is cut off just now, or was sent just before: see what came of it.
+        if self.worker.alive and (self.ledger.in_memory or not settled):
+            self.dispatcher.join(1.0 if settled else grace)
         lost = self.ledger.end("shutdown")
         if settled or self.store.durable:  # its files are closed rather than left
             self._join(1.0 if settled else grace)
@@ -307,6 +311,9 @@ class Pipeline:
         if self._inspecting is not None:
             self._inspecting.close(until() - self._clock())
         return not lost and (settled or self.store.durable)
+
+    def _checkpoint_of(self, used: bool) -> Checkpoint:
+        return self.waiting.checkpoint(delivered=self.store.is_open or used)
 
     def _ended(self, checkpoint: Checkpoint, until: Callable[[], float], on_wait: Callable[[int], object]) -> bool:
         """Wait for *checkpoint*; false when *until* has passed."""

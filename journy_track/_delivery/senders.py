@@ -56,16 +56,21 @@ class Senders(Generic[T]):
                 return True
             if len(self._threads) >= self._max_threads:
                 return False
-            thread = threading.Thread(
-                target=contextvars.Context().run,
-                args=(self._run, _Sender(work)),
-                name="journy_track sender",
-                daemon=True,
-            )
-            self._threads.add(thread)
+            thread = self._add(contextvars.Context().run, self._run, _Sender(work))
         return self._started(thread)
 
-    def _started(self, thread: threading.Thread) -> bool:
+    def _add(self, target: Callable[..., object], *args: object) -> threading.Thread | None:
+        """A thread that is about to start; `None` in a subinterpreter, which allows no daemon threads."""
+        try:
+            thread = threading.Thread(target=target, args=args, name="journy_track sender", daemon=True)
+        except RuntimeError:
+            return None
+        self._threads.add(thread)
+        return thread
+
+    def _started(self, thread: threading.Thread | None) -> bool:
+        if thread is None:
+            return False
         try:
             thread.start()
         except RuntimeError:  # no new threads: the interpreter shuts down, or the system has no more
@@ -80,10 +85,7 @@ class Senders(Generic[T]):
             with self._lock:
                 if self._stopping or len(self._threads) >= min(count, self._max_threads):
                     return
-                thread = threading.Thread(
-                    target=self._run, args=(_Sender[T](None),), name="journy_track sender", daemon=True
-                )
-                self._threads.add(thread)
+                thread = self._add(self._run, _Sender[T](None))
             if not self._started(thread):
                 return
 

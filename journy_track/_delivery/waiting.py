@@ -107,6 +107,8 @@ class Waiting:
             while (left := deadline - self._clock()) > 0:
                 if not self._worker.alive:
                     self._worker.start()
+                if not self._worker.alive:
+                    await self._drain_async(deadline)
                 self._wake()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(settled.wait(), min(left, _LOOK))
@@ -115,15 +117,21 @@ class Waiting:
         finally:
             self._ledger.remove_done_callback(callback)
 
+    async def _drain_async(self, deadline: float) -> None:
+        try:
+            await asyncio.to_thread(self._drain, lambda: deadline)
+        except RuntimeError:  # no thread of any kind: then the loop has to wait
+            self._drain(lambda: deadline)
+
     def _has_left_the_broker(self, seconds: float) -> bool:
         """Whether all that was published has left the broker. False where it does not respond within *seconds*."""
         if self._broker is None:
             return True
         responses: list[bool] = []
-        asking = threading.Thread(
-            target=self._ask, args=(self._broker, responses), name="journy_track asks", daemon=True
-        )
         try:
+            asking = threading.Thread(
+                target=self._ask, args=(self._broker, responses), name="journy_track asks", daemon=True
+            )
             asking.start()
         except RuntimeError:  # no new threads
             return False

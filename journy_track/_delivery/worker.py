@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import itertools
 import logging
+import sys
 import threading
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from journy_track._model.clock import monotonic
 from journy_track._model.errors import where_raised
 from journy_track._model.logs import log
 from journy_track._model.notices import Notices
+from journy_track._model.once import warn_once
 
 #: Seconds for which the worker polls after traffic: waking it costs the app more than the capture.
 POLLING = 2.0
@@ -88,7 +90,9 @@ class Worker:
         except BaseException as error:
             # RuntimeError: no new threads while the interpreter shuts down, where exit drains by itself, or the
             # system has none. Anything else is a signal handler's, and the app's: a time limit, a Ctrl-C.
-            if thread is None or thread.ident is None:
+            if isinstance(error, RuntimeError) and (thread is None or sys.platform == "emscripten"):
+                self._goes_without(error)
+            elif thread is None or thread.ident is None:
                 self._again()
             else:
                 self._thread = thread
@@ -96,6 +100,15 @@ class Worker:
                 raise
         finally:
             self._starting = False
+
+    def _goes_without(self, error: RuntimeError) -> None:
+        """No thread can ever be started here: in a subinterpreter, which allows no daemon threads, or in Pyodide."""
+        self._queue.without_worker(lambda: None)
+        warn_once(
+            "no thread",
+            "no thread can deliver what is captured in this interpreter (%s): flush(), aflush() and its end do.",
+            error,
+        )
 
     def _again(self) -> None:
         """The next item starts the thread."""

@@ -33,14 +33,21 @@ def make_room(kinds: Iterable[KeptKind]) -> None:
 
 def weight_of(value: Any) -> int:
     """What a value of JSON takes, in bytes, with all that is in it."""
-    size = sys.getsizeof(value)
+    size = _own_weight_of(value)
     if isinstance(value, str):  # most are
         return size
     if isinstance(value, dict):
-        return size + sum(map(sys.getsizeof, value)) + sum(map(weight_of, value.values()))
+        return size + sum(map(_own_weight_of, value)) + sum(map(weight_of, value.values()))
     if isinstance(value, list):
         return size + sum(map(weight_of, value))
     return size
+
+
+def _own_weight_of(value: Any) -> int:
+    try:
+        return sys.getsizeof(value)
+    except TypeError:  # PyPy does not know
+        return 64 + 8 * (len(value) if isinstance(value, (str, dict, list)) else 0)
 
 
 class Newest(Generic[T]):

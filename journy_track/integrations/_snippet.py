@@ -129,14 +129,13 @@ class _Cached:
         return self._pieces
 
     def _start(self, tracker: Tracker, key: Secret) -> None:
-        thread = threading.Thread(
-            target=contextvars.Context().run,
-            args=(self._fetch, tracker, key),
-            name="journy_track snippet",
-            daemon=True,
-        )
         try:
-            thread.start()
+            threading.Thread(
+                target=contextvars.Context().run,
+                args=(self._fetch, tracker, key),
+                name="journy_track snippet",
+                daemon=True,
+            ).start()
         except RuntimeError as error:  # the system has no thread, or the interpreter ends
             self._log(f"no thread: {error}")
 
