@@ -37,7 +37,7 @@ class Reply:
 
 
 class Target(Protocol):
-    """Where accepted requests are also sent."""
+    """Where accepted requests are also sent. `journy-track inspect --forward` has one for journy.io."""
 
     @property
     def name(self) -> str:
@@ -68,9 +68,8 @@ class Forwarder:
         self._keep, self._changed, self._tell = keep, changed, tell
         self._waiting: deque[tuple[int, Accepted]] = deque()  # each with the run that its number is of
         self._bytes = 0
-        self._busy = False
+        self._sending = 0
         self._thread: threading.Thread | None = None
-        self._stopping = False
         self._run = 0
         self.reset()
 
@@ -86,7 +85,7 @@ class Forwarder:
     @property
     def waiting(self) -> int:
         """Those that wait, with the one that is being sent."""
-        return len(self._waiting) + self._busy
+        return len(self._waiting) + self._sending
 
     def newer(self, sequence: int) -> list[Forwarded]:
         """What was settled behind *sequence*, oldest first; of the newest `keep`."""
@@ -102,7 +101,6 @@ class Forwarder:
             self._waiting.append((self._run, request))
             self._bytes += len(request.body)
             if self._thread is None:
-                self._stopping = False
                 self._thread = threading.Thread(target=self._work, name="journy-inspector forward", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
@@ -111,23 +109,23 @@ class Forwarder:
         """Send what waits, for at most *grace* seconds; the rest is counted as failed."""
         with self._changed:
             self._changed.wait_for(lambda: self.waiting == 0, grace)
-            self._stopping = True
             while self._waiting:
                 self._settle(*self._take(), Reply(None, "not sent: the inspector ended"))
-            self._changed.notify_all()
             self._thread = None  # it ends by itself, after the request that it is sending
+            self._changed.notify_all()
 
     def _work(self) -> None:
+        me = threading.current_thread()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._stopping)
-                if not self._waiting:
+                self._changed.wait_for(lambda: self._waiting or self._thread is not me)
+                if self._thread is not me:
                     return
                 run, request = self._take()
-                self._busy = True
+                self._sending += 1
             reply = self.target.send(request)
             with self._changed:
-                self._busy = False
+                self._sending -= 1
                 self._settle(run, request, reply)
 
     def _take(self) -> tuple[int, Accepted]:

@@ -67,7 +67,7 @@ export class Funnel {
         el("button", { type: "button", class: "icon", "data-key": `remove-${place}`, "aria-label": `Remove the step ${name}`, title: "Remove this step",
           onclick: () => this.#choose(steps.filter((_, other) => other !== place)) }, icon("close"))),
       bar,
-      el("p", { class: "quiet" }, shares),
+      shares && el("p", { class: "quiet" }, shares),
       this.#stopped(stopped, place, steps.length));
   }
 

@@ -58,7 +58,7 @@ export function mirrored(item) {
   const one = outcomeOf(item);
   if (!one) return null;
   const words = one.problem ? `Failed at journy.io: ${one.problem}` : "Also sent to journy.io";
-  return el("span", { class: `mirrored${one.problem ? " failed" : ""}`, title: words }, icon("forward"), el("span", { class: "hidden" }, words));
+  return el("span", { class: `mirrored${one.problem ? " failed" : ""}`, title: words }, icon("forward"), one.problem ? "!" : null, el("span", { class: "hidden" }, words));
 }
 
 // For the search: forwarded=sent, forwarded=failed.
