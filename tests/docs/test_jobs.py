@@ -12,12 +12,11 @@ from redis_server import redis_server
 
 import journy_track
 
-from .reading import ROOT, anchor, blocks, code_spans, section, sections
+from .reading import anchor, blocks, code_spans, page, section, sections
 from .scenes import REDIS, Stage
 from .telling import told
 
-PAGE = ROOT / "docs" / "jobs.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+TEXT = page("guides/jobs")
 ALL = blocks(TEXT)
 ROWS = section(TEXT, "Jobs act for whoever enqueued them").rows[:9]
 #: What has to be installed, the worker, and how a job is enqueued.
