@@ -28,6 +28,9 @@ REPOSITORY = re.compile(
     r"https://(?:github|raw\.githubusercontent)\.com/journy-io/journy-track/(?:(?:blob|tree)/)?main/"
 )
 
+#: What a page says of itself that a test follows from top to bottom, as a reader would.
+FOLLOWED = "tests/docs/following.py"
+
 
 def page(name: str) -> str:
     """The text of a page, such as `guides/events`."""

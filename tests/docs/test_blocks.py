@@ -7,7 +7,7 @@ from api_description import check_request
 
 import journy_track
 
-from .reading import PAGES, README, blocks, name_of
+from .reading import FOLLOWED, PAGES, README, blocks, name_of
 from .scenes import SCENES, Stage
 from .telling import told
 
@@ -16,8 +16,8 @@ TESTED_ELSEWHERE = {"guides/jobs", "guides/many-machines", "guides/write-key"}
 ALL = [
     block
     for path in [README, *PAGES]
-    if name_of(path) not in TESTED_ELSEWHERE
-    for block in blocks(path.read_text(encoding="utf-8"), name_of(path))
+    if name_of(path) not in TESTED_ELSEWHERE and FOLLOWED not in (text := path.read_text(encoding="utf-8"))
+    for block in blocks(text, name_of(path))
 ]
 #: What is checked elsewhere (`test_commands.py`), and drawings.
 NOT_CODE = {"console", "text"}
