@@ -39,6 +39,7 @@ toc_object_entries_show_parents = "hide"
 
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = False
+smartquotes = False  # options of commands begin with two dashes
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 

@@ -40,12 +40,8 @@ def _give_tracker_its_verbs() -> None:
     # The overloads are registered under the name that the method had when they were written.
     registered = types.SimpleNamespace(__module__=_verbs.__name__, __qualname__="Verbs.track_event")
     signature = inspect.signature(typing.get_overloads(registered)[-1])
-    of_the_function = type("OfTheFunction", (), {"__repr__": lambda self: "the function's"})()
     _verbs.Verbs.track_event.__signature__ = signature.replace(
-        parameters=[
-            p.replace(default=of_the_function) if p.name == "name" else p for p in signature.parameters.values()
-        ],
-        return_annotation="Callable",
+        parameters=[p.replace(default=...) if p.name == "name" else p for p in signature.parameters.values()]
     )
 
 

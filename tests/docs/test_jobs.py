@@ -18,7 +18,7 @@ from .telling import told
 
 TEXT = page("guides/jobs")
 ALL = blocks(TEXT)
-ROWS = section(TEXT, "Jobs act for whoever enqueued them").rows[:9]
+ROWS = section(TEXT, "Job systems").rows[:9]
 #: What has to be installed, the worker, and how a job is enqueued.
 SYSTEMS = {
     "celery": ("celery", ("celery", "-A", "tasks", "worker", "-P", "solo"), "tasks.export_report.delay('2026-10')"),
