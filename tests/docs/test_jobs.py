@@ -118,7 +118,3 @@ def test_the_table_leads_to_a_section_and_names_what_there_is():
             elif importlib.util.find_spec(module) is not None or module == "django_tasks":
                 integration = importlib.import_module(f"journy_track.integrations.{module}")
                 assert callable(getattr(integration, function))
-
-
-def test_a_line_fits():
-    assert not [line for line in TEXT.splitlines() if len(line) > 120 and not line.startswith("|")]

@@ -57,6 +57,13 @@ def test_no_two_headings_of_a_page_have_the_same_address(path: Path):
         assert len(set(titles)) == len(titles)
 
 
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_a_line_fits(path: Path):
+    """But for tables, requests, and lines with a link."""
+    long = [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 120]
+    assert not [line for line in long if not line.startswith(("|", "POST /")) and "](" not in line]
+
+
 def leads_to(path: Path) -> Iterator[Path]:
     """The pages that it links to or lists."""
     for link in links(path):

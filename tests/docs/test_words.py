@@ -1,4 +1,4 @@
-"""README, the pages, the changelog and the notes for contributors keep to plain words: `words.toml` has the others."""
+"""README, the pages, the changelog and the notes for contributors keep to plain words, by `words.toml`."""
 
 from __future__ import annotations
 
