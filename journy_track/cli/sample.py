@@ -68,7 +68,7 @@ def sign_in() -> str:
 
 @track_event("created_invoice", metadata=lambda call: {"amount": call.result.amount}, duration=True)
 async def create_invoice(number: int, amount: Decimal) -> Invoice:
-    """Async: the event goes out when the coroutine has ended."""
+    """Async: the event is sent when the coroutine has ended."""
     await asyncio.sleep(0)
     return Invoice(number, amount)
 

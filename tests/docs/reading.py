@@ -173,7 +173,7 @@ def docstring_blocks() -> list[Block]:
     for path in sorted((ROOT / "journy_track").rglob("*.py")):
         relative = path.relative_to(ROOT)
         module = ".".join(relative.with_suffix("").parts).removesuffix(".__init__")
-        for name, node in _documented(ast.parse(path.read_text()), module):
+        for name, node in documented(ast.parse(path.read_text()), module):
             text = ast.get_docstring(node) or ""
             for source in _indented(text):
                 assert node.body
@@ -184,18 +184,18 @@ def docstring_blocks() -> list[Block]:
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def _documented(node: Documented, name: str) -> Iterator[tuple[str, Documented]]:
+def documented(node: Documented, name: str) -> Iterator[tuple[str, Documented]]:
     yield name, node
     for inner in node.body:
         if isinstance(inner, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield from _documented(inner, f"{name}.{inner.name}")
+            yield from documented(inner, f"{name}.{inner.name}")
 
 
 def code_in_prose() -> list[str]:
     """Paragraphs of docstrings that are code, and not set off as it."""
     found: list[str] = []
     for path in sorted((ROOT / "journy_track").rglob("*.py")):
-        for name, node in _documented(ast.parse(path.read_text()), path.stem):
+        for name, node in documented(ast.parse(path.read_text()), path.stem):
             for paragraph in (ast.get_docstring(node) or "").split("\n\n"):
                 if not paragraph.startswith(" ") and _is_code(paragraph):
                     found.append(f"{name}: {paragraph}")

@@ -1,7 +1,8 @@
-"""README, the pages, the changelog and the notes for contributors keep to plain words, by `words.toml`."""
+"""README, the pages, other notes and public docstrings keep to plain words, by `words.toml`."""
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -9,11 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from .reading import PAGES, README, ROOT, name_of
+import journy_track
+
+from .reading import PAGES, README, ROOT, documented, name_of
 
 AVOIDED = [
     (re.compile(rule["words"], re.IGNORECASE), rule["write"])
     for rule in tomllib.loads((Path(__file__).parent / "words.toml").read_text(encoding="utf-8"))["avoid"]
+]
+#: Files whose docstrings are in the reference, or are the help of a command.
+SOURCES = [
+    path
+    for path in sorted((ROOT / "journy_track").rglob("*.py"))
+    if not any(part.startswith("_") and part != "__init__.py" for part in path.relative_to(ROOT).parts)
+    or ".".join(path.relative_to(ROOT / "journy_track").with_suffix("").parts) in journy_track._HOMES
 ]
 TEXTS = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *PAGES]
 
@@ -36,6 +46,14 @@ def found_in(text: str) -> Iterator[str]:
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_a_text_keeps_to_plain_words(path: Path):
     found = list(found_in(path.read_text(encoding="utf-8")))
+    assert not found, "\n".join([path.name, *found])
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_docstring_keeps_to_plain_words(path: Path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = {name: ast.get_docstring(node) or "" for name, node in documented(tree, path.stem)}
+    found = [f"{name}, {hit}" for name, text in texts.items() for hit in found_in(text)]
     assert not found, "\n".join([path.name, *found])
 
 
