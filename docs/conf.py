@@ -47,6 +47,7 @@ html_theme = "furo"
 html_title = f"journy_track {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_search_scorer = str(HERE / "_ext" / "scorer.js")
 html_copy_source = False
 html_show_sphinx = False
 html_last_updated_fmt = None  # the same bytes from the same source

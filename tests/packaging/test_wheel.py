@@ -28,7 +28,7 @@ IN_THE_SDIST = [
     r"journy_track/(\w+/)*\w+\.py",
     r"journy_track/py\.typed",
     r"journy_track/inspector/page/\w+\.(js|css|html|svg)",
-    r"docs/([\w-]+/)*[\w-]+\.(md|py|css)",
+    r"docs/([\w-]+/)*[\w-]+\.(md|py|css|js)",
     r"(tests|benchmarks|examples)/(\w+/)*\w+\.(py|csv|svg|png|md|json|html|yaml|toml)",
     r"examples/relay/(Dockerfile(\.dockerignore)?|[\w-]+\.service)",
 ]
