@@ -24,7 +24,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!journy_track\.).*"),
     # Type variables, and what signatures name that is private.
     ("py:class", r"journy_track\.(.+\.)?[A-Z]"),
-    ("py:class", r"journy_track\.(_|inspector\.(state|values)\.).+"),
+    ("py:class", r"journy_track\.(_|inspector\.\w+\.).+"),
 ]
 
 myst_heading_anchors = 4

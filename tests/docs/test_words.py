@@ -18,12 +18,13 @@ AVOIDED = [
     (re.compile(rule["words"], re.IGNORECASE), rule["write"])
     for rule in tomllib.loads((Path(__file__).parent / "words.toml").read_text(encoding="utf-8"))["avoid"]
 ]
+PACKAGE = ROOT / "journy_track"
 #: Files whose docstrings are in the reference, or are the help of a command.
 SOURCES = [
     path
-    for path in sorted((ROOT / "journy_track").rglob("*.py"))
-    if not any(part.startswith("_") and part != "__init__.py" for part in path.relative_to(ROOT).parts)
-    or ".".join(path.relative_to(ROOT / "journy_track").with_suffix("").parts) in journy_track._HOMES
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if ".".join(path.relative_to(PACKAGE).with_suffix("").parts) in journy_track._HOMES
+    or (path.parent.name in ("journy_track", "integrations", "django", "cli") and path.name[0] != "_")
 ]
 TEXTS = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *PAGES]
 
