@@ -126,7 +126,7 @@ def test_the_two_commands_that_do_everything_are_there():
 
 @pytest.mark.slow
 def test_the_example_runs_around_the_inspector_as_the_readme_says(folder: Path):
-    (line,) = (line for line in TYPED if line.startswith("journy-track inspect --stay"))
+    line = next(line for line in TYPED if line.startswith("journy-track inspect --stay"))  # README comes first
     example = next(block for block in blocks(README_TEXT) if block.language == "python")
     (folder / "app.py").write_text(example.source)
     arguments = [word for word in words(line)[1:] if word != "--stay"]  # which waits for Ctrl-C
