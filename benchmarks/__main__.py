@@ -7,8 +7,8 @@ turn, in another order each time, and what is printed is the median with the lea
 figures of one round, so that the machine falls out. The quick run takes at most 3 minutes, the full one 15: a section
 whose time is over stops after a whole round, and says how many there were. Everything stays on this machine.
 
-Written into FOLDER (`benchmark-results`): `results.txt`, `results.json`, `results.md` (what README shows of it), and
-the plot as SVG and PNG.
+Written into FOLDER (`benchmark-results`): `results.txt`, `results.json`, `results.md` (for
+docs/explanations/benchmarks.md), and the plot as SVG and PNG.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class Report:
         return "\n".join(lines).rstrip()
 
     def markdown(self) -> str:
-        """What README shows: the targets, and each table that has peers in it."""
+        """What docs/explanations/benchmarks.md shows: the targets, and each table that has peers in it."""
         lines = [*(f"{line}." for line in self._machine()[:3]), ""]
         for title, rows in self.tables.items():
             columns = list(dict.fromkeys(column for row in rows for column in row.figures))

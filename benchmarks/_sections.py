@@ -112,7 +112,7 @@ def capture(plan: Plan, report: Report) -> None:
             times = ratio(found, name, "ours", "wall")
             figures["times ours"] = times
             least = PEERS[name].times
-            report.goals.append(Goal(f"burst: {PEERS[name].title} is dearer, times ours", times, least=least))
+            report.goals.append(Goal(f"burst: {PEERS[name].title} costs more, times ours", times, least=least))
         rows.append(Row(PEERS[name].title, PEERS[name].setup, figures))
     if rows:
         report.tables[CAPTURE] = rows

@@ -21,9 +21,9 @@ def inject(carrier: MutableMapping[str, Any], *, email: bool = False) -> None:
     *carrier* is a mapping of headers with text values: those of a message, of a job, of a request to a service of
     your own. It gets one, `journy-track`, of at most 4096 ASCII characters; above, metadata is left out, and a
     warning is logged. It holds IDs (and a domain), and the user's e-mail address only with *email*. With
-    `carrier_secret` it is signed, and not encrypted. In a `suppressed()` block, and in a request that is skipped, it
-    says so, and nothing is tracked at the other end either. Without a user, account or metadata nothing is written.
-    Never raises.
+    `carrier_secret` it is signed, and not encrypted. In a `suppressed()` block, and in a request that is skipped,
+    it has a mark of that, and nothing is tracked at the other end either. Without a user, account or metadata
+    nothing is written. Never raises.
     """
     carrying.inject(carrier, email=email, secret=_carrier_secret())
 

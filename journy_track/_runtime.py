@@ -160,7 +160,7 @@ def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Track
       *span_events* (`JOURNY_SPAN_EVENTS`, false): also record each event on that span.
     - *before_send(item)*: returns the item, a changed one, or `None` to drop it; one that raises drops it.
       *allow(user)*: whether that `UserIdentified` may be tracked, as by their consent. Asked at most once a minute
-      for each user. What is not allowed, or captured while it raises, is dropped; deletes and removals go out.
+      for each user. What is not allowed, or captured while it raises, is dropped; deletes and removals are sent.
       *on_error(undelivered)*: gets an `Undelivered` for each item that was given up. They run on the worker.
     - *strict* (`JOURNY_STRICT`, while pytest runs and with *debug*): wrong values, such as an empty ID, raise
       `InvalidArgument` where they are passed. Otherwise the item goes on without that value, or is dropped, counted

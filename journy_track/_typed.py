@@ -38,7 +38,7 @@ class TypedEvent:
 class Doc:
     """What a field of a typed event means, for readers of the code and of `journy-track catalog`.
 
-    It stands in the annotation: ``seats: Annotated[int, Doc("Who may sign in", unit="people", examples=(3, 50))]``.
+    It is part of the annotation: ``seats: Annotated[int, Doc("Who may sign in", unit="people", examples=(3, 50))]``.
     *unit* is that of the values. Nothing of it is sent.
     """
 

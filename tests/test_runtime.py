@@ -76,18 +76,17 @@ def test_what_an_unusable_spool_left_in_memory_is_delivered_after_another_config
 # ── What it says of itself ──
 
 
-def test_the_docstring_names_every_setting_and_the_readme_promises_the_same_of_the_spool():
+def test_the_docstring_names_every_setting_and_the_guide_promises_the_same_of_the_spool():
     said = " ".join((journy_track.configure.__doc__ or "").split())
     assert [
         f.name
         for f in dataclasses.fields(Config)
         if f"*{f.name}*" not in said.replace("(item)*", "*").replace("(undelivered)*", "*").replace("(user)*", "*")
     ] == []
-    readme = " ".join(
-        (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8").replace("*", "").split()
-    )
+    page = Path(__file__).parent.parent / "docs" / "guides" / "spool.md"
+    guide = " ".join(page.read_text(encoding="utf-8").replace("*", "").split())
     promise = said[said.index("everything that was flushed, or captured") : said.index(" After a power failure")]
-    assert promise in readme
+    assert promise in guide
 
 
 # ── The key ──

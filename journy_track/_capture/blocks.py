@@ -174,7 +174,7 @@ def user(user_id: Identifier | UserIdentified | None = None, /, *, email: str | 
 def account(account_id: Identifier | AccountIdentified | None = None, /, *, domain: str | None = None) -> Block:
     """The account acted in, for a `with` block or a decorated function of any kind.
 
-    *account_id* is a database ID or an `AccountIdentified`; `None` (and no *domain*) is no account. What cannot be
+    *account_id* is a database ID or an `AccountIdentified`; `None` (and no *domain*) means none. What cannot be
     an ID is logged, and counts as none. As a decorator, and while `strict`, it raises `InvalidArgument`.
     """
     where, mistake = usable_identity("account()", account_of, account_id, domain, "no account is set there")
@@ -211,7 +211,7 @@ def suppressed() -> Block:
     and the jobs that it enqueues.
 
     As while staff act for a customer. What is captured there is counted as `suppressed`, and not logged. Deletes and
-    removals still go out: they take data away. Jobs that are enqueued there track nothing either.
+    removals are still sent: they remove data. Jobs that are enqueued there track nothing either.
     """
     return Block("suppressed", _suppression)
 

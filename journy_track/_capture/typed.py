@@ -49,7 +49,7 @@ class Declaration:
         self._checks: dict[str, _Check] | None = None
 
     def of_subclass(self, cls: type) -> Declaration:
-        """What *cls* declares: a subclass that says nothing else is the same event, perhaps with more fields."""
+        """What *cls* declares: a subclass that is not declared itself is the same event, perhaps with more fields."""
         if cls is self.cls or self.fields is None or "__dataclass_fields__" not in vars(cls):
             return self
         found = Declaration(cls, self.name)

@@ -1,9 +1,9 @@
 """When this process may send its next request: its share of the key's budget, found without asking the others.
 
-`docs/pacing.md` explains the law on one page. In short: responses report how much of the limit is left, and this
-process knows its own requests, so it knows the flow of all users of the key, and what will expire in the next
-seconds. The flow that all may send together is the one that leaves a small margin; this process sends its measured
-part of it. The parts of all processes add up to one, though none knows how many there are.
+`docs/explanations/pacing.md` explains the law on one page. In short: responses report how much of the limit is left,
+and this process knows its own requests, so it knows the flow of all users of the key, and what will expire in the
+next seconds. The flow that all may send together is the one that leaves a small margin; this process sends its
+measured part of it. The parts of all processes add up to one, though none knows how many there are.
 """
 
 from __future__ import annotations

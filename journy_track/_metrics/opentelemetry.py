@@ -30,7 +30,7 @@ def instrument_metrics(meter_provider: MeterProvider | None = None) -> None:
     counts go on where another takes its place. A second call for the same provider does nothing. A forked child
     counts from zero. Raises `InvalidArgument` for what has no ``get_meter``.
 
-    The names, units and attributes are in ``docs/observability.md``.
+    The names, units and attributes are in ``docs/guides/observability.md``.
     """
     from opentelemetry import metrics
 

@@ -61,7 +61,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Not taken now; it may be later. *ambiguous*: it may have been processed all the same."""
+    """Not taken now; it may be later. *ambiguous*: it may have been processed anyway."""
 
     reason: str
     ambiguous: bool
@@ -72,9 +72,9 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One of a request's jobs may be at fault: they go again at once, at most *together* of them in one request.
+    """One of a request's jobs may be invalid: they go again at once, at most *together* of them in one request.
 
-    0: it was a single membership, and one of its users may be at fault: they go one by one.
+    0: it was a single membership, and one of its users may be invalid: they go one by one.
     """
 
     response: Response

@@ -135,8 +135,8 @@ def import_file(
     """Import users, accounts or events from a file.
 
     It keeps to the rate budget. Stopped or killed, it goes on where it was when started again. Every row is checked
-    before the first is sent. What is rejected goes to FILE.rejected.jsonl, with the reason: mend the rows there, and
-    import that file.
+    before the first is sent. What is rejected goes to FILE.rejected.jsonl, with the reason: correct the rows there,
+    and import that file.
     """
     if not file.exists():  # first: its name does not matter then
         fail(f"Cannot read {file}: No such file or directory.", 2)

@@ -1,4 +1,4 @@
-"""`journy-track migrate`: the calls of another library, written anew."""
+"""`journy-track migrate`: the calls of another library, rewritten."""
 
 from __future__ import annotations
 

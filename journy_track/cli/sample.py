@@ -111,7 +111,7 @@ def sign_in() -> None:
 
 @track_event(CreatedInvoice, duration=True)
 async def create_invoice(number: int, amount: Decimal) -> CreatedInvoice:
-    """Async: what it returns is the event, which goes out when the coroutine has ended."""
+    """Async: what it returns is the event, which is sent when the coroutine has ended."""
     await asyncio.sleep(0)
     return CreatedInvoice(number, amount)
 

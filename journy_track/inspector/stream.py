@@ -22,7 +22,7 @@ class RequestStream:
     """Every new request after the one that the page names, for as long as the page is open.
 
     A page that reconnects goes on where it stopped, by the ID of the last message it got. When the
-    inspector was reset or started anew in between, it gets everything from the beginning.
+    inspector was reset or restarted in between, it gets everything from the beginning.
     """
 
     def __init__(self, state: InspectorState) -> None:

@@ -117,7 +117,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """One event that was accepted, with its user and account as they stood in the request."""
+    """One event that was accepted, with its user and account as the request had them."""
 
     name: str
     user: dict[str, str] | None

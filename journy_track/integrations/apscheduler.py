@@ -2,7 +2,7 @@
 
     scheduler = instrument_apscheduler(BackgroundScheduler())
 
-Those that are added at start-up act for nobody.
+Those that are added at start-up have no user.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _email = False  # of version 4, whose class is the process's, too
 def instrument_apscheduler(scheduler: S, *, email: bool = False) -> S:
     """Carry user, account and metadata from whoever adds a job to each of its runs. Returns *scheduler*.
 
-    Each run has a `scope()` of its own. A job that was added where nobody acts, as at start-up, runs for nobody. The
-    user's e-mail address is carried only with *email*. `@track_event` goes below `@scheduler.scheduled_job()`. Call
-    it where the scheduler is made; for threads, processes and asyncio, and with every job store.
+    Each run has a `scope()` of its own. A job that was added without a user, as at start-up, has none in its runs.
+    The user's e-mail address is carried only with *email*. `@track_event` goes below `@scheduler.scheduled_job()`.
+    Call it where the scheduler is made; for threads, processes and asyncio, and with every job store.
 
     With version 3, a store that outlives the process keeps, with jobs that somebody added, a class of this library:
     where that is not installed, APScheduler cannot restore them, and removes them. With version 4 it is in the

@@ -35,21 +35,23 @@ class JournyMiddleware:
 
     With Channels it belongs inside `AuthMiddlewareStack`.
 
-    *user*, *account* and *metadata* get the ASGI scope and answer an ID (or `UserIdentified`,
-    `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them, and once
-    somebody was found only again when `scope["user"]` is another object or `scope["session"]` holds something else.
-    Async ones are awaited when the request next sends or receives something, at the latest at its end; until then its
-    events wait.
-    *link_devices*: link the `__journey` cookie's device to that user, once for each device and user in this process.
-    *skip* is called as they are, and before them: where it returns true, nothing of that request is tracked, but for
-    deletes and removals; see `journy_track.suppressed()`.
-    *trust* says whether the request comes from a service of yours, whose `propagate_to` has said who acts: a
-    function, called as the others are, or `"signed"`, where both have the same `carrier_secret`. What the others
-    return wins.
-    Raises `ConfigurationError` for what is no function.
+    - *user*, *account* and *metadata* get the ASGI scope. They return an ID (or `UserIdentified`,
+      `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them. Once they
+      have found somebody, they are called again only if `scope["user"]` is another object or `scope["session"]` has
+      other contents. Async ones are awaited when the request next sends or receives something, at the latest at its
+      end; its events wait until then.
+    - *link_devices*: link the `__journey` cookie's device to that user, once for each device and user in this
+      process.
+    - *skip* gets the same argument, and is called first. If it returns true, nothing of that request is tracked,
+      except deletes and removals; see `journy_track.suppressed()`.
+    - *trust* decides whether to believe a header of `propagate_to`, from a service of yours: a function with the
+      same argument, or `"signed"`, if both services have the same `carrier_secret`. What the other functions return
+      wins.
 
-    At the end of the lifespan everything that is captured is delivered, for as long as exit would wait:
-    uvicorn ends by a signal, so nothing that is registered with `atexit` runs.
+    Raises `ConfigurationError` for anything that is not a function.
+
+    At the end of the lifespan, everything that was captured is delivered, for as long as exit would wait: uvicorn
+    ends by a signal, so nothing that is registered with `atexit` runs.
     """
 
     def __init__(
@@ -135,7 +137,7 @@ class _AsgiRequest(Request):
             return await self._callbacks.ask_async(self._as_of(moment), last_chance=True)
 
     async def settle(self) -> None:
-        """Let go on what waits to know who acts, where that can be said."""
+        """Let events continue that wait to know who acts, if that is known now."""
         pending = self.cell.pending
         if pending is not None and pending.waiting:
             await self.settle_earlier_async(self.ask)

@@ -30,7 +30,7 @@ def instrument_celery(app: Celery, *, email: bool = False) -> Celery:
     and workers both do. Tasks that any app of this process sends carry the header; the user's e-mail address is in
     it only with *email*.
 
-    Raises `InvalidArgument` for what is no Celery app.
+    Raises `InvalidArgument` for what is not a Celery app.
     """
     global _email  # noqa: PLW0603 - Celery's signals are the process's, too
     if not isinstance(app, Celery):

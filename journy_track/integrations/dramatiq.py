@@ -26,7 +26,7 @@ def instrument_dramatiq(broker: B, *, email: bool = False) -> B:
     keep it. The user's e-mail address is in it only with *email*. `@track_event` goes below `@dramatiq.actor`. Call
     it where the broker is made, so that senders and workers both do.
 
-    Raises `InvalidArgument` for what is no broker.
+    Raises `InvalidArgument` for what is not a broker.
     """
     if not isinstance(broker, Broker):
         raise InvalidArgument(f"instrument_dramatiq() takes a Dramatiq broker, got {described(broker)}")

@@ -40,16 +40,19 @@ def instrument_flask(
 
         instrument_flask(app, user=lambda: current_user.get_id())
 
-    *user*, *account* and *metadata* are called in the request's own Flask context and return an ID (or
-    `UserIdentified`, `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them,
-    and once somebody was found only again when the session or Flask-Login's user has changed: where yours comes from
-    elsewhere, call `set_user()` when it changes. Events of other threads wait for them, at the latest until the
-    request's context ends; those of an async view do not. *link_devices*: link the `__journey` cookie's device to
-    that user, once for each device and user in this process. *skip* is called as they are: where it returns true,
-    nothing of that request is tracked, but for deletes and removals; see `journy_track.suppressed()`. *trust* says
-    whether the request comes from a service of yours, whose `propagate_to` has said who acts: a function, called as
-    the others are, or `"signed"`, where both have the same `carrier_secret`. What the others return wins. Raises
-    `ConfigurationError` for what is not a function.
+    - *user*, *account* and *metadata* are called without arguments, in the request's own Flask context. They return
+      an ID (or `UserIdentified`, `AccountIdentified`), `None` for nobody, or a mapping. They are called when an
+      event needs them. Once they have found somebody, they are called again only if the session or Flask-Login's
+      user has changed; if yours comes from elsewhere, call `set_user()` when it changes. Events of other threads
+      wait for them, at the latest until the request's context ends; those of an async view do not.
+    - *link_devices*: link the `__journey` cookie's device to that user, once for each device and user in this
+      process.
+    - *skip* is called first. If it returns true, nothing of that request is tracked, except deletes and removals;
+      see `journy_track.suppressed()`.
+    - *trust* decides whether to believe a header of `propagate_to`, from a service of yours: a function, or
+      `"signed"`, if both services have the same `carrier_secret`. What the other functions return wins.
+
+    Raises `ConfigurationError` for anything that is not a function.
 
     A streamed body sees the request's user, and the next request on that thread does not.
     """
@@ -138,7 +141,7 @@ class _FlaskRequest(SyncRequest):
         return self._asked(last_chance=True) if self._is_current() and same(moment, self.moment()) else None
 
     def ask_for_good(self) -> None:
-        """Ask, while there is a Flask context: where that ends, the answer holds for what comes."""
+        """Ask while there is a Flask context; the result is used after it has ended."""
         if (pending := self.cell.pending) is not None:
             pending.close(self._asked(last_chance=True))
 

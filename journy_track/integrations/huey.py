@@ -31,7 +31,7 @@ def instrument_huey(huey: H, *, email: bool = False) -> H:
     Messages have no place for it but the keyword arguments, from which the consumer takes it before anybody sees it.
     So the consumers have to have this call before those who enqueue do.
 
-    Raises `InvalidArgument` for what is no Huey.
+    Raises `InvalidArgument` for what is not a `Huey`.
     """
     if not isinstance(huey, Huey):
         raise InvalidArgument(f"instrument_huey() takes a Huey, got {described(huey)}")

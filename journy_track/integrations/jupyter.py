@@ -24,7 +24,7 @@ def instrument_jupyter(shell: Any = None, *, user: Any = None, account: Any = No
     Without it, each cell has a context of its own: what `set_user()` sets is gone in the next one. *user* and
     *account* are IDs, a `UserIdentified` and an `AccountIdentified`; without *user* it is the one of JupyterHub
     (`JUPYTERHUB_USER`), or the one who runs the kernel. *shell* is that of the notebook unless given. Called again,
-    it sets user and account anew. Raises `InvalidArgument` outside IPython, and for what cannot be an ID.
+    it replaces user and account. Raises `InvalidArgument` outside IPython, and for what cannot be an ID.
     """
     if shell is None:
         from IPython import get_ipython

@@ -62,7 +62,7 @@ class JournyFilter(logging.Filter):
     They are the IDs of the context, `None` where there is none or it is not known yet: the request's user is not
     asked for, since that may query the database, which may log. Never an e-mail address or a domain. What the record
     has already, as from ``extra=``, stays. Put it on the handlers: a filter of a logger is not called for records of
-    the loggers below it. A `QueueHandler` needs it itself, as the thread behind it acts for nobody. Lets every record
+    the loggers below it. A `QueueHandler` needs it itself, as the thread behind it has no user. Lets every record
     pass.
     """
 

@@ -26,7 +26,7 @@ def instrument_taskiq(broker: B, *, email: bool = False) -> B:
     is in it only with *email*. `@track_event` goes below `@broker.task`. Call it where the broker is made, so that
     senders and workers both do. Not for sync tasks in a pool of processes, which Taskiq gives no context.
 
-    Raises `InvalidArgument` for what is no broker.
+    Raises `InvalidArgument` for what is not a broker.
     """
     if not isinstance(broker, AsyncBroker):
         raise InvalidArgument(f"instrument_taskiq() takes a Taskiq broker, got {described(broker)}")

@@ -24,16 +24,18 @@ class JournyMiddleware:
 
         app = JournyMiddleware(app, user=lambda environ: environ.get("REMOTE_USER"))
 
-    *user*, *account* and *metadata* get the environ and answer an ID (or `UserIdentified`,
-    `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them, on the
-    thread that captures it, and once somebody was found only again when ``REMOTE_USER`` is another. *link_devices*:
-    link the `__journey` cookie's device to that user, once for each device and user in this process.
-    *skip* is called as they are, and before them: where it returns true, nothing of that request is tracked, but for
-    deletes and removals; see `journy_track.suppressed()`.
-    *trust* says whether the request comes from a service of yours, whose `propagate_to` has said who acts: a
-    function, called as the others are, or `"signed"`, where both have the same `carrier_secret`. What the others
-    return wins.
-    Raises `ConfigurationError` for what is no function.
+    - *user*, *account* and *metadata* get the environ. They return an ID (or `UserIdentified`,
+      `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them, on the thread
+      that captures it. Once they have found somebody, they are called again only if ``REMOTE_USER`` has changed.
+    - *link_devices*: link the `__journey` cookie's device to that user, once for each device and user in this
+      process.
+    - *skip* gets the same argument, and is called first. If it returns true, nothing of that request is tracked,
+      except deletes and removals; see `journy_track.suppressed()`.
+    - *trust* decides whether to believe a header of `propagate_to`, from a service of yours: a function with the
+      same argument, or `"signed"`, if both services have the same `carrier_secret`. What the other functions return
+      wins.
+
+    Raises `ConfigurationError` for anything that is not a function.
 
     The call, the iteration over the body and its close run in the request's scope, so a streamed body sees the
     request's user, and the next request on that thread does not.

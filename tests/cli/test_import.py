@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ..docs.reading import README, section
+from ..docs.reading import page
 from .commands import run, started, words
 
 AT = "2026-01-01T00:00:00Z"
@@ -366,8 +366,8 @@ def test_a_state_that_cannot_be_written_is_said_before_anything_is_sent(api, wri
 
 
 @pytest.mark.parametrize("word", ["--kind", "--skip-invalid", "--restart", "FILE.import.json", "FILE.rejected.jsonl"])
-def test_the_readme_names_what_a_first_import_meets(word):
-    assert f"`{word}`" in "\n".join(section(README.read_text(), "Command line").lines)
+def test_the_guide_names_what_a_first_import_meets(word):
+    assert f"`{word}`" in page("guides/command-line")
 
 
 def test_parquet_without_its_extra_names_what_to_install(api, tmp_path, monkeypatch):

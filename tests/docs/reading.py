@@ -1,6 +1,6 @@
-"""The README and the docstrings as their tests read them: sections, blocks of code, tables.
+"""README, the pages and the docstrings as their tests read them: sections, blocks of code, tables.
 
-What a block of the README must send stands in a comment in front of it, which readers do not see:
+What a block must send stands in a comment in front of it, which the site shows below the block:
 
     <!-- runs: flask
     POST /track signed_in user=u1 account=acme {"plan": "pro"}
@@ -22,6 +22,24 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+#: How README and the pages link to a file that is not a page: it works wherever they are read.
+REPOSITORY = re.compile(
+    r"https://(?:github|raw\.githubusercontent)\.com/journy-io/journy-track/(?:(?:blob|tree)/)?main/"
+)
+
+#: What a page says of itself that a test follows from top to bottom, as a reader would.
+FOLLOWED = "tests/docs/following.py"
+
+
+def page(name: str) -> str:
+    """The text of a page, such as `guides/events`."""
+    return (DOCS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def name_of(path: Path) -> str:
+    """As `page` takes it; the file's name for one that is not a page."""
+    return str(path.relative_to(DOCS).with_suffix("")) if path.is_relative_to(DOCS) else path.name
 
 
 @dataclass(frozen=True)
@@ -104,12 +122,14 @@ def blocks(text: str, file: str = "README.md") -> list[Block]:
             comment = line
             while not comment.endswith("-->"):
                 comment += "\n" + next(lines)[1]
-        elif opened := re.match(r"( *)```(\w*)", line):
+        elif opened := re.match(r"( *)```(\S*)", line):
             code: list[str] = []
             for _, inner in lines:
                 if inner.strip() == "```":
                     break
                 code.append(inner.removeprefix(opened[1]))
+            if opened[2].startswith("{"):  # a directive of the site
+                continue
             scene, requests, not_run = _said(comment)
             source = "\n".join(code) + "\n"
             found.append(Block(title, number + 1, opened[2], source, scene, requests, not_run, file))
@@ -153,7 +173,7 @@ def docstring_blocks() -> list[Block]:
     for path in sorted((ROOT / "journy_track").rglob("*.py")):
         relative = path.relative_to(ROOT)
         module = ".".join(relative.with_suffix("").parts).removesuffix(".__init__")
-        for name, node in _documented(ast.parse(path.read_text()), module):
+        for name, node in documented(ast.parse(path.read_text()), module):
             text = ast.get_docstring(node) or ""
             for source in _indented(text):
                 assert node.body
@@ -164,18 +184,18 @@ def docstring_blocks() -> list[Block]:
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def _documented(node: Documented, name: str) -> Iterator[tuple[str, Documented]]:
+def documented(node: Documented, name: str) -> Iterator[tuple[str, Documented]]:
     yield name, node
     for inner in node.body:
         if isinstance(inner, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield from _documented(inner, f"{name}.{inner.name}")
+            yield from documented(inner, f"{name}.{inner.name}")
 
 
 def code_in_prose() -> list[str]:
     """Paragraphs of docstrings that are code, and not set off as it."""
     found: list[str] = []
     for path in sorted((ROOT / "journy_track").rglob("*.py")):
-        for name, node in _documented(ast.parse(path.read_text()), path.stem):
+        for name, node in documented(ast.parse(path.read_text()), path.stem):
             for paragraph in (ast.get_docstring(node) or "").split("\n\n"):
                 if not paragraph.startswith(" ") and _is_code(paragraph):
                     found.append(f"{name}: {paragraph}")

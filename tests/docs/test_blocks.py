@@ -1,4 +1,4 @@
-"""Every block of code in README and the pages runs against the inspector, and sends what it says that it sends."""
+"""Every block of code in README and on the pages runs against the inspector, and sends what it says that it sends."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from api_description import check_request
 
 import journy_track
 
-from .reading import DOCS, README, blocks
+from .reading import FOLLOWED, PAGES, README, blocks, name_of
 from .scenes import SCENES, Stage
 from .telling import told
 
-#: The pages whose blocks say what they send. The others have tests of their own.
-PAGES = [
-    DOCS / name
-    for name in ("browser.md", "guide.md", "moving.md", "observability.md", "tracking-plan.md", "what-to-send.md")
+#: Pages whose blocks have tests of their own.
+TESTED_ELSEWHERE = {"guides/jobs", "guides/many-machines", "guides/write-key"}
+ALL = [
+    block
+    for path in [README, *PAGES]
+    if name_of(path) not in TESTED_ELSEWHERE and FOLLOWED not in (text := path.read_text(encoding="utf-8"))
+    for block in blocks(text, name_of(path))
 ]
-ALL = blocks(README.read_text()) + [
-    block for page in PAGES for block in blocks(page.read_text(encoding="utf-8"), f"docs/{page.name}")
-]
-#: What is checked elsewhere: `test_commands.py`.
-COMMANDS = "console"
+#: What is checked elsewhere (`test_commands.py`), and drawings.
+NOT_CODE = {"console", "text"}
 
 
 def played(stage: Stage) -> list[str]:
@@ -42,5 +42,5 @@ def test_a_block_sends_what_it_says(stage, block):
 
 @pytest.mark.parametrize("block", ALL, ids=lambda block: block.label)
 def test_no_block_is_left_out(block):
-    known = block.scene in SCENES if block.scene is not None else block.language == COMMANDS or block.not_run
+    known = block.scene in SCENES if block.scene is not None else block.language in NOT_CODE or block.not_run
     assert known, f"{block.label}: say in a comment in front of it how it runs and what it sends, or why not"

@@ -1,4 +1,4 @@
-"""What the README tells people to type: each option of a command exists, each extra, each address."""
+"""What README and the pages tell people to type: each option of a command exists, each extra, each address."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ import typer
 
 from journy_track.cli.app import app
 
-from .reading import README, ROOT, blocks, section
+from .reading import FOLLOWED, PAGES, README, ROOT, blocks
 from .scenes import INSPECTOR
 
-TEXT = README.read_text()
+README_TEXT = README.read_text(encoding="utf-8")
+TEXTS = [README_TEXT, *(text for path in PAGES if FOLLOWED not in (text := path.read_text(encoding="utf-8")))]
+TEXT = "\n".join(TEXTS)
 #: Click's, or that of the click within newer versions of typer.
 UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
 
 def typed() -> Iterator[str]:
     """Each line after a `$`, and each command that stands in the text."""
-    for block in blocks(TEXT):
+    for block in (block for text in TEXTS for block in blocks(text)):
         if block.language == "console":
             yield from (line.removeprefix("$ ") for line in block.source.splitlines() if line.startswith("$ "))
     prose = re.sub(r"^```.*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL)
@@ -39,6 +41,7 @@ def typed() -> Iterator[str]:
 
 
 TYPED = list(dict.fromkeys(typed()))
+COMMANDS: Any = vars(typer.main.get_command(app))["commands"]
 
 
 @pytest.fixture
@@ -73,7 +76,11 @@ def parse(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("line", [line for line in TYPED if "journy-track" in words(line)[0]])
 def test_a_command_is_one_that_there_is(folder: Path, line: str):
-    parse(words(line)[1:])
+    name, *arguments = words(line)[1:]
+    if arguments:
+        parse([name, *arguments])
+    else:  # the text may name one without its arguments
+        assert name in COMMANDS or name == "--version"
 
 
 @pytest.mark.parametrize("line", ["journy-track relay --conections 3", "journy-track chek", "journy-track import"])
@@ -84,7 +91,7 @@ def test_one_that_is_misspelt_is_found(folder: Path, line: str):
 
 def test_only_these_other_commands_are_typed():
     others = {words(line)[0] for line in TYPED} - {"journy-track"}
-    assert others == {"source", "pip", "python", "curl", "printf", "export"}
+    assert others == {"source", "pip", "python", "pytest", "git", "curl", "printf", "export"}
 
 
 def test_each_variable_is_one_that_is_read():
@@ -99,8 +106,8 @@ def test_each_extra_that_is_installed_is_one():
     assert told <= set(extras)
 
 
-def test_the_inspector_fails_as_the_readme_orders_it_to(api):
-    (line,) = (line for line in TYPED if line.startswith("curl "))
+def test_the_inspector_fails_as_the_page_orders_it_to(api):
+    (line,) = (line for line in TYPED if line.startswith("curl -X POST"))
     _, method, address, header, data = (word for word in words(line) if not re.fullmatch(r"-[XHd]", word))
     name, _, value = header.partition(": ")
     answer = requests.request(
@@ -114,13 +121,13 @@ def test_the_two_commands_that_do_everything_are_there():
     """CI and people copy them: each is a line of its own."""
     one = "python3 -m venv .venv && .venv/bin/pip install -q '.[all]' && .venv/bin/journy-track demo"
     other = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[all,test]' && .venv/bin/pytest"
-    assert TEXT.splitlines().count(f"`{one}`") == TEXT.splitlines().count(f"`{other}`") == 1
+    assert README_TEXT.splitlines().count(f"`{one}`") == README_TEXT.splitlines().count(f"`{other}`") == 1
 
 
 @pytest.mark.slow
 def test_the_example_runs_around_the_inspector_as_the_readme_says(folder: Path):
-    (line,) = (line for line in TYPED if line.startswith("journy-track inspect --stay"))
-    example = next(block for block in blocks(TEXT) if block.language == "python")
+    line = next(line for line in TYPED if line.startswith("journy-track inspect --stay"))  # README comes first
+    example = next(block for block in blocks(README_TEXT) if block.language == "python")
     (folder / "app.py").write_text(example.source)
     arguments = [word for word in words(line)[1:] if word != "--stay"]  # which waits for Ctrl-C
     command = [sys.executable, "-m", "journy_track", arguments[0], "--port=0", *arguments[1:]]
@@ -130,7 +137,3 @@ def test_the_example_runs_around_the_inspector_as_the_readme_says(folder: Path):
     )
     assert done.returncode == 0, done.stderr
     assert "Events: 2." in done.stderr
-
-
-def test_there_is_a_place_for_what_it_costs():
-    assert section(TEXT, "What it costs").lines

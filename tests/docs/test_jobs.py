@@ -12,14 +12,13 @@ from redis_server import redis_server
 
 import journy_track
 
-from .reading import ROOT, anchor, blocks, code_spans, section, sections
+from .reading import anchor, blocks, code_spans, page, section, sections
 from .scenes import REDIS, Stage
 from .telling import told
 
-PAGE = ROOT / "docs" / "jobs.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+TEXT = page("guides/jobs")
 ALL = blocks(TEXT)
-ROWS = section(TEXT, "Jobs act for whoever enqueued them").rows[:9]
+ROWS = section(TEXT, "Job systems").rows[:9]
 #: What has to be installed, the worker, and how a job is enqueued.
 SYSTEMS = {
     "celery": ("celery", ("celery", "-A", "tasks", "worker", "-P", "solo"), "tasks.export_report.delay('2026-10')"),
@@ -119,7 +118,3 @@ def test_the_table_leads_to_a_section_and_names_what_there_is():
             elif importlib.util.find_spec(module) is not None or module == "django_tasks":
                 integration = importlib.import_module(f"journy_track.integrations.{module}")
                 assert callable(getattr(integration, function))
-
-
-def test_a_line_fits():
-    assert not [line for line in TEXT.splitlines() if len(line) > 120 and not line.startswith("|")]

@@ -17,11 +17,10 @@ from journy_track._relay.relay import WINDOW, Status
 from journy_track._stores.redis.broker import MAX_WAITING
 from journy_track._transport.batch import BatchTransport
 
-from .reading import ROOT, blocks, code_spans, section
+from .reading import ROOT, blocks, code_spans, page, section
 from .test_commands import parse, words
 
-PAGE = ROOT / "docs" / "many-machines.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+TEXT = page("guides/many-machines")
 COMMANDS = [
     line.removeprefix("$ ")
     for block in blocks(TEXT)

@@ -1,4 +1,4 @@
-"""The README's tables for those who come from elsewhere: each call sends what the one beside it sends."""
+"""The tables for those who come from elsewhere: each call sends what the one beside it sends."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import journy_track
 from journy_track import AccountIdentified, Client, ClientConfig, Event, UserIdentified
 from journy_track.inspector import Inspector
 
-from .reading import README, code_spans, section
+from .reading import code_spans, page, section
 from .telling import told
 
-TEXT = README.read_text()
+TEXT = page("guides/coming-from")
 CALLS = [
     [(code_spans(cell) or [None])[0] for cell in row] for row in section(TEXT, "Coming from the official SDK").rows
 ]

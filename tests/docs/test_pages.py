@@ -1,32 +1,88 @@
-"""What holds for each page of the documentation: its links, and the way to it."""
+"""What holds for README and for each page: its links, its headings, and that a reader finds the way to it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-from .reading import DOCS, README, anchor, sections
+from .reading import DOCS, PAGES, README, REPOSITORY, ROOT, anchor, name_of, sections
 
-PAGES = sorted(DOCS.glob("*.md"))
-LINKS = [
-    pytest.param(page, link, id=f"{page.stem}: {link}")
-    for page in PAGES
-    for link in sorted(set(re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))))
-]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+ALL = [README, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")), *PAGES]
 
 
-@pytest.mark.parametrize(("page", "link"), LINKS)
-def test_a_link_leads_somewhere(page: Path, link: str):
-    if link.startswith("https://"):
+def links(path: Path) -> list[str]:
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return sorted(set(LINK.findall(text)))
+
+
+def target(path: Path, link: str) -> tuple[Path, str] | None:
+    """The file and the fragment that *link* leads to. `None`: it leads to another website."""
+    file, _, fragment = link.partition("#")
+    if inside := REPOSITORY.match(file):
+        return ROOT / file[inside.end() :], fragment
+    if file.startswith("https://"):
+        return None
+    return (path.parent / file).resolve() if file else path, fragment
+
+
+LINKS = [pytest.param(path, link, id=f"{name_of(path)}: {link}") for path in ALL for link in links(path)]
+
+
+@pytest.mark.parametrize(("path", "link"), LINKS)
+def test_a_link_leads_somewhere(path: Path, link: str):
+    found = target(path, link)
+    if found is None:
         return
-    path, _, fragment = link.partition("#")
-    target = (page.parent / path).resolve() if path else page
-    assert target.exists()
-    assert not fragment or fragment in [anchor(part.title) for part in sections(target.read_text(encoding="utf-8"))]
+    file, fragment = found
+    assert file.exists()
+    if fragment:
+        assert fragment in [anchor(part.title) for part in sections(file.read_text(encoding="utf-8"))]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_readme_leads_to_it(page: Path):
-    assert f"docs/{page.name}" in README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("link", links(README))
+def test_a_link_of_the_readme_works_where_there_is_no_repository(link: str):
+    """An index of packages shows it, too."""
+    assert link.startswith("https://")
+
+
+@pytest.mark.parametrize("path", ALL, ids=name_of)
+def test_no_two_headings_of_a_page_have_the_same_address(path: Path):
+    titles = [anchor(part.title) for part in sections(path.read_text(encoding="utf-8"))]
+    if path.name != "CHANGELOG.md":  # whose versions have the same groups
+        assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_a_line_fits(path: Path):
+    """But for tables, requests, and lines with a link."""
+    long = [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 120]
+    assert not [line for line in long if not line.startswith(("|", "POST /")) and "](" not in line]
+
+
+def leads_to(path: Path) -> Iterator[Path]:
+    """The pages that it links to or lists."""
+    for link in links(path):
+        found = target(path, link)
+        if found is not None and found[0] in PAGES:
+            yield found[0]
+    text = path.read_text(encoding="utf-8")
+    for listed in re.findall(r"^```\{toctree\}\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for entry in listed.split():
+            base = DOCS if entry.startswith("/") else path.parent
+            pattern = f"{base}/{entry.lstrip('/')}.md"
+            yield from (page for page in PAGES if fnmatch(str(page), pattern))
+
+
+def test_the_readme_leads_to_each_page():
+    reached, waiting = set(), [README]
+    while waiting:
+        path = waiting.pop()
+        new = set(leads_to(path)) - reached
+        reached |= new
+        waiting += new
+    assert set(PAGES) <= reached

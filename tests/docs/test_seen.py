@@ -13,10 +13,10 @@ from journy_track._model.outcomes import Published
 from journy_track._relay.relay import Status
 from journy_track.cli import monitor
 
-from .reading import DOCS, code_spans, section
+from .reading import code_spans, page, section
 from .test_commands import parse, words
 
-METRICS = (DOCS / "observability.md").read_text(encoding="utf-8")
+METRICS = page("guides/observability")
 
 
 def test_each_metric_is_in_the_table_with_its_kind_and_unit():

@@ -1,4 +1,4 @@
-"""Every warning and error that the library can log stands in the README's troubleshooting tables; nothing else."""
+"""Every warning and error that the library can log stands in the troubleshooting tables; nothing else."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import journy_track
 
 from . import messages
 from .messages import Message, Module, Unreadable
-from .reading import README, code_spans, section
+from .reading import code_spans, page, section
 
-TROUBLESHOOTING = section(README.read_text(), "Troubleshooting")
+TROUBLESHOOTING = section(page("reference/troubleshooting"), "Troubleshooting")
 #: What the tables show: the codes in their first columns.
 SHOWN = [span for row in TROUBLESHOOTING.rows for span in code_spans(row[0])]
 SOURCES = messages.modules()
@@ -35,12 +35,12 @@ def test_the_source_was_read():
 
 @pytest.mark.parametrize("message", SAID, ids=lambda message: f"{message.place} {message.text[:40]}")
 def test_what_is_logged_is_explained(message: Message):
-    assert any(shows(span, message.text) for span in SHOWN), f"not in the README: {message.text}"
+    assert any(shows(span, message.text) for span in SHOWN), f"not in reference/troubleshooting.md: {message.text}"
 
 
 @pytest.mark.parametrize("reason", REASONS, ids=lambda reason: f"{reason.place} {reason.text[:40]}")
 def test_the_reasons_in_log_lines_are_explained(reason: Message):
-    assert any(shows(span, reason.text) for span in SHOWN), f"not in the README: {reason.text}"
+    assert any(shows(span, reason.text) for span in SHOWN), f"not in reference/troubleshooting.md: {reason.text}"
 
 
 def test_each_word_of_the_dropped_items_is_explained():
@@ -53,7 +53,7 @@ def test_nothing_is_explained_that_is_never_said(span: str):
 
 
 def test_every_kind_of_error_that_callers_get_is_named():
-    """Raised ones say themselves what is wrong: the README only says which there are."""
+    """Raised ones say themselves what is wrong: the page only says which there are."""
     library = [m for m in SOURCES if not {"cli", "inspector"} & set(m.path.parts)]
     ours = {name for name in journy_track.__all__ if isinstance(getattr(journy_track, name), type)}
     private = _classes(library) - ours

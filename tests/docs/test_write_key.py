@@ -14,10 +14,9 @@ from journy_track._model.config import Config
 from journy_track._transport import batch
 from journy_track.inspector import Inspector
 
-from .reading import ROOT, blocks, code_spans, section
+from .reading import blocks, code_spans, page, section
 
-PAGE = ROOT / "docs" / "write-key.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+TEXT = page("guides/write-key")
 MOMENT = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
 CALLS = [row for row in section(TEXT, "Coming from Segment's SDK").rows if row[0].startswith("`analytics.")]
 EXCHANGED = [row for row in CALLS if "flush" not in row[0]]
@@ -73,7 +72,7 @@ def test_each_option_named_here_is_one_of_ours():
 def test_a_block_runs_as_it_stands(api: Inspector, monkeypatch: pytest.MonkeyPatch, block):
     monkeypatch.setenv("JOURNY_BASE_URL", api.url)
     monkeypatch.setenv("JOURNY_WRITE_KEY", "a-write-key")
-    exec(compile(block.source, str(PAGE), "exec"), dict(GIVEN))
+    exec(compile(block.source, "write-key.md", "exec"), dict(GIVEN))
     if "Inspector" not in block.source:
         assert journy_track.flush(timeout=20)
         assert [message.type for message in api.messages] == ["track"]

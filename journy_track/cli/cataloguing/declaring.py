@@ -49,7 +49,7 @@ class Declarations:
     def of(self, module: Module, node: ast.expr) -> Declared | None:
         """What the class *node*, a name in *module*, declares; `None` where it declares nothing.
 
-        A subclass that says nothing else is the same event, perhaps with more fields.
+        A subclass that is not declared itself is the same event, perhaps with more fields.
         """
         found = self._project.find(module, node)
         return None if found is None else self._of(found, ())

@@ -52,29 +52,35 @@ class JournyMiddleware:
 
         MIDDLEWARE += ["journy_track.integrations.django.JournyMiddleware"]   # after Django's authentication
 
-    The user is `request.user` (primary key and e-mail), asked for when an event needs it: a page that tracks
-    nothing costs no query, and none gains ``Vary: Cookie``. It may be any object with
-    a `pk`, and another one later in the request: each event gets the one of its moment. In async code of an async
-    stack events wait until that was loaded: before a sign-in or sign-out, at the latest at the end of the request, or
-    before the body where that is streamed.
-    Otherwise say who in the settings, as paths of functions of the request:
+    The user is `request.user`: its primary key and e-mail address. It is asked for when an event needs it, so a
+    page that tracks nothing costs no query and does not gain ``Vary: Cookie``. It may be any object with a `pk`. If
+    it changes within the request, each event gets the one of its moment. In async code, events wait until the user
+    was loaded: before a sign-in or sign-out, at the latest at the end of the request, or before its body if that is
+    streamed.
+
+    To name somebody else, name functions of the request in the settings, by their paths:
 
         JOURNY = {"account": "shop.tracking.account_of", "user": ..., "metadata": ..., "link_devices": True}
         JOURNY |= {"skip": "shop.tracking.is_staff", "trust": "signed", "snippet": {"domain": "shop.example"}}
         JOURNY |= {"sync": {...}, "events": {...}}
 
-    They answer an ID (or `UserIdentified`, `AccountIdentified`), `None` for nobody, or a mapping; they may touch
-    ``request.user`` and the database, and be async in an async stack. Where *skip* returns true, nothing of that
-    request is tracked, but for deletes and removals; see `journy_track.suppressed()`. *trust* says whether the
-    request comes from a service of yours, whose `propagate_to` has said who acts: a function, called as the others
-    are, or `"signed"`, where both have the same `carrier_secret`. What the others return wins. *link_devices*: link
-    the `__journey` cookie's device to the user, once for each device and user in this process. *snippet* is for the
-    template tag of `django_snippet`; *sync* and *events* are for the app of this library: see `JournyConfig`. Another
-    option, a path that cannot be imported, or an async function in a sync stack raises Django's
+    - *user*, *account* and *metadata* return an ID (or `UserIdentified`, `AccountIdentified`), `None` for nobody,
+      or a mapping. They may use ``request.user`` and the database, and be async in an async stack.
+    - *link_devices*: link the `__journey` cookie's device to that user, once for each device and user in this
+      process.
+    - *skip* gets the same argument, and is called first. If it returns true, nothing of that request is tracked,
+      except deletes and removals; see `journy_track.suppressed()`.
+    - *trust* decides whether to believe a header of `propagate_to`, from a service of yours: a function with the
+      same argument, or `"signed"`, if both services have the same `carrier_secret`. What the other functions return
+      wins.
+    - *snippet* is for the template tag of `django_snippet`. *sync* and *events* are for the app: see
+      `JournyConfig`.
+
+    An unknown option, a path that cannot be imported, or an async function in a sync stack raises Django's
     `ImproperlyConfigured` at start-up.
 
-    Served by uvicorn, wrap the application in `asgi.JournyMiddleware` too, without arguments: that delivers at
-    the server's end, which Django is not told of.
+    Under uvicorn, also wrap the application in `asgi.JournyMiddleware`, without arguments. It delivers when the
+    server stops, which Django does not notice.
     """
 
     sync_capable = True

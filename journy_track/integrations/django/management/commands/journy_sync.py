@@ -51,7 +51,7 @@ class Command(BaseCommand):
             sync = sync_of(getattr(settings, "JOURNY", {}))
             named = [name for name in SYNCED if name in sync and what in (None, name)]
             if not named:
-                raise CommandError(f"JOURNY['sync'] names no {what or 'rows'}: see the README of journy_track")
+                raise CommandError(f"JOURNY['sync'] names no {what or 'rows'}: see docs/guides/sync.md")
             functions = {name: rows_of(sync, name) for name in named}
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
