@@ -83,7 +83,7 @@ def test_the_docstring_names_every_setting_and_the_guide_promises_the_same_of_th
         for f in dataclasses.fields(Config)
         if f"*{f.name}*" not in said.replace("(item)*", "*").replace("(undelivered)*", "*").replace("(user)*", "*")
     ] == []
-    page = Path(__file__).parent.parent / "docs" / "guides" / "spool.md"
+    page = Path(__file__).parent.parent / "docs" / "guides" / "delivery.md"
     guide = " ".join(page.read_text(encoding="utf-8").replace("*", "").split())
     promise = said[said.index("everything that was flushed, or captured") : said.index(" After a power failure")]
     assert promise in guide

@@ -31,5 +31,7 @@ def guide(
 def page() -> str:
     """The page, without the comments that say how its blocks are tested."""
     # In the wheel it is beside this file; in a checkout it is where the other pages are.
-    found = next(path for path in (_HERE / "guide.md", _HERE.parents[1] / "docs" / "guide.md") if path.exists())
+    found = next(
+        path for path in (_HERE / "guide.md", _HERE.parents[1] / "docs" / "start" / "guide.md") if path.exists()
+    )
     return re.sub(r"^<!--.*?-->\n+", "", found.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)

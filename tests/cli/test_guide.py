@@ -8,7 +8,7 @@ from docs.reading import DOCS
 
 from .commands import run
 
-PAGE = (DOCS / "guide.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "start" / "guide.md").read_text(encoding="utf-8")
 
 
 def test_in_a_pipe_it_is_the_page_without_its_comments():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,13 +9,11 @@ from pathlib import Path
 import pytest
 
 from .following import Reader
-from .reading import DOCS, anchor, blocks, sections
+from .reading import DOCS, blocks
 
 #: The pages that say of themselves that they are followed.
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if "tests/docs/following.py" in page.read_text(encoding="utf-8")]
 NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
-#: With the one that has no code.
-ALL = [*PAGES, DOCS / "guides" / "frameworks" / "index.md"]
 
 
 @pytest.mark.slow
@@ -76,19 +73,3 @@ def test_a_server_that_logs_a_warning_is_found(api, tmp_path):
     page = page.replace('print("done")', serves + "server.accept()\nserver.accept()")
     with Reader(tmp_path / "shop", api) as reader, pytest.raises(AssertionError, match="trouble"):
         reader.follow(blocks(page))
-
-
-@pytest.mark.parametrize("page", ALL, ids=lambda page: page.stem)
-def test_its_links_lead_somewhere(page: Path):
-    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
-        if link.startswith("https://"):
-            continue
-        path, _, fragment = link.partition("#")
-        target = (page.parent / path).resolve() if path else page
-        assert target.exists(), link
-        assert not fragment or fragment in [anchor(part.title) for part in sections(target.read_text())], link
-
-
-@pytest.mark.parametrize("page", ALL, ids=lambda page: page.stem)
-def test_its_lines_fit(page: Path):
-    assert not [line for line in page.read_text(encoding="utf-8").splitlines() if len(line) > 120 and line[:1] != "|"]

@@ -6,10 +6,10 @@ import pytest
 
 from journy_track.cli.covering.coverage import allow_list
 
-from .reading import DOCS, blocks
+from .reading import blocks, page
 from .test_commands import parse, words
 
-PAGES = {name: blocks((DOCS / name).read_text(encoding="utf-8"), name) for name in ("guide.md", "tracking-plan.md")}
+PAGES = {name: blocks(page(name), name) for name in ("start/guide", "guides/tracking-plan")}
 TYPED = [
     line.removeprefix("$ ")
     for page in PAGES.values()

@@ -73,7 +73,7 @@ def test_the_wheel_holds_the_shop_of_the_demo_as_it_is_among_the_examples(built)
 
 def test_the_wheel_holds_the_guide_which_is_a_page_of_the_docs(built):
     with zipfile.ZipFile(built.wheel) as wheel:
-        assert wheel.read("journy_track/cli/guide.md") == (ROOT / "docs" / "guide.md").read_bytes()
+        assert wheel.read("journy_track/cli/guide.md") == (ROOT / "docs" / "start" / "guide.md").read_bytes()
 
 
 def test_the_sdist_holds_the_source_its_tests_and_nothing_else(built):
