@@ -286,3 +286,24 @@ if __name__ == "__main__":
     assert done.status == 0
     assert done.err.count("nothing is captured before journy_track.configure()") == 1
     assert not api.requests
+
+
+def test_a_child_takes_no_lock_of_a_dict_that_its_parents_threads_use(api, run_program):
+    # Catches: a look into the parent's dict. On a free-threaded Python it has a lock, and a thread that is not in the
+    # child may hold it for ever.
+    done = run_program(
+        START
+        + """
+class OfTheParent(dict):
+    def get(self, *arguments):
+        assert os.getpid() == parent
+        return super().get(*arguments)
+    setdefault = __getitem__ = __iter__ = values = get
+
+parent = os.getpid()
+tracker._pipelines = OfTheParent(tracker._pipelines)
+assert in_a_child(captures) == 0
+""",
+        api.url,
+    )
+    assert done.status == 0, done.err
