@@ -24,6 +24,7 @@ _COLUMNS = 75
 class Living(Protocol):
     """A tracker, as the end of the process sees it."""
 
+    def after_fork(self) -> None: ...
     def before_exit(self) -> None: ...
     def at_exit(self, ending: Ending, on_wait: Callable[[int], object] = ..., /) -> None: ...
     def exit_timeout(self) -> float: ...
@@ -49,6 +50,7 @@ def watch(tracker: Living) -> None:
         _registered = True
         # Registered early, so run late: what is captured in other exit handlers still counts.
         atexit.register(_at_exit)
+        forks.in_child.append(_after_fork)
         # Newer Pythons start no thread once exit handlers run. This is called just before; concurrent.futures uses
         # it, too. Where it is too late for that as well (3.12), an end sends over the connections that are there.
         register = getattr(threading, "_register_atexit", None)
@@ -93,6 +95,11 @@ def ends_by_itself() -> bool:
 def _is_of_multiprocessing() -> bool:
     process = sys.modules.get("multiprocessing.process")
     return process is not None and process.parent_process() is not None
+
+
+def _after_fork() -> None:
+    for tracker in list(_living):
+        tracker.after_fork()
 
 
 def _before_exit() -> None:

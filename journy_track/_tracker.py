@@ -67,6 +67,7 @@ class Tracker(Verbs):
         self.config = config
         self._closed = False
         self._pipelines: dict[int, Pipeline] = {}
+        self._parents_pipelines: list[dict[int, Pipeline]] = []
         #: Where what names nobody was captured: for the inspector, and for no other server.
         self._places = UnnamedPlaces() if config.loopback else None
         #: Where captured items go; `None` when disabled. While a test captures, that is the test's.
@@ -237,6 +238,15 @@ class Tracker(Verbs):
     def at_exit(self, ending: Ending, on_wait: Callable[[int], object] = lambda left: None) -> None:
         """The process ends: deliver what *ending* leaves time for."""
         self._end(ending, on_wait)
+
+    def after_fork(self) -> None:
+        """In a forked child: begin with a dict of its own.
+
+        On a free-threaded Python each dict has a lock, which a thread of the parent may have held. The parent's is
+        kept: nothing of it may be closed here.
+        """
+        self._parents_pipelines.append(self._pipelines)
+        self._pipelines = {}
 
     def before_exit(self) -> None:
         """The process ends soon, and from then on no thread may start."""

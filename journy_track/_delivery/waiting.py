@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -118,10 +119,11 @@ class Waiting:
             self._ledger.remove_done_callback(callback)
 
     async def _drain_async(self, deadline: float) -> None:
-        try:
-            await asyncio.to_thread(self._drain, lambda: deadline)
-        except RuntimeError:  # no thread of any kind: then the loop has to wait
-            self._drain(lambda: deadline)
+        if sys.platform != "emscripten":
+            with suppress(RuntimeError):  # the system has no more threads
+                await asyncio.to_thread(self._drain, lambda: deadline)
+                return
+        self._drain(lambda: deadline)  # the loop has to wait
 
     def _has_left_the_broker(self, seconds: float) -> bool:
         """Whether all that was published has left the broker. False where it does not respond within *seconds*."""

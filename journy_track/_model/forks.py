@@ -9,6 +9,7 @@ from __future__ import annotations
 # are being imported need for their loggers.
 import logging  # noqa: F401
 import os
+from collections.abc import Callable
 from threading import RLock
 
 #: Held while a tracker is installed.
@@ -21,6 +22,8 @@ importing = RLock()
 unforked_lock = RLock()
 #: Seconds for which a fork waits for each of them, at most.
 _WAIT = 5.0
+#: Called in each forked child.
+in_child: list[Callable[[], object]] = []
 _held: list[RLock] = []
 _first_pid = os.getpid()
 _told = False
@@ -39,6 +42,8 @@ def _in_child() -> None:
     global _told  # noqa: PLW0603 - a flag that only ever becomes true
     _told = True
     _after_fork()
+    for call in in_child:
+        call()
 
 
 def in_forked_child() -> bool:

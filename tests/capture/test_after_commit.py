@@ -177,6 +177,7 @@ def test_at_most_every_counts_what_was_let_go(transaction, events):
     assert len(events) == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_has_a_queue_of_its_own(api, tracker, transaction):
     journy_track.track("first", user="u1", after_commit=True)
     child = os.fork()
