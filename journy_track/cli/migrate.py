@@ -14,7 +14,7 @@ from journy_track.cli.console import counted, err, fail, out
 from journy_track.cli.outside import json_text, styled
 
 if TYPE_CHECKING:
-    from journy_track.cli.migrating.found import Left, Migrated, Migration
+    from journy_track.cli.migrating.found import LeftAsIs, Migrated, Migration
 
 FROM = ("segment", "posthog", "journyio")
 
@@ -92,7 +92,7 @@ def _show_difference(file: Migrated) -> None:
         out.print(line, style=style, soft_wrap=True)
 
 
-def _show_left(one: Left) -> None:
+def _show_left(one: LeftAsIs) -> None:
     out.print(styled((f"{one.file}:{one.line}", "yellow"), f" {one.written}"), soft_wrap=True)
     for reason in one.reasons:
         out.print(f"    {reason}", soft_wrap=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from journy_track.cli.migrating.found import Left
+from journy_track.cli.migrating.found import LeftAsIs
 from journy_track.cli.migrating.reading import VENDORS
 from journy_track.cli.migrating.reading import migrate as read
 
@@ -17,7 +17,7 @@ from journy_track.cli.migrating.reading import migrate as read
 @dataclass
 class Moved:
     files: dict[str, str]
-    left: list[Left]
+    left: list[LeftAsIs]
 
     @property
     def text(self) -> str:

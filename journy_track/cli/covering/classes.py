@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from journy_track.cli.cataloguing.calls import METHODS
 from journy_track.cli.cataloguing.naming import dotted_name
-from journy_track.cli.covering.names import Definition, Foreign, Function, Names
+from journy_track.cli.covering.names import Definition, Foreign, Function, NameResolver
 
 #: Packages whose classes have a method for each of HTTP's.
 _APIS = frozenset({"flask", "flask_restful", "flask_restx", "rest_framework", "starlette"})
@@ -39,7 +39,7 @@ _ALWAYS = ("dispatch", "initial", "finalize_response")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ClassHandler:
     """One handler in a class. *name* is a method's, empty for the class as a whole."""
 
     name: str
@@ -52,7 +52,7 @@ def is_django_command(cls: Definition) -> bool:
     return cls.name == "Command" and ".management.commands." in f".{cls.module.name}."
 
 
-def is_task_class(cls: Definition, names: Names) -> bool:
+def is_task_class(cls: Definition, names: NameResolver) -> bool:
     """Whether it is a task of Celery that is written as a class."""
     return f"{cls.name}.run" in cls.module.definitions and any(
         isinstance(base, Foreign) and base.name.split(".")[0] == "celery" and base.name.endswith("Task")
@@ -60,18 +60,18 @@ def is_task_class(cls: Definition, names: Names) -> bool:
     )
 
 
-def is_view_set(cls: Definition, names: Names) -> bool:
+def is_view_set(cls: Definition, names: NameResolver) -> bool:
     """Whether it is one of Django REST framework."""
     foreign = [base.name for base in names.lineage(cls) if isinstance(base, Foreign)]
     return any(name.startswith("rest_framework.") for name in foreign) or cls.name.endswith("ViewSet")
 
 
-def entries_of(cls: Definition, names: Names) -> list[Entry]:
+def entries_of(cls: Definition, names: NameResolver) -> list[ClassHandler]:
     """The handlers in *cls*. A class of an API has one for each method and action, any other is one."""
     foreign = [base.name for base in names.lineage(cls) if isinstance(base, Foreign)]
     methods = dict(_methods(cls, names))
     if not any(name.split(".")[0] in _APIS for name in foreign):
-        return [Entry("", cls.node.lineno, tuple(methods.values()))]
+        return [ClassHandler("", cls.node.lineno, tuple(methods.values()))]
     always = tuple(method for name, method in methods.items() if name in _ALWAYS)
     wanted = [name for name, method in methods.items() if name in METHODS or name in _ACTIONS or _is_action(method)]
     brought = [action for name in foreign for action in _MIXED_IN.get(name.rpartition(".")[2], ())]
@@ -82,11 +82,11 @@ def entries_of(cls: Definition, names: Names) -> list[Entry]:
         hook = methods.get(f"perform_{name.removeprefix('partial_')}")
         functions = tuple(one for one in (own, hook, *always) if one is not None)
         line = own.node.lineno if own is not None and own.module is cls.module else cls.node.lineno
-        entries.append(Entry(name, line, functions))
-    return entries or [Entry("", cls.node.lineno, tuple(methods.values()))]
+        entries.append(ClassHandler(name, line, functions))
+    return entries or [ClassHandler("", cls.node.lineno, tuple(methods.values()))]
 
 
-def _methods(cls: Definition, names: Names) -> Iterator[tuple[str, Definition]]:
+def _methods(cls: Definition, names: NameResolver) -> Iterator[tuple[str, Definition]]:
     """The methods by name, those of bases in the project first and overridden."""
     for one in reversed(list(names.lineage(cls))):
         if isinstance(one, Definition):

@@ -12,7 +12,7 @@ from journy_track.cli.cataloguing.declaring import Declarations
 from journy_track.cli.cataloguing.project import Project
 from journy_track.cli.cataloguing.reading import is_test_file, read_project
 from journy_track.cli.covering.handlers import Handler, HandlerReader
-from journy_track.cli.covering.names import Names
+from journy_track.cli.covering.names import NameResolver
 from journy_track.cli.covering.tracking import Tracking
 
 
@@ -93,7 +93,7 @@ def read_coverage(paths: Iterable[Path], allow: Sequence[str]) -> Coverage:
     """
     unread: dict[str, str] = {}
     project, _ = read_project(paths, unread)
-    names = Names(project)
+    names = NameResolver(project)
     handlers, elsewhere = _handlers(project, names, unread)
     nodes = {one.node for handler in handlers for one in handler.functions}
     tracking = Tracking(names, Declarations(project), nodes)
@@ -112,7 +112,7 @@ def read_coverage(paths: Iterable[Path], allow: Sequence[str]) -> Coverage:
     return Coverage(found, sorted(set(elsewhere)), unread, unused)
 
 
-def _handlers(project: Project, names: Names, unread: dict[str, str]) -> tuple[list[Handler], list[str]]:
+def _handlers(project: Project, names: NameResolver, unread: dict[str, str]) -> tuple[list[Handler], list[str]]:
     handlers: list[Handler] = []
     elsewhere: list[str] = []
     for module in project.modules:

@@ -9,7 +9,7 @@ from journy_track.cli.cataloguing.calls import METHODS
 from journy_track.cli.cataloguing.naming import dotted_name
 from journy_track.cli.cataloguing.project import Module
 from journy_track.cli.covering.classes import entries_of, is_django_command, is_task_class, is_view_set
-from journy_track.cli.covering.names import Definition, Foreign, Function, Names, Scope
+from journy_track.cli.covering.names import Definition, Foreign, Function, NameResolver, Scope
 
 _WEB = frozenset({"fastapi", "flask", "litestar", "ninja", "quart", "starlette"})
 _JOBS = frozenset(
@@ -58,7 +58,7 @@ class Handler:
 class HandlerReader(ast.NodeVisitor):
     """Goes through one module."""
 
-    def __init__(self, module: Module, names: Names) -> None:
+    def __init__(self, module: Module, names: NameResolver) -> None:
         self.found: list[Handler] = []
         #: Parts of URLs that are of other packages: `include("allauth.urls")`.
         self.elsewhere: list[str] = []

@@ -50,7 +50,7 @@ class Scope:
     holds: dict[str, Meaning] = field(default_factory=dict)
 
 
-class Names:
+class NameResolver:
     """Finds what expressions mean, in all modules of a project."""
 
     def __init__(self, project: Project) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 from journy_track.cli.cataloguing.calls import registers
 from journy_track.cli.cataloguing.declaring import Declarations
-from journy_track.cli.covering.names import Definition, Foreign, Function, Meaning, Names, Scope
+from journy_track.cli.covering.names import Definition, Foreign, Function, Meaning, NameResolver, Scope
 
 #: What sends something. Who acts (`set_user`, `user()`) is no event by itself.
 _VERBS = frozenset(
@@ -30,7 +30,7 @@ class Tracking:
     them.
     """
 
-    def __init__(self, names: Names, declarations: Declarations, handlers: Collection[ast.AST]) -> None:
+    def __init__(self, names: NameResolver, declarations: Declarations, handlers: Collection[ast.AST]) -> None:
         self._names = names
         self._declarations = declarations
         self._handlers = handlers

@@ -15,7 +15,7 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LeftAsIs:
     """A place that stays as it is: why, and what to write there by hand."""
 
     file: str
@@ -34,7 +34,7 @@ class Migrated:
     before: bytes
     after: bytes
     changed: list[Changed]
-    left: list[Left]
+    left: list[LeftAsIs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Migration:
     unread: dict[str, str] = field(default_factory=dict)
 
     @property
-    def left(self) -> list[Left]:
+    def left(self) -> list[LeftAsIs]:
         return [one for file in self.files for one in file.left]
 
     @property

@@ -64,14 +64,14 @@ class JournyIO(Vendor):
         if missing:
             given.doubt(f"there is no {missing[0]}=")
             return Proposal(None, given.doubts, f"journy_track.{verb}(…)")
-        reading = _Call(source, given)
+        reading = _SdkCall(source, given)
         lines = reading.lines(verb)
         given.refuse_the_rest({})
         return Proposal(lines, given.doubts, f"journy_track.{_VERBS.get(verb, verb)}(…)", reading.made)
 
     def creation(self, source: Source, call: cst.Call) -> Proposal:
         given = Given(source, call, ("httpclient", "config"))
-        reading = _Call(source, given)
+        reading = _SdkCall(source, given)
         client, config = (reading.moved(given.take(name)) for name in given.parameters)
         given.refuse_the_rest({})
         if not _is_call_of(source, client, "journyio.httpclient.HttpClientRequests"):
@@ -158,7 +158,7 @@ def _is_call_of(source: Source, node: cst.BaseExpression | None, name: str) -> b
     return isinstance(node, cst.Call) and source.imported(node.func) == name
 
 
-class _Call:
+class _SdkCall:
     """One call of the client's, with the statements that its arguments come from."""
 
     def __init__(self, source: Source, given: Given) -> None:

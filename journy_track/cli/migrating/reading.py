@@ -10,7 +10,7 @@ import libcst as cst
 from libcst.helpers import get_full_name_for_node
 
 from journy_track.cli.cataloguing.reading import python_files
-from journy_track.cli.migrating.found import Changed, Left, Migrated, Migration
+from journy_track.cli.migrating.found import Changed, LeftAsIs, Migrated, Migration
 from journy_track.cli.migrating.journyio import JournyIO
 from journy_track.cli.migrating.meaning import Meanings, last_name
 from journy_track.cli.migrating.posthog import PostHog
@@ -298,9 +298,9 @@ class _Project:
     def _is_in(source: Source, node: cst.CSTNode, sure: set[Item]) -> bool:
         return any(source.items.get(one) in sure for one in source.above(node))
 
-    def _rest(self, source: Source, sure: set[Item]) -> list[Left]:
+    def _rest(self, source: Source, sure: set[Item]) -> list[LeftAsIs]:
         found = [
-            Left(
+            LeftAsIs(
                 source.file,
                 source.line(item.node),
                 source.first_line(item.node),
@@ -316,7 +316,7 @@ class _Project:
         for where, node, reason, hint in self._left:
             if where is source and source.line(node) not in known and source.item_around(node) is None:
                 known.add(source.line(node))
-                found.append(Left(source.file, source.line(node), source.first_line(node), (reason,), hint))
+                found.append(LeftAsIs(source.file, source.line(node), source.first_line(node), (reason,), hint))
         return sorted(found, key=lambda one: one.line)
 
 
