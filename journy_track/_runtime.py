@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 NOT_CONFIGURED = (
     "nothing is captured before journy_track.configure() is called. "
-    "Call it once at the start of each process, or configure(enabled=False) where nothing shall be tracked."
+    "Call it once at the start of each process, or configure(enabled=False) where nothing should be tracked."
 )
 NOT_INHERITED = (
     "nothing is captured in this child process, which did not get the settings of its parent: %s. Call "
@@ -73,6 +74,8 @@ class _Global(Verbs):
         self.recorder: Records | None = _NotConfigured()
         self.place: str | None = None
         self.lock = configuring
+        #: Whether the settings of a parent process are being read.
+        self.inheriting = False
         #: Called with each tracker that is installed.
         self.followers: list[Callable[[Tracker | None], object]] = []
         #: While a test captures: gets what `configure()` was given, instead of a new tracker.
@@ -179,10 +182,12 @@ def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Track
     # Here, so that a process that never configures it pays for capture at most; and all of it, so that nothing is
     # left to import where an event is captured: for example in a signal handler, or in a child that was just forked.
     with importing:
-        from journy_track._model.config import Config
+        from journy_track._model.config import Config, misspelt
         from journy_track._tracker import Tracker
 
     config = Config.load(api_key, settings)
+    for name, meant in misspelt(os.environ):
+        warn_once(name, "%s is not a setting of journy_track, and is ignored: did you mean %s?", name, meant)
     if _global.captures is not None:
         return _global.captures(config)
     place = _caller()
@@ -223,12 +228,17 @@ def inherit() -> bool:
         from journy_track._tracker import Tracker
 
     with _global.lock:
+        if _global.inheriting:  # a module that is imported to read them tracks something
+            return False
         if _global.tracker is None:
+            _global.inheriting = True
             try:
                 config = children.inherited()
             except children.NotInherited as why:
                 warn_once("not configured", NOT_INHERITED, why)
                 return False
+            finally:
+                _global.inheriting = False
             if config is None:
                 return False
             _global.install(Tracker.of(config), None)
@@ -342,17 +352,20 @@ def shutdown(timeout: float | timedelta | None = None) -> bool:
 
 def stats() -> Stats:
     """What became of everything that was captured in this process."""
-    return Stats() if _global.tracker is None else _global.tracker.stats()
+    tracker = get_tracker()
+    return Stats() if tracker is None else tracker.stats()
 
 
 def health() -> Health:
     """Whether delivery works, for alerts and dashboards. Not a readiness probe: the app runs without it."""
-    return Health(ok=False, reason="not configured") if _global.tracker is None else _global.tracker.health()
+    tracker = get_tracker()
+    return Health(ok=False, reason="not configured") if tracker is None else tracker.health()
 
 
 def recent() -> list[Receipt]:
     """The last 100 settled items, oldest first, with attempts, status and request ID."""
-    return [] if _global.tracker is None else _global.tracker.recent()
+    tracker = get_tracker()
+    return [] if tracker is None else tracker.recent()
 
 
 @contextmanager

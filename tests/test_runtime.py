@@ -89,6 +89,17 @@ def test_the_docstring_names_every_setting_and_the_guide_promises_the_same_of_th
     assert promise in guide
 
 
+# ── The environment ──
+
+
+def test_a_variable_that_is_misspelt_is_logged_with_the_one_that_is_meant(monkeypatch, caplog):
+    monkeypatch.setenv("JOURNY_SPOL", "/var/spool/shop")
+    monkeypatch.setenv("JOURNY_THEME", "of the app's own")
+    journy_track.configure(enabled=False)
+    (line,) = warnings(caplog)
+    assert line.startswith("JOURNY_SPOL is not a setting of journy_track, and is ignored: did you mean JOURNY_SPOOL?")
+
+
 # ── The key ──
 
 

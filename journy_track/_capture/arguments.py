@@ -59,5 +59,7 @@ def _check(capture: tuple[str, ...], own: Parameters | None, hidden: bool, watch
             import difflib
 
             near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names) or 'none'}"
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"
+            if not names:
+                hint = "it takes none. For what it reads elsewhere, as from a request, use metadata="
             raise InvalidArgument(f"capture: the function has no argument {name!r}: {hint}")

@@ -68,7 +68,11 @@ _OPTIONS = ("metadata", "capture", "user", "account", "on", "duration", "when", 
 def _event_options(name: str, options: dict[str, Any]) -> EventOptions:
     for option in options:
         if option not in _OPTIONS:
-            raise InvalidArgument(f"track_event has no option {option!r}: known are {', '.join(_OPTIONS)}")
+            import difflib
+
+            near = difflib.get_close_matches(option, _OPTIONS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_OPTIONS)}"
+            raise InvalidArgument(f"track_event has no option {option!r}: {hint}")
     return EventOptions(name=name, **options)
 
 

@@ -13,13 +13,14 @@ _USER = "user= of track(), user() or set_user()"
 _ACCOUNT = "account= of track(), account() or set_account()"
 _TIME = "happened_at= of track()"
 _COMMIT = "after_commit= of track()"
+_MAPPING = "the mapping, which is the second argument of track() and the first of metadata()"
 _MEANT = {
     **dict.fromkeys(("user", "usr", "uesr", "usre", "user_id", "userId", "distinct_id", "anonymous_id"), _USER),
     **dict.fromkeys(("account", "account_id", "accountId"), _ACCOUNT),
     "email": "email= of user() or set_user()",
     "domain": "domain= of account() or set_account()",
     "timestamp": _TIME,
-    "properties": "the mapping, which is the second argument of track() and the first of metadata()",
+    **dict.fromkeys(("metadata", "properties"), _MAPPING),
 }
 #: Long enough that a key one slip away is hardly a word of its own.
 _LONG = {"account": _ACCOUNT, "happened_at": _TIME, "after_commit": _COMMIT}

@@ -41,7 +41,7 @@ def inherited() -> Config | None:
         return None
     try:
         problem, config = pickle.loads(packed)  # noqa: S301 - multiprocessing has just loaded more from there
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module of the app's may raise anything when it is imported
         raise NotInherited(f"{type(error).__name__} when they were read") from error
     if config is None:
         raise NotInherited(problem)

@@ -287,6 +287,18 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"{name} is not a setting of journy_track: {hint}"
 
 
+def misspelt(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The variables of *environ* that are nearly the name of a setting's, each with that name."""
+    known = {option.metadata["env"] for option in dataclasses.fields(Config)} - {None}
+    unknown = [name for name in environ if name.startswith("JOURNY_") and name not in known]
+    if not unknown:
+        return []
+    import difflib
+
+    near = [(name, difflib.get_close_matches(name, known, n=1, cutoff=0.9)) for name in unknown]
+    return [(name, found[0]) for name, found in near if found]
+
+
 def settings_of(values: Mapping[str, Any]) -> Settings:
     """*values* as settings, for callers whose names are checked by `Config.load`."""
     return cast("Settings", dict(values))

@@ -23,7 +23,7 @@ from journy_track._model.config import Config
 from journy_track._model.items import Event, Item
 from journy_track._model.notices import Notices
 from journy_track._model.numbers import Health, Receipt, Stats
-from journy_track._model.places import caller
+from journy_track._model.places import caller, captured_at
 from journy_track._model.secret import Secret
 from journy_track._testing import leaks, pools
 from journy_track._tracker import Tracker
@@ -80,14 +80,14 @@ class Capture:
     def offer(self, captured: tuple[Any, ...], extra: int) -> bool:
         if self._is_stray(captured):
             return False
-        self._raw.append((captured, caller(), self.tracker.preparer))
+        self._raw.append((captured, captured_at(), self.tracker.preparer))
         return True
 
     def park(self, item: HeldItem, extra: int) -> bool:
         """It waits until it is known who acts in its request."""
         if self._is_stray(item.captured):
             return False
-        self._parked[item] = caller()
+        self._parked[item] = captured_at()
         return True
 
     def unpark(self, item: HeldItem) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from journy_track._model.broker import BrokerError
-from journy_track._model.config import Config, settings_of
+from journy_track._model.config import Config, misspelt, settings_of
 from journy_track._model.errors import ConfigurationError
 from journy_track._model.secret import Secret
 from journy_track._stores.sqlite import NEED_SQLITE, is_sqlite
@@ -71,6 +71,8 @@ def settings(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Iterat
             continue
         value = getattr(config, field.name) if origin != "default" else field.default
         yield Finding("settings", field.name, _shown(field.name, value), origin=origin)
+    for name, meant in misspelt(environ):
+        yield Finding("settings", name, f"not a setting, and ignored: did you mean {meant}?", "problem", "environment")
 
 
 def _alone(name: str, argument: Any, environ: Mapping[str, str]) -> Config:

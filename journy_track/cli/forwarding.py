@@ -53,7 +53,14 @@ class JournyIo:
             )
         except TransportError as error:
             return Reply(None, f"no response: {shortened(printable(str(error) or type(error).__name__))}")
-        return Reply(response.status, "" if 200 <= response.status < 300 else _reason(response))
+        return Reply(response.status, "" if 200 <= response.status < 300 else shortened(self._without_keys(_reason(response))))
+
+    def _without_keys(self, text: str) -> str:
+        """*text* for the page: a server may repeat the key that it refuses."""
+        for key in (self._config.rest_key, self._config.write_key):
+            if key is not None:
+                text = text.replace(key.reveal(), masked(key.reveal()))
+        return text
 
     def _headers(self, is_batch: bool) -> dict[str, str]:
         config = self._config
@@ -99,4 +106,4 @@ def _reason(response: HttpResponse) -> str:
         message = json.loads(response.body).get("message")
     except (ValueError, AttributeError):
         message = None
-    return shortened(printable(message)) if isinstance(message, str) else f"status {response.status}"
+    return printable(message) if isinstance(message, str) else f"status {response.status}"

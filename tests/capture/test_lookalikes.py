@@ -28,6 +28,7 @@ def logged(caplog) -> list[str]:
         ("email", "email= of user()"),
         ("domain", "domain= of account()"),
         ("properties", "the mapping"),
+        ("metadata", "the mapping"),
     ],
 )
 def test_it_stays_metadata_and_is_logged_with_what_is_meant(kept, caplog, key, meant):

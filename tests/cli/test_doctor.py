@@ -56,6 +56,12 @@ def test_versions_process_and_reachability(api):
     assert "TrackData" in seen["reach", "API"]["value"]
 
 
+def test_a_variable_that_is_misspelt_is_a_problem(api):
+    seen = findings("--offline", JOURNY_BASE_URL=api.url, JOURNY_SPOL="/var/spool/shop")
+    assert seen["settings", "JOURNY_SPOL"]["value"] == "not a setting, and ignored: did you mean JOURNY_SPOOL?"
+    assert seen["settings", "JOURNY_SPOL"]["state"] == "problem"
+
+
 def test_every_wrong_setting_is_printed_and_not_only_the_first(api):
     seen = findings("--offline", JOURNY_BASE_URL=api.url, JOURNY_TIMEOUT="soon", JOURNY_SHARE="7")
     assert seen["settings", "timeout"]["state"] == seen["settings", "share"]["state"] == "problem"

@@ -21,9 +21,11 @@ _HEAD = "| event | metadata | where | what |"
 def read_committed(file: Path) -> Catalogue:
     """The catalogue in *file*. Raises `ValueError`, with a sentence, for what is not one."""
     try:
-        if file.stat().st_size > MAX_FILE:
+        with file.open("rb") as opened:
+            read = opened.read(MAX_FILE + 1)  # what is no regular file has no size
+        if len(read) > MAX_FILE:
             raise ValueError(f"{file} is not a catalogue: it is larger than {MAX_FILE:,} bytes.")
-        text = file.read_text(encoding="utf-8")
+        text = read.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is not text.") from error
     except OSError as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from journy_track.cli.cataloguing.declaring import Declarations
 from journy_track.cli.cataloguing.project import Project
@@ -77,7 +78,9 @@ def allow_list(file: Path) -> list[str]:
         return []
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise WrongSettings(f"Cannot read {file}: {error}.") from error
-    table = document.get("tool", {}).get("journy_track", {}).get("coverage", {})
+    table: Any = document
+    for name in ("tool", "journy_track", "coverage"):
+        table = table.get(name, {}) if isinstance(table, dict) else None
     allow = table.get("allow", []) if isinstance(table, dict) else None
     if not isinstance(allow, list) or not all(isinstance(one, str) and one for one in allow):
         raise WrongSettings(f"allow, in [tool.journy_track.coverage] of {file}, must be a list of patterns.")
