@@ -55,8 +55,8 @@ def received(carrier: Mapping[str, Any], *, signed: bool) -> Attributes:
     if signed and secret is None:
         warn_once(
             "trust signed",
-            'trust="signed" without carrier_secret (JOURNY_CARRIER_SECRET): no carrier of a request is believed. Set '
-            "the secret that its sender signs with.",
+            'trust="signed" without carrier_secret (JOURNY_CARRIER_SECRET): no carrier in a request is trusted. Set '
+            "the secret that the sender signs with.",
         )
         return NO_ATTRIBUTES
     if carrier.get(carrying.HEADER) is None:

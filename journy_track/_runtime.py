@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 NOT_CONFIGURED = (
     "nothing is captured before journy_track.configure() is called. "
-    "Call it once at the start of each process, or configure(enabled=False) where nothing shall be tracked."
+    "Call it once at the start of each process, or configure(enabled=False) where nothing should be tracked."
 )
 NOT_INHERITED = (
-    "nothing is captured in this child process, which did not get the settings of its parent: %s. Call "
-    "journy_track.configure() in the child, for example as initializer= of its pool; or give its parent functions "
-    "and objects that can be pickled, such as functions of a module."
+    "nothing is captured in this child process, which could not get the settings of its parent: %s. Call "
+    "journy_track.configure() in the child, for example as initializer= of its pool; or pass only functions and "
+    "objects that can be pickled, such as functions of a module, to configure() in the parent."
 )
 
 
@@ -204,7 +204,7 @@ def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Track
         if place != before_place and replaced_alive:
             log(
                 logging.WARNING,
-                "configure() was called again with other settings, at %s after %s: the new ones apply",
+                "configure() was called again with different settings, at %s after %s: the new ones apply",
                 place,
                 before_place,
             )

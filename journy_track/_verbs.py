@@ -368,7 +368,7 @@ class Verbs:
             left = uncaptured(salvaged, *given)
             if left.target is not None:
                 if left.unusable:
-                    mistakes.log_mistake(f"{kind.operation}()", mistake, f"it went on without {left.without}")
+                    mistakes.log_mistake(f"{kind.operation}()", mistake, f"it was recorded without {left.without}")
                 subject, user, account = left.target
                 self._keep(recorder, kind, subject, left.mapping, values, user, account, left.after_commit, left.at)
             elif left.unusable:

@@ -84,7 +84,7 @@ class CapturedItems(Sequence[Item]):
 
     @property
     def problems(self) -> list[str]:
-        """What would have been lost (no identity, a value that cannot be sent, …). If any, the test fails at its end."""
+        """What would have been lost (no identity, a value that cannot be sent, …). It fails the test."""
         return list(self._capture.problems())
 
     @property

@@ -166,7 +166,7 @@ def user(user_id: Identifier | UserIdentified | None = None, /, *, email: str | 
     cannot be an ID, such as an empty text, is logged and treated like `None`; as a decorator, and while `strict`, it
     raises `InvalidArgument`.
     """
-    who, mistake = usable_identity("user()", user_of, user_id, email, "nobody acts there")
+    who, mistake = usable_identity("user()", user_of, user_id, email, "no user is set there")
     return Block("user", functools.partial(_same, Change(Attributes(user=who))), mistake)
 
 
@@ -223,7 +223,7 @@ def set_user(user_id: Identifier | UserIdentified | None = None, /, *, email: st
     and a warning is logged once. A value that cannot be an ID is logged, and no user is set; while `strict` it raises
     `InvalidArgument`.
     """
-    who, _ = usable_identity("set_user()", user_of, user_id, email, "nobody is set")
+    who, _ = usable_identity("set_user()", user_of, user_id, email, "no user is set")
     request_cell().set(user=who)
 
 

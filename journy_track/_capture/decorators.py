@@ -68,7 +68,7 @@ _OPTIONS = ("metadata", "capture", "user", "account", "on", "duration", "when", 
 def _event_options(name: str, options: dict[str, Any]) -> EventOptions:
     for option in options:
         if option not in _OPTIONS:
-            raise InvalidArgument(f"track_event has no option {option!r}: known are {', '.join(_OPTIONS)}")
+            raise InvalidArgument(f"track_event has no option {option!r}: the options are {', '.join(_OPTIONS)}")
     return EventOptions(name=name, **options)
 
 

@@ -69,7 +69,7 @@ def sync_accounts(
 
     Two syncs of accounts with one state would send the same rows, so the second raises `JournyError`, which names the
     process that is running; with *wait* (seconds or a timedelta), only if that one is not done by then. A sync that
-    was killed does not block the next (or, with a state in Redis, for at most half a minute). A dry run never waits.
+    was killed does not block the next (or, with a state in Redis, for at most half a minute). A dry run ignores them.
 
     It waits until everything is delivered, and returns what became of the rows. It sends to journy.io directly, even
     if the app has a broker: it needs a key, for the confirmations. Raises `InvalidArgument` for what is not a row,
@@ -166,12 +166,12 @@ def _take(alone: Alone, name: str, wait: float) -> None:
         left = until - monotonic()
         if left <= 0:
             raise JournyError(
-                f"{name}: another sync works with this state: {holder}. Run it again when that one is done, or pass "
+                f"{name}: another sync is using this state: {holder}. Run this again when that one is done, or pass "
                 "wait= to wait for it"
             )
         if not told:
             told = True
-            log(logging.INFO, "%s: waits for another sync that works with this state: %s", name, holder)
+            log(logging.INFO, "%s: waiting for another sync that is using this state: %s", name, holder)
         threading.Event().wait(min(left, _LOOK_AGAIN))
 
 
@@ -221,7 +221,7 @@ def _refuse_without_a_key(name: str) -> None:
 def _state_of(config: Config, options: _Options, kind: Kind, name: str) -> tuple[Digests, Alone]:
     if config.api_key is None and config.write_key is None and not config.loopback:
         raise ConfigurationError(
-            f"{name} needs journy.io's confirmation, and so a key of its own beside broker: set JOURNY_API_KEY or "
+            f"{name} needs journy.io's confirmation, so it needs a key even with a broker: set JOURNY_API_KEY or "
             "JOURNY_WRITE_KEY where it runs"
         )
     path = options.state or config.skip_unchanged_state

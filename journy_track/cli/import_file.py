@@ -258,7 +258,7 @@ class _Job:
         if found.at_fault and not skip_invalid:
             err.print(faults_table(found))
             them = "it" if found.at_fault == 1 else "them"
-            fail(f"{_at_fault(found)}, and nothing was sent. Mend {them}, or send the others with --skip-invalid.")
+            fail(f"{_at_fault(found)}, and nothing was sent. Correct {them}, or send the others with --skip-invalid.")
         return found.rows
 
     def _send(self, position: Position, interrupted: Interrupted) -> None:

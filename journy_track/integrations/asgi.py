@@ -220,7 +220,7 @@ class _Lifespan:
                 raise
             log(
                 logging.INFO,
-                "the application does not take the server's lifespan: it raised %s",
+                "the application does not support the lifespan protocol: it raised %s",
                 type(error).__name__,
             )
         if not self._known:

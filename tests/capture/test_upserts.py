@@ -95,7 +95,7 @@ def test_another_address_is_not_another_user(kept, caplog):
 )
 def test_two_names_for_one_thing_are_refused(call):
     journy_track.configure("a-key", base_url="http://127.0.0.1:9")
-    with pytest.raises(InvalidArgument, match="name one thing: pass either of them"):
+    with pytest.raises(InvalidArgument, match="name the same thing: pass one of them"):
         call()
 
 

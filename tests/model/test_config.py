@@ -275,7 +275,7 @@ def test_a_wrong_variable_is_named_with_its_setting(monkeypatch, variable, text)
         ("baseurl", "did you mean 'base_url'"),
         ("queuesize", "did you mean 'queue_size'"),
         ("apikey", "did you mean 'api_key'"),
-        ("colour", "known are api_key, required, "),
+        ("colour", "the settings are api_key, required, "),
     ],
 )
 def test_an_unknown_setting_is_refused_with_a_suggestion(name, hint):

@@ -73,7 +73,7 @@ class Columns:
             raise RowFault(str(error)) from None
         if self.ids_only and any(lacks(call, in_part=False) for call in calls):
             raise RowFault(
-                "names a user or an account without an ID: add it, or set JOURNY_API_KEY beside the write key"
+                "names a user or an account without an ID: add it, or set JOURNY_API_KEY as well as the write key"
             )
         return [_sendable(call) for call in calls]
 
