@@ -175,8 +175,8 @@ def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Track
     - *http_client*: any `HttpClient`. *debug* (`JOURNY_DEBUG`, false): log every item, raise where it is captured.
 
     With a spool, everything that was flushed, or captured more than 50 ms ago, survives `kill -9`. Delivery is at
-    least once, and the order per user and account is kept within a process. A power failure may lose what was
-    captured just before it: not every write is synced to disk.
+    least once, and the order per user and account is kept within a process. After a power failure the last items
+    captured before it may be lost: not every write is synced to disk.
     """
     api_key, settings = hidden(api_key), hidden_values(settings)  # first: no error report shall show a key
     # Here, so that a process that never configures it pays for capture at most; and all of it, so that nothing is

@@ -32,7 +32,7 @@ def inspect(
     ] = 1800,
     window: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="The sliding window of --limit.")] = 60.0,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen on. Others than loopback need --allow-host.")
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on. Other than loopback, it needs --allow-host.")
     ] = "127.0.0.1",
     allow_host: Annotated[
         list[str] | None,

@@ -169,7 +169,7 @@ def _waiting_by_server(files: list[FileStatus]) -> dict[str, int]:
 def retry(
     folder: Folder = None,
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only those whose reason holds this text.")
+        str | None, typer.Option(metavar="TEXT", help="Only those whose reason contains this text.")
     ] = None,
     operation: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only those of this call, as `export` names it.")
@@ -194,7 +194,7 @@ def retry(
 @spool.command(cls=CliCommand)
 def export(
     folder: Folder = None,
-    waiting: Annotated[bool, typer.Option("--waiting", help="Also what waits.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Also waiting items.")] = False,
 ) -> None:
     """Write what was given up to stdout, as JSON Lines.
 
@@ -250,7 +250,7 @@ def _call(message: str) -> dict[str, Any]:
 @spool.command(cls=CliCommand)
 def purge(
     folder: Folder = None,
-    waiting: Annotated[bool, typer.Option("--waiting", help="Also what waits: it is never delivered.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Also waiting items: they are never delivered.")] = False,
     user_id: Annotated[
         str | None, typer.Option(metavar="ID", help="Everything about this user, and nothing else.")
     ] = None,

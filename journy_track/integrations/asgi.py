@@ -36,7 +36,7 @@ class JournyMiddleware:
     With Channels it belongs inside `AuthMiddlewareStack`.
 
     - *user*, *account* and *metadata* get the ASGI scope. They return an ID (or `UserIdentified`,
-      `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them. Once they
+      `AccountIdentified`), `None` for none, or a mapping. They are called when an event needs them. Once they
       have found somebody, they are called again only if `scope["user"]` is another object or `scope["session"]` has
       other contents. Async ones are awaited when the request next sends or receives something, at the latest at its
       end; its events wait until then.

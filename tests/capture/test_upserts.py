@@ -82,7 +82,7 @@ def test_another_address_is_not_another_user(kept, caplog):
         journy_track.upsert_user(email="joe@acme.com", plan="pro")
     assert kept() == []
     assert kept.tracker.stats().dropped == {"invalid": 1}
-    assert "name the user by user_id=" in caplog.text
+    assert "identify the user by user_id=" in caplog.text
     assert "@acme.com" not in caplog.text
 
 

@@ -28,7 +28,7 @@ def test_an_event_arrives_with_identity_time_and_typed_metadata(api):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["signed_in"], "about somebody"),
+        (["signed_in"], "needs a user or an account"),
         (["", "--user", "u1"], "name is required"),
         (["signed_in", "plan", "--user", "u1"], "'plan' is not metadata"),
         (["signed_in", "n:number=3", "--user", "u1"], "'number' in 'n:number=3' is not a type"),

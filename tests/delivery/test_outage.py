@@ -126,7 +126,7 @@ def test_items_that_the_budget_holds_back_are_logged_with_who_uses_the_key(desk,
         made.turn()
         made.clock.now += 0.5
     (line,) = [record.getMessage() for record in caplog.records if "held back" in record.getMessage()]
-    assert "of this process, 17" in line
+    assert "by this process, 17" in line
     stats = made.pipeline.stats()
     assert stats.waits_for == "budget"
     assert stats.own_requests == stats.delivered
