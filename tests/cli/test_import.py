@@ -86,7 +86,7 @@ def test_a_dry_run_names_the_rows_at_fault_needs_no_key_and_sends_nothing(api, w
     path = write("users.csv", *FAULTS)
     ended = run("import", path, "--type", "age:int", "--dry-run", JOURNY_BASE_URL=api.url, JOURNY_API_KEY="")
     assert ended.exit_code == 1
-    faults = {"2": "malformed", "3": "whole number", "4": "nobody", "5": "4 cells", "6": "is not CSV"}
+    faults = {"2": "malformed", "3": "whole number", "4": "neither", "5": "4 cells", "6": "is not CSV"}
     for line, why in faults.items():
         assert any(row.split()[:1] == [line] and why in row for row in ended.stdout.splitlines()), ended.stdout
     assert "5 of 6 rows are at fault" in words(ended.stderr)
