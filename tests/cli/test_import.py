@@ -104,7 +104,7 @@ def test_one_row_is_a_row(api, write):
     assert words(run("import", path, "--dry-run").stdout) == "1 row is ready to be imported. Nothing was sent."
     wrong = write("events.csv", *events("")[:2])
     assert "1 of 1 row is at fault" in words(run("import", wrong, "--dry-run").stderr)
-    assert "Mend it, or send the others" in words(run("import", wrong, JOURNY_BASE_URL=api.url).stderr)
+    assert "Correct it, or send the others" in words(run("import", wrong, JOURNY_BASE_URL=api.url).stderr)
     ended = run("import", path, JOURNY_BASE_URL=api.url)
     assert "1 of 1 row took" in words(ended.stdout)
     assert words(ended.stdout).endswith(", 1 request")
