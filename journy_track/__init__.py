@@ -12,10 +12,10 @@
         sign_in()
         journy_track.track("updated_settings", theme="dark")
 
-Before `configure()` everything is a no-op, and the first use warns.
+Before `configure()` everything is a no-op, and the first use logs a warning.
 
-What is accepted as an ID (`Identifier`): text, whole numbers, UUIDs, and ID types with a text form of their own, such
-as ULID. Paths, fields and limits are those of journy.io's public API description, version 1.0.0.
+An ID (`Identifier`) may be text, a whole number, a UUID, or an ID type with a text form of its own, such as ULID.
+Paths, fields and limits are those of journy.io's public API description, version 1.0.0.
 """
 
 from typing import TYPE_CHECKING, Any

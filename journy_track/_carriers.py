@@ -19,24 +19,23 @@ def inject(carrier: MutableMapping[str, Any], *, email: bool = False) -> None:
     """Write who acts now (user, account, metadata) into *carrier*, for whoever goes on with the work.
 
     *carrier* is a mapping of headers with text values: those of a message, of a job, of a request to a service of
-    your own. It gets one, `journy-track`, of at most 4096 ASCII characters; above, metadata is left out, and a
-    warning is logged. It holds IDs (and a domain), and the user's e-mail address only with *email*. With
-    `carrier_secret` it is signed, and not encrypted. In a `suppressed()` block, and in a request that is skipped,
-    it has a mark of that, and nothing is tracked at the other end either. Without a user, account or metadata
-    nothing is written. Never raises.
+    your own. One header is added, `journy-track`, of at most 4096 ASCII characters; if it would be longer, metadata
+    is left out and a warning is logged. It holds IDs (and a domain), and the user's e-mail address only with *email*.
+    With `carrier_secret` it is signed, but not encrypted. From a `suppressed()` block, or a request that is skipped,
+    it makes the other end track nothing either. Without a user, account or metadata nothing is written. Never raises.
     """
     carrying.inject(carrier, email=email, secret=_carrier_secret())
 
 
 def extract(carrier: Mapping[str, Any]) -> Block:
-    """A `scope()` for the one who acts in *carrier*, as a `with` block or a decorator: the other end of `inject()`.
+    """A `scope()` for whoever acts in *carrier*, as a `with` block or a decorator: the other end of `inject()`.
 
-    Header names are found in any case. Where there is none, or one that cannot be read, nobody acts in it. With
-    `carrier_secret` one that is unsigned or altered is refused, counted (`stats().carriers_refused`) and logged
+    Header names are matched in any case. If there is no such header, or it cannot be read, no user is set. With
+    `carrier_secret`, a header that is unsigned or altered is refused, counted (`stats().carriers_refused`) and logged
     once. Never raises.
 
-    Without `carrier_secret`, whoever can write the header decides who acts: read it from your own queues, and never
-    from requests of strangers.
+    Without `carrier_secret`, whoever can write the header decides who acts: read it from your own queues, never from
+    requests from outside.
     """
     return carrying.extract(carrier, secret=_carrier_secret(), on_refused=_carrier_refused)
 
@@ -56,8 +55,8 @@ def received(carrier: Mapping[str, Any], *, signed: bool) -> Attributes:
     if signed and secret is None:
         warn_once(
             "trust signed",
-            'trust="signed" without carrier_secret (JOURNY_CARRIER_SECRET): no carrier of a request is believed. Set '
-            "the secret that its sender signs with.",
+            'trust="signed" without carrier_secret (JOURNY_CARRIER_SECRET): no carrier in a request is trusted. Set '
+            "the secret that the sender signs with.",
         )
         return NO_ATTRIBUTES
     if carrier.get(carrying.HEADER) is None:

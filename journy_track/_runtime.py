@@ -32,9 +32,9 @@ NOT_CONFIGURED = (
     "Call it once at the start of each process, or configure(enabled=False) where nothing should be tracked."
 )
 NOT_INHERITED = (
-    "nothing is captured in this child process, which did not get the settings of its parent: %s. Call "
-    "journy_track.configure() in the child, for example as initializer= of its pool; or give its parent functions "
-    "and objects that can be pickled, such as functions of a module."
+    "nothing is captured in this child process, which could not get the settings of its parent: %s. Call "
+    "journy_track.configure() in the child, for example as initializer= of its pool; or pass only functions and "
+    "objects that can be pickled, such as functions of a module, to configure() in the parent."
 )
 
 
@@ -117,66 +117,69 @@ delete_account: Final = _global.delete_account
 
 
 def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Tracker:
-    """Install the process's one tracker and return it. An argument wins over its environment variable.
+    """Install the process's one tracker and return it. An argument overrides its environment variable.
 
-    Called again with the same settings it does nothing; with others it replaces the tracker, and the old one
-    delivers what it holds on a thread of its own. Raises `ConfigurationError` naming the wrong argument.
+    A second call with the same settings does nothing. With different settings it replaces the tracker, and the old
+    one delivers what it holds on a thread of its own. Raises `ConfigurationError` naming the wrong argument.
 
     Each setting, with its environment variable and default; durations are seconds or a timedelta.
 
-    - *api_key* (`JOURNY_API_KEY`): of journy.io, Settings, Connections. Without one a warning is logged, and the
-      tracker is disabled. Not needed with a *broker*, nor when *base_url* is this machine. *required*: raise instead.
+    - *api_key* (`JOURNY_API_KEY`): from journy.io, Settings, Connections. Without one a warning is logged and the
+      tracker is disabled; with *required* it raises instead. Not needed with a *broker*, or if *base_url* is this
+      machine.
     - *base_url* (`JOURNY_BASE_URL`, https://api.journy.io). Plain http:// to other machines needs *allow_http*
       (`JOURNY_ALLOW_HTTP`).
-    - *write_key* (`JOURNY_WRITE_KEY`): of journy.io's API/SDK connector. Events, upserts and memberships then go in
-      batches to *batch_url* (`JOURNY_BATCH_URL`, https://analyze.journy.io/backend/v1/batch; where *base_url* is this
-      machine, there), each sent when it is full or after *batch_interval* (`JOURNY_BATCH_INTERVAL`, 0.5 s). What has
-      no counterpart there goes by the REST API where there is an *api_key*; elsewhere it is counted as
+    - *write_key* (`JOURNY_WRITE_KEY`): of journy.io's API/SDK connector. Events, upserts and memberships are then
+      sent in batches to *batch_url* (`JOURNY_BATCH_URL`, https://analyze.journy.io/backend/v1/batch, or this machine
+      if *base_url* is), each when it is full or after *batch_interval* (`JOURNY_BATCH_INTERVAL`, 0.5 s). Calls that
+      batches do not support use the REST API if there is an *api_key*; otherwise they are counted as
       `no_counterpart`.
     - *enabled* (`JOURNY_ENABLED`, true): false makes every call a no-op.
     - *queue_size* (`JOURNY_QUEUE_SIZE`, 10 000 items) and *queue_bytes* (`JOURNY_QUEUE_BYTES`, 64 MiB in bytes):
-      bounds of what is held in memory.
-    - *max_connections* (`JOURNY_MAX_CONNECTIONS`, 8): requests in flight at once, at most.
-    - *share* (`JOURNY_SHARE`): this process's fixed part of the key's budget, above 0 to 1; without it the pace
-      follows the rate headers. *priority* (`JOURNY_PRIORITY`, `"live"`): `"bulk"` takes only what live events of the
-      key leave, for imports, syncs and nightly scripts.
-    - *max_delay* (`JOURNY_MAX_DELAY`, 60 s): `health()` is false while an item waits for longer.
-    - *timeout* (`JOURNY_TIMEOUT`, 10 s) of one request, connecting and reading, but not looking up the host's name,
-      which the system does not let us interrupt.
+      limits on what is held in memory.
+    - *max_connections* (`JOURNY_MAX_CONNECTIONS`, 8): the most requests in flight at once.
+    - *share* (`JOURNY_SHARE`): this process's fixed share of the key's budget, above 0 and up to 1; without it the
+      pace follows the rate headers. *priority* (`JOURNY_PRIORITY`, `"live"`): `"bulk"` uses only what the key's live
+      events leave, for imports, syncs and nightly scripts.
+    - *max_delay* (`JOURNY_MAX_DELAY`, 60 s): `health()` is not ok while an item has been waiting longer than this.
+    - *timeout* (`JOURNY_TIMEOUT`, 10 s) of one request, for connecting and reading, but not for looking up the host's
+      name, which the system does not let us interrupt.
     - *shutdown_timeout* (`JOURNY_SHUTDOWN_TIMEOUT`, 5 s): how long exit waits while nothing is delivered.
-      *shutdown_limit* (`JOURNY_SHUTDOWN_LIMIT`, 25 s; 10 minutes where a script ends by itself): how long it waits in
-      all, while deliveries succeed. With a *spool* it waits *shutdown_timeout* in all. *wrap_os_exit*
+      *shutdown_limit* (`JOURNY_SHUTDOWN_LIMIT`, 25 s; 10 minutes if a script ends by itself): how long it waits in
+      total, while deliveries succeed. With a *spool* it waits *shutdown_timeout* in total. *wrap_os_exit*
       (`JOURNY_WRAP_OS_EXIT`, true): forked children deliver before `os._exit`.
     - *max_age* (`JOURNY_MAX_AGE`, 1 h; in a spool 7 days): how long after capture an item is still tried.
     - *on_ambiguous* (`JOURNY_ON_AMBIGUOUS`, `"retry"`): `"drop"` gives up an event whose request may have been
       processed.
     - *skip_unchanged* (`JOURNY_SKIP_UNCHANGED`, 0: off): an upsert identical to one that was confirmed within that
       time is not sent again. *skip_unchanged_state* (`JOURNY_SKIP_UNCHANGED_STATE`): a SQLite file of keyed digests,
-      made for its owner only, by which that survives restarts and is shared by processes. Each user and account then
-      has a time of its own between half of *skip_unchanged* and all of it, so that not all are sent on one day.
-      Deletes and other upserts of trackers with the same file count. With another key everything is sent once more.
+      readable only by its owner, so that this survives restarts and is shared by processes. Each user and account
+      then gets its own time between half of *skip_unchanged* and all of it, so that they are not all sent on one day.
+      It also takes into account deletes and other upserts by trackers with the same file. With another key everything
+      is sent once more.
     - *spool* (`JOURNY_SPOOL`): a folder in which items survive the process. *spool_limit* (`JOURNY_SPOOL_LIMIT`,
-      1 GiB in bytes): above it the newest are refused. *spool_shared* (`JOURNY_SPOOL_SHARED`, false): use a
+      1 GiB in bytes): when it is reached, new items are refused. *spool_shared* (`JOURNY_SPOOL_SHARED`, false): use a
       folder that belongs to, or can be written by, other users.
     - *broker* (`JOURNY_BROKER_URL`): a redis:// URL, or an object as in `journy_track.broker`; a relay delivers.
     - *metadata*: for every event. *trace_ids* (`JOURNY_TRACE_IDS`, true): attach the active OpenTelemetry span's IDs.
       *span_events* (`JOURNY_SPAN_EVENTS`, false): also record each event on that span.
-    - *before_send(item)*: returns the item, a changed one, or `None` to drop it; one that raises drops it.
-      *allow(user)*: whether that `UserIdentified` may be tracked, as by their consent. Asked at most once a minute
-      for each user. What is not allowed, or captured while it raises, is dropped; deletes and removals are sent.
+    - *before_send(item)*: returns the item, a changed one, or `None` to drop it. If it raises, the item is dropped.
+      *allow(user)*: whether that `UserIdentified` may be tracked, for example by their consent. Called at most once a
+      minute for each user. If it returns false or raises, the item is dropped; deletes and removals are still sent.
       *on_error(undelivered)*: gets an `Undelivered` for each item that was given up. They run on the worker.
-    - *strict* (`JOURNY_STRICT`, while pytest runs and with *debug*): wrong values, such as an empty ID, raise
-      `InvalidArgument` where they are passed. Otherwise the item goes on without that value, or is dropped, counted
+    - *strict* (`JOURNY_STRICT`; by default, under pytest and with *debug*): wrong values, such as an empty ID, raise
+      `InvalidArgument` where they are passed. Otherwise the item is sent without that value, or is dropped, counted
       as `invalid` and logged.
-    - *propagate_to* (`JOURNY_PROPAGATE_TO`, by comma): hosts of your services, as ``("*.internal",)``. Requests to
-      them by requests, httpx, aiohttp and urllib3 say who acts, as `inject()` does; to other hosts none ever does.
+    - *propagate_to* (`JOURNY_PROPAGATE_TO`, separated by commas): hosts of your services, as ``("*.internal",)``.
+      Requests to them by requests, httpx, aiohttp and urllib3 say who acts, as `inject()` does; requests to other
+      hosts never do.
     - *carrier_secret* (`JOURNY_CARRIER_SECRET`): signs what `inject()` writes; `extract()` then refuses what is not
       signed with it. At least 16 characters.
     - *http_client*: any `HttpClient`. *debug* (`JOURNY_DEBUG`, false): log every item, raise where it is captured.
 
     With a spool, everything that was flushed, or captured more than 50 ms ago, survives `kill -9`. Delivery is at
-    least once, and the order per user and account is kept within a process. After a power failure the last moments
-    before it may be lost: the disk is not forced at every write.
+    least once, and the order per user and account is kept within a process. After a power failure the last items
+    captured before it may be lost: not every write is synced to disk.
     """
     api_key, settings = hidden(api_key), hidden_values(settings)  # first: no error report shall show a key
     # Here, so that a process that never configures it pays for capture at most; and all of it, so that nothing is
@@ -206,7 +209,7 @@ def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Track
         if place != before_place and replaced_alive:
             log(
                 logging.WARNING,
-                "configure() was called again with other settings, at %s after %s: the new ones apply",
+                "configure() was called again with different settings, at %s after %s: the new ones apply",
                 place,
                 before_place,
             )
@@ -262,9 +265,9 @@ def refuse(reason: str) -> None:
 
 
 def get_tracker() -> Tracker | None:
-    """The tracker that `configure()` installed, `None` before.
+    """The tracker that `configure()` installed; `None` before that.
 
-    A child that multiprocessing makes gets one with the settings of its parent.
+    A child process of multiprocessing gets one with its parent's settings.
     """
     inherit()
     return _global.tracker
@@ -292,9 +295,9 @@ def enabled_tracker() -> Tracker | None:
 def flush(timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
     """Wait until every item captured before this call is settled: delivered, dropped or given up.
 
-    With a spool or a broker it is enough that they are safe there, unless *delivered*. *timeout* is seconds or a
-    timedelta; `None` is `shutdown_timeout`. Returns false when it was not enough. Raises `InvalidArgument` for a
-    negative *timeout*.
+    With a spool or a broker it is enough that they are stored there, unless *delivered*. *timeout* is seconds or a
+    timedelta; `None` is `shutdown_timeout`. Returns false if it expired. Raises `InvalidArgument` for a negative
+    *timeout*.
     """
     return _global.tracker is None or _global.tracker.flush(timeout, delivered=delivered)
 
@@ -307,15 +310,15 @@ async def aflush(timeout: float | timedelta | None = None, *, delivered: bool = 
 def flushed(timeout: float | timedelta | None = None) -> Flushed:
     """`flush()` at the end of a `with` or `async with` block, or of each call of a decorated function.
 
-    For short-lived processes, such as AWS Lambda handlers: they are frozen once the handler has returned. Sync and
-    async functions alike. *timeout* is seconds or a timedelta; `None` is `shutdown_timeout`. If the time is
-    not enough, a warning is logged; nothing is raised.
+    For short-lived processes such as AWS Lambda, which are frozen once the handler has returned. Works with sync and
+    async functions. *timeout* is seconds or a timedelta; `None` is `shutdown_timeout`. If the timeout expires, a
+    warning is logged; nothing is raised.
     """
     return Flushed(flush, aflush, timeout)
 
 
 def bulk(*, patience: float | timedelta = 600.0) -> Bulk:
-    """In this `with` block a verb waits for room in the queue instead of dropping. For scripts and nightly jobs.
+    """In this `with` block, calls wait for room in the queue instead of dropping items. For scripts and nightly jobs.
 
         with journy_track.bulk() as job:
             for account in accounts:
@@ -323,16 +326,16 @@ def bulk(*, patience: float | timedelta = 600.0) -> Bulk:
         print(job.report)
 
     Memory stays within `queue_size` and `queue_bytes`. Leaving the block waits until everything is delivered; with a
-    broker, until it is published. Then `job.report` is a frozen `Report`. A terminal shows how far it is (with the
-    extra `cli`), elsewhere the log does, every minute. Threads that the block starts wait too if their function was
-    wrapped in `in_context()`; others drop as ever. Items with `after_commit` wait for their commit, within bounds.
+    broker, until it is published. Then `job.report` is a frozen `Report`. Progress is shown in the terminal (with the
+    extra `cli`), or logged every minute. Threads that the block starts wait too if their function was wrapped in
+    `in_context()`; other threads drop as usual. Items with `after_commit` wait for their commit, within limits.
 
-    After *patience* seconds (or a timedelta) in which nothing was settled, and where the key is refused, it no longer
-    waits, and `job.report.stopped` says why. At Ctrl-C, and at any other exception, leaving does not wait either:
-    what was captured goes on being delivered until the process ends.
+    It stops waiting after *patience* seconds (or a timedelta) in which nothing was settled, or if the key is refused;
+    `job.report.stopped` says why. After Ctrl-C or any other exception, leaving does not wait either: delivery
+    continues until the process ends.
 
     Raises `JournyError` on an event loop, in a web request and in a signal handler, which must not wait, and
-    `InvalidArgument` for a negative *patience*. A verb that is called there inside the block drops as ever.
+    `InvalidArgument` for a negative *patience*. Calls made in such a place inside the block drop as usual.
     """
     with importing:
         from journy_track._bulk.block import Bulk
@@ -341,11 +344,11 @@ def bulk(*, patience: float | timedelta = 600.0) -> Bulk:
 
 
 def shutdown(timeout: float | timedelta | None = None) -> bool:
-    """Deliver what waits, then stop. What is captured later is counted as dropped.
+    """Deliver what is waiting, then stop. What is captured later is counted as dropped.
 
     *timeout* is seconds or a timedelta. `None`: for as long as deliveries succeed, up to `shutdown_limit`, and
-    `shutdown_timeout` while nothing is delivered. Returns false when something had to be dropped for lack of time.
-    What is safe in a spool is not lost: another process delivers it.
+    `shutdown_timeout` while nothing is delivered. Returns false if something was dropped because the time ran out.
+    What is in a spool is not lost: another process delivers it.
     """
     return _global.tracker is None or _global.tracker.shutdown(timeout)
 

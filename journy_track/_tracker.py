@@ -120,9 +120,9 @@ class Tracker(Verbs):
         """Wait until every item captured before this call is settled: delivered, dropped or given up.
 
         With a spool it is enough that they are safe on disk, unless *delivered*. *timeout* is seconds or a
-        timedelta; `None` is `shutdown_timeout`. Returns false when it was not enough, and at once when called
-        from the tracker's own thread or hooks.
-        What still waits to know its request's user is not waited for: that request has to end first.
+        timedelta; `None` is `shutdown_timeout`. Returns false if it expired, and at once if called from the
+        tracker's own thread or hooks.
+        Does not wait for items whose request's user is not known yet: that request has to end first.
         """
         seconds = self._seconds(timeout)
         if not self._enabled:
@@ -150,16 +150,16 @@ class Tracker(Verbs):
     def flushed(self, timeout: float | timedelta | None = None) -> Flushed:
         """`flush()` at the end of a `with` or `async with` block, or of each call of a decorated function.
 
-        For short-lived processes, such as AWS Lambda handlers: they are frozen once the handler has returned.
-        *timeout* is seconds or a timedelta; `None` is `shutdown_timeout`. If the time is not
-        enough, a warning is logged; nothing is raised.
+        For short-lived processes such as AWS Lambda, which are frozen once the handler has returned.
+        *timeout* is seconds or a timedelta; `None` is `shutdown_timeout`. If the timeout expires, a warning is
+        logged; nothing is raised.
         """
         return Flushed(self.flush, self.aflush, timeout)
 
     def bulk(self, *, patience: float | timedelta = 600.0) -> Bulk:
-        """As `journy_track.bulk()`: in this `with` block a verb waits for room instead of dropping.
+        """As `journy_track.bulk()`: in this `with` block, calls wait for room instead of dropping items.
 
-        *patience* is seconds or a timedelta: after so long without a settled item it no longer waits.
+        *patience* is seconds or a timedelta: after that long without a settled item, it stops waiting.
         """
         with importing:
             from journy_track._bulk.block import Bulk
@@ -177,7 +177,7 @@ class Tracker(Verbs):
         return self.config.broker is not None
 
     def shutdown(self, timeout: float | timedelta | None = None) -> bool:
-        """Deliver what waits, then stop. What is captured later is counted as dropped.
+        """Deliver what is waiting, then stop. What is captured later is counted as dropped.
 
         *timeout* is seconds or a timedelta. `None`: for as long as deliveries succeed, up to `shutdown_limit`, and
         `shutdown_timeout` while nothing is delivered. Returns false when something had to be dropped for lack of

@@ -69,17 +69,18 @@ def event(name: Any = None, /, *, renamed_from: str | tuple[str, ...] = ()) -> A
 
         SignedUp(plan="pro").track(user="u1")
 
-    *name* is the event's; bare, the class's in snake case (`signed_up`). A class with annotated fields becomes a
-    frozen dataclass; dataclasses, models of pydantic and TypedDicts stay as they are. *renamed_from*: names that the
-    event had before, for `journy-track catalog`.
+    *name* is the event's name; it defaults to the class's in snake case (`signed_up`). A class with annotated fields
+    becomes a frozen dataclass; dataclasses, pydantic models and TypedDicts stay as they are. *renamed_from*: names
+    that the event had before, for `journy-track catalog`.
 
-    `track()` takes an event of any of them, ``@track_event(SignedUp)`` those that a function returns or yields, and
-    tests name the class. `.track()` is there on each class but a TypedDict; type checkers know it with `TypedEvent`
-    as a base. A field that is `None` is left out.
+    `track()` accepts an event of any of these classes, ``@track_event(SignedUp)`` tracks those that a function
+    returns or yields, and tests can name the class. Each class except a TypedDict has `.track()`; type checkers know
+    it if `TypedEvent` is a base. A field that is `None` is left out.
 
-    Values are checked against the annotations, but for pydantic's classes, which check their own. While `strict`, a
-    wrong one raises `InvalidArgument` where the event is made. Otherwise it is left out, with a warning. Annotations
-    that cannot be evaluated at run time are not checked. Raises `InvalidArgument` for a class of another kind.
+    Values are checked against the annotations, except in pydantic models, which check their own. While `strict`, a
+    wrong value raises `InvalidArgument` where the event is made. Otherwise it is left out, with a warning.
+    Annotations that cannot be evaluated at run time are not checked. Raises `InvalidArgument` for a class of another
+    kind.
     """
     if isinstance(name, type):
         return _declared(name, None, renamed_from)

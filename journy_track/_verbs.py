@@ -42,12 +42,11 @@ Account = Identifier | AccountIdentified
 
 
 class Verbs:
-    """Events, users and accounts. Every verb is queued: none blocks, and none raises.
+    """Events, users and accounts. Every call is queued: none blocks, and none raises.
 
-    With a wrong value, such as an empty ID, the item goes on without it where it still means something. Otherwise
-    it is dropped and counted as `invalid`. Either is logged with the place in your code. While `strict`, it raises
-    `InvalidArgument` instead. Values of metadata and properties that cannot be sent are left out by the worker, and
-    logged.
+    If a value is wrong, such as an empty ID, the item is sent without it if it still makes sense. Otherwise it is
+    dropped and counted as `invalid`. Both are logged with the place in your code. While `strict`, the call raises
+    `InvalidArgument` instead. Metadata and property values that cannot be sent are left out by the worker and logged.
     """
 
     #: Where captured items go now; `None`: nowhere.
@@ -106,20 +105,20 @@ class Verbs:
         after_commit: bool = False,
         **metadata: object,
     ) -> None:
-        """Record an event, with user, account and metadata of the context.
+        """Record an event, with the user, account and metadata of the context.
 
-        *name* is in the past tense: `signed_in`. *user* and *account* override the context; `None` is nobody.
+        *name* is in the past tense: `signed_in`. *user* and *account* override the context; `None` means none.
         *happened_at* is when it happened, if not now; a naive datetime is local time. Pass metadata by keyword, or in
-        *mapping* if a key is not an identifier or is the name of an option; the keyword wins. *after_commit*: send it
-        when the surrounding database transaction commits, with the context and time of this call, and never if it
-        rolls back; outside a transaction at once. This works with Django, and with sessions of SQLAlchemy that were
-        passed to `journy_track.integrations.sqlalchemy.instrument_sqlalchemy`.
+        *mapping* if a key is not an identifier or is the name of an option; a keyword overrides *mapping*.
+        *after_commit*: send it when the surrounding database transaction commits, with the context and time of this
+        call, and not at all if it rolls back; outside a transaction, send it at once. This works with Django, and
+        with SQLAlchemy sessions that were passed to `journy_track.integrations.sqlalchemy.instrument_sqlalchemy`.
 
-        In place of a name it takes a typed event (see `event`): ``track(SignedUp(plan="pro"))``; one that is a
-        TypedDict after its class: ``track(SignedUp, SignedUp(plan="pro"))``.
+        Instead of a name, pass a typed event (see `event`): ``track(SignedUp(plan="pro"))``. For a TypedDict, pass
+        its class first: ``track(SignedUp, SignedUp(plan="pro"))``.
 
-        A wrong *happened_at* counts as now. With a wrong *user* the event is about the account alone, never about the
-        context's user. While `strict`, both raise `InvalidArgument`.
+        A wrong *happened_at* is replaced by the current time. With a wrong *user* the event is about the account
+        only, never about the context's user. While `strict`, both raise `InvalidArgument`.
         """
         self._record(Event, name, mapping, metadata, user, account, after_commit, happened_at)
 
@@ -158,28 +157,28 @@ class Verbs:
     ) -> Decorator: ...
 
     def track_event(self, name: Any = UNSET, /, **options: Any) -> Any:
-        """Decorate a function: each call that ends as asked becomes an event.
+        """Decorate a function: each call that ends as *on* asks becomes an event.
 
-        Works on functions, methods, classmethods and staticmethods in either order, coroutine functions,
-        generators, async generators, partials and callables, and keeps their signature and kind. *name* defaults to
-        the function's. Nothing that goes wrong while capturing reaches the caller.
+        Works on functions, methods, classmethods and staticmethods (above or below those decorators), coroutine
+        functions, generators, async generators, partials and callables, and keeps their signature and kind. *name*
+        defaults to the function's. Errors while capturing never reach the caller.
 
-        A call that returns a task or a future ends when that ends, and one that returns a context manager made by
-        `contextlib.contextmanager` at the end of its `with` block.
+        A call that returns a task or a future ends when the task or future does. A call that returns a context
+        manager made by `contextlib.contextmanager` ends at the end of its `with` block.
 
         *metadata*: a mapping, or a function of the finished `Call` that returns one. *capture*: names of
-        arguments to record; nothing is recorded unless named. *user*, *account*: an ID, or a function of the
-        finished call. *on*: `"success"`, `"error"` (an `Exception` leaves; adds `error_type`) or `"always"`.
+        arguments to record; others are not recorded. *user*, *account*: an ID, or a function of the finished call.
+        *on*: `"success"`, `"error"` (the call raises an `Exception`; adds `error_type`) or `"always"`.
         *duration*: adds `duration_ms`. *when*: a predicate on the finished call. *after_commit*: as in `track()`.
-        *at_most_every*: seconds or a timedelta: at most one event per name and complete identity enters delivery
-        in that window, in this process.
+        *at_most_every*: seconds or a timedelta. In that time, this process delivers at most one event per name, user
+        and account.
 
-        With the class of a typed event (see `event`), each event of it that the function returns or yields is
-        tracked. It may return `None` for no event. *metadata*, *capture* and *on* are not options then.
+        With the class of a typed event (see `event`), each event of that class that the function returns or yields
+        is tracked. It may return `None` for no event. *metadata*, *capture* and *on* are not options then.
 
-        Raises `InvalidArgument` for classes, an empty name, an unknown option or argument in *capture* (also for one
-        whose value cannot be known through a decorator below), and for objects that a framework has registered
-        already.
+        Raises `InvalidArgument` for classes, an empty name, an unknown option, an argument in *capture* that the
+        function does not have (or whose value a decorator below may hide), and for objects that a framework has
+        already registered.
         """
         with importing:  # who only calls track() does not need it
             from journy_track._capture import decorators
@@ -208,9 +207,8 @@ class Verbs:
     ) -> None:
         """Create or update a user: the context's, unless *user* or *user_id* names one.
 
-        *email* is the address of that user; without an ID it identifies the user. `None` as a
-        property's value deletes that property; an empty text is a value. A property with the name of one of these
-        arguments goes in *mapping*.
+        *email* is that user's address; without an ID it identifies the user. A property whose value is `None` is
+        deleted; an empty text is a value. Pass a property with the name of one of these arguments in *mapping*.
         """
         self._record(UpsertUser, email, mapping, properties, user, None, after_commit, named=user_id)
 
@@ -227,8 +225,8 @@ class Verbs:
     ) -> None:
         """Create or update an account: the context's, unless *account* or *account_id* names one.
 
-        *domain* is that of the account; without an ID it identifies the account. `None` as a property's
-        value deletes that property. A property with the name of one of these arguments goes in *mapping*.
+        *domain* is the account's; without an ID it identifies the account. A property whose value is `None` is
+        deleted. Pass a property with the name of one of these arguments in *mapping*.
         """
         self._record(UpsertAccount, domain, mapping, properties, None, account, after_commit, named=account_id)
 
@@ -250,11 +248,11 @@ class Verbs:
         self._record(Link, device_id, None, None, user, None, after_commit)
 
     def delete_user(self, user: User, /, *, after_commit: bool = False) -> None:
-        """Delete a user: an ID or a `UserIdentified`. Never reads the context, and refuses `None`."""
+        """Delete a user: an ID or a `UserIdentified`. Ignores the context, and does not accept `None`."""
         self._record(DeleteUser, "", None, None, user, None, after_commit)
 
     def delete_account(self, account: Account, /, *, after_commit: bool = False) -> None:
-        """Delete an account: an ID or an `AccountIdentified`. Never reads the context, and refuses `None`."""
+        """Delete an account: an ID or an `AccountIdentified`. Ignores the context, and does not accept `None`."""
         self._record(DeleteAccount, "", None, None, None, account, after_commit)
 
     # ── Inside ──
@@ -370,7 +368,7 @@ class Verbs:
             left = uncaptured(salvaged, *given)
             if left.target is not None:
                 if left.unusable:
-                    mistakes.log_mistake(f"{kind.operation}()", mistake, f"it went on without {left.without}")
+                    mistakes.log_mistake(f"{kind.operation}()", mistake, f"it was recorded without {left.without}")
                 subject, user, account = left.target
                 self._keep(recorder, kind, subject, left.mapping, values, user, account, left.after_commit, left.at)
             elif left.unusable:

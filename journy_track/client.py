@@ -1,4 +1,4 @@
-"""Every API call, at once, with a result: the official SDKs' calls and the API's read calls."""
+"""Every API call, made at once, with a result: the official SDKs' calls and the API's read calls."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ T = TypeVar("T")
 class ClientConfig:
     """The settings of a `Client` or an `AsyncClient`.
 
-    *timeout* is seconds for one request, connecting and reading. It does not bound looking up the host's name: the
-    system's resolver cannot be interrupted. *max_connections* is how many connections are kept open and, for an
+    *timeout* is seconds for one request, for connecting and reading. It does not include looking up the host's name:
+    the system's resolver cannot be interrupted. *max_connections* is how many connections are kept open and, for an
     `AsyncClient`, how many requests are made at once.
 
-    The key shows as ``***``; a line break at its end is left out. Raises `ConfigurationError` for an empty one and
+    The key is shown as ``***``; a line break at its end is removed. Raises `ConfigurationError` for an empty key and
     for plain http:// to another machine (see *allow_http*).
     """
 
@@ -129,11 +129,11 @@ def _converted(call: ApiCall) -> ApiCall:
 class Client(_Caller):
     """Calls the API and waits for the response. Thread-safe; close it, or use it in a `with` block.
 
-    Each call returns a `Success` or a `Failure`; a call that fails never raises. What interrupts it from outside, as
-    Ctrl-C or Celery's soft time limit, is raised; the call may have been processed. It takes the config's *timeout*
-    at most, and what the system needs to look up the host's name, which cannot be interrupted. A required argument
+    Each call returns a `Success` or a `Failure`; a call that fails never raises. An interruption from outside, such
+    as Ctrl-C or Celery's soft time limit, is raised; the call may have been processed. A call takes at most the
+    config's *timeout*, plus the time to look up the host's name, which cannot be interrupted. A required argument
     that is missing or empty raises `InvalidArgument` before anything is sent. In a coroutine use an `AsyncClient`:
-    this one stops the event loop for the whole of each request.
+    this one blocks the event loop during each request.
     """
 
     def __enter__(self) -> Self:
@@ -232,13 +232,14 @@ class Client(_Caller):
 
 
 class AsyncClient(_Caller):
-    """The calls of `Client`, awaited, under asyncio or trio. The event loop is never blocked: the requests are made
-    in up to *max_connections* threads of its own, and wait for one where there are more.
+    """The calls of `Client`, to be awaited, under asyncio or trio. The event loop is never blocked: requests are made
+    in up to *max_connections* threads of the client's own; further requests wait for one of them.
 
-    Each call returns a `Success` or a `Failure`; a call that fails never raises. Once it has a thread it takes the
-    config's *timeout* at most. A required argument that is missing or empty raises `InvalidArgument` before anything
-    is sent. When the task that awaits a call is cancelled, it stops waiting at once; a request that has begun may
-    still be processed. One client may be used from several event loops. Close it, or use it in an `async with` block.
+    Each call returns a `Success` or a `Failure`; a call that fails never raises. Once it has a thread, a call takes
+    at most the config's *timeout*. A required argument that is missing or empty raises `InvalidArgument` before
+    anything is sent. When the task that awaits a call is cancelled, it stops waiting at once; a request that has
+    begun may still be processed. One client may be used from several event loops. Close it, or use it in an
+    `async with` block.
     """
 
     def __init__(self, http_client: HttpClient | None, config: ClientConfig) -> None:
@@ -261,7 +262,7 @@ class AsyncClient(_Caller):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections and end the threads, those in use after their request. A custom HTTP client stays
+        """Close the connections and end the threads; busy ones finish their request first. A custom HTTP client stays
         open: it is yours.
         """
         self._threads().close()

@@ -1,10 +1,10 @@
-"""Testing tracked code: what was captured, and nothing sent.
+"""Testing tracked code: see what was captured, and send nothing.
 
     with journy_track.testing.capture() as events:
         sign_in("u1")
         events.assert_tracked("signed_in", user="u1")
 
-With pytest the fixture `journy_events` is the same.
+With pytest, the fixture `journy_events` does the same.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class CapturedItems(Sequence[Item]):
         return [item for item in self if matching.is_same(wanted, getattr(item, "user", None))]
 
     def clear(self) -> None:
-        """Forget what was captured so far, also what was wrong with it."""
+        """Forget what was captured so far, including any problems."""
         self._capture.clear()
 
     def assert_tracked(
@@ -60,9 +60,9 @@ class CapturedItems(Sequence[Item]):
     ) -> Event | None:
         """Raise `AssertionError` unless such an event was captured. Returns the first one, `None` with ``times=0``.
 
-        *name*: an event's name, the class of a typed event, or a typed event, all of whose fields are expected then.
-        *user*, *account*: an ID, or `None` for nobody. *metadata*: what the event has to hold, among other things;
-        `unittest.mock.ANY` stands for any value. *times*: exactly that many; `None`: at least one.
+        *name*: an event's name, the class of a typed event, or a typed event, whose fields must then all match.
+        *user*, *account*: an ID, or `None` for none. *metadata*: what the event must contain; it may contain more.
+        `unittest.mock.ANY` matches any value. *times*: exactly that many; `None`: at least one.
         """
         __tracebackhide__ = True
         name, fields = matching.name_and_metadata(name)
@@ -84,12 +84,12 @@ class CapturedItems(Sequence[Item]):
 
     @property
     def problems(self) -> list[str]:
-        """What would have been lost (no identity, a value that cannot be sent, …): it fails the test at its end."""
+        """What would have been lost (no identity, a value that cannot be sent, …). It fails the test."""
         return list(self._capture.problems())
 
     @property
     def strays(self) -> list[Stray]:
-        """What came after the end from threads and tasks that outlived it."""
+        """What was captured after the end, by threads and tasks that outlived it."""
         return list(self._capture.strays)
 
     @overload
@@ -120,9 +120,9 @@ class CapturedItems(Sequence[Item]):
 def capture(name: str = "capture()") -> Iterator[CapturedItems]:
     """Capture what is tracked inside, in all threads, and send nothing.
 
-    The tracker is replaced: `configure()` checks its arguments and returns the capturing one. Raises
-    `AssertionError` at the end for what would have been lost, and for an identity that was left set, unless the
-    block raised itself. *name* labels the strays, for threads that outlive it.
+    The tracker is replaced: `configure()` checks its arguments and returns the capturing one. At the end it raises
+    `AssertionError` if something would have been lost or an identity was left set, unless the block itself raised.
+    *name* labels the strays, which come from threads that outlive the block.
     """
     before = live_frame()
     with capturing.capturing(name) as captured:

@@ -197,7 +197,7 @@ def test_other_settings_replace_the_tracker_which_delivers_what_it_holds(api, ga
     warning, late = warnings(caplog)
     assert "with a tracker that another configure() has replaced" in late
     assert warning.count("test_runtime.py:") == 2
-    assert "configure() was called again with other settings" in warning
+    assert "configure() was called again with different settings" in warning
 
 
 def test_a_tracker_that_was_replaced_ends_its_thread(api):

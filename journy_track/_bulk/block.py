@@ -25,7 +25,7 @@ _UNWATCHED = 2.0
 PATIENCE = 600.0
 #: How to go on after it was stopped.
 _GO_ON = (
-    "What waits goes on being delivered until the process ends. To send the rest, run it again; with "
+    "Delivery continues until the process ends. To send the rest, run it again; with "
     "sync_accounts(), sync_users() or skip_unchanged_state=, what journy.io confirmed is not sent again."
 )
 
@@ -43,7 +43,7 @@ class WaitedFor(Protocol):
 
 
 class Bulk:
-    """In this block a verb waits for room instead of dropping. Leaving it waits until everything is delivered.
+    """In this block, calls wait for room instead of dropping items. Leaving it waits until everything is delivered.
 
     Made by `journy_track.bulk()` and `Tracker.bulk()`.
     """

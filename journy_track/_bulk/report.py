@@ -18,12 +18,12 @@ class Report:
     """What became of everything that the process captured during a `bulk()` block, or of the rows of a sync.
 
     *captured* counts the items; a row of a sync is one. *delivered* are at journy.io, *published* in a broker.
-    *merged* went as part of another one, *unchanged* need not be sent, as journy.io has them already. *given_up* and
-    *dropped* count by reason, as in `Stats.given_up_for` and `Stats.dropped`. *waiting* are not settled yet: they go
-    on being delivered for as long as the process lives. *would_send*: in a dry run, how many would be sent. With a
-    spool, what earlier processes left there counts, too.
+    *merged* were sent as part of another one, *unchanged* were not sent, as journy.io already has them. *given_up*
+    and *dropped* count by reason, as in `Stats.given_up_for` and `Stats.dropped`. *waiting* are not settled yet:
+    delivery continues until the process ends. *would_send*: in a dry run, how many would be sent. With a spool, what
+    earlier processes left there is included.
 
-    *seconds* is how long it took. *stopped* is why it ended before all was done; `None`: it did not.
+    *seconds* is how long it took. *stopped* is why it ended before everything was done; `None` if it did not.
     """
 
     captured: int = 0

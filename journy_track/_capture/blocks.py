@@ -44,9 +44,8 @@ R = TypeVar("R")
 class Block:
     """A change of the context: for the length of a `with` block, or of each call of a decorated function.
 
-    Reusable and re-entrant: each entry is a frame of its own, and leaving ends none but its own, also where a whole
-    program shares one block. Decorating a generator gives its body a context of its own, which the consumer does not
-    see.
+    Reusable and re-entrant: each entry is a frame of its own, and leaving ends only that one, even if a whole program
+    shares one block. Decorating a generator gives its body a context of its own, which the consumer does not see.
     """
 
     __slots__ = ("_change", "_mistake", "_name", "_open")
@@ -163,19 +162,19 @@ _SUPPRESSING: Final = Internal("suppressed")
 def user(user_id: Identifier | UserIdentified | None = None, /, *, email: str | None = None) -> Block:
     """The user who acts, for a `with` block or a decorated function of any kind.
 
-    *user_id* is a database ID or a `UserIdentified`; `None` (and no *email*) is an anonymous visitor. So is what
-    cannot be an ID, such as an empty text: it is logged. As a decorator, and while `strict`, it raises
-    `InvalidArgument`.
+    *user_id* is a database ID or a `UserIdentified`; `None` (and no *email*) is an anonymous visitor. A value that
+    cannot be an ID, such as an empty text, is logged and treated like `None`; as a decorator, and while `strict`, it
+    raises `InvalidArgument`.
     """
-    who, mistake = usable_identity("user()", user_of, user_id, email, "nobody acts there")
+    who, mistake = usable_identity("user()", user_of, user_id, email, "no user is set there")
     return Block("user", functools.partial(_same, Change(Attributes(user=who))), mistake)
 
 
 def account(account_id: Identifier | AccountIdentified | None = None, /, *, domain: str | None = None) -> Block:
     """The account acted in, for a `with` block or a decorated function of any kind.
 
-    *account_id* is a database ID or an `AccountIdentified`; `None` (and no *domain*) means none. What cannot be
-    an ID is logged, and counts as none. As a decorator, and while `strict`, it raises `InvalidArgument`.
+    *account_id* is a database ID or an `AccountIdentified`; `None` (and no *domain*) means none. A value that cannot
+    be an ID is logged and treated like `None`; as a decorator, and while `strict`, it raises `InvalidArgument`.
     """
     where, mistake = usable_identity("account()", account_of, account_id, domain, "no account is set there")
     return Block("account", functools.partial(_same, Change(Attributes(account=where))), mistake)
@@ -184,8 +183,9 @@ def account(account_id: Identifier | AccountIdentified | None = None, /, *, doma
 def metadata(mapping: Mapping[str, object] | None = None, /, **values: object) -> Block:
     """Metadata for every event of a `with` block or a decorated function; inner values win.
 
-    By keyword, or in *mapping* for keys that are not identifiers; the keyword wins. Anything else than a mapping is
-    logged, and the keywords count. As a decorator, and while `strict`, it raises `InvalidArgument`.
+    Pass it by keyword, or in *mapping* if a key is not an identifier; a keyword overrides *mapping*. Anything other
+    than a mapping is logged, and only the keywords are used; as a decorator, and while `strict`, it raises
+    `InvalidArgument`.
     """
     usable, mistake = usable_metadata("metadata", mapping, values)
     return Block("metadata", functools.partial(_same, Change(Attributes(metadata=FrozenDict(usable)))), mistake)
@@ -194,7 +194,7 @@ def metadata(mapping: Mapping[str, object] | None = None, /, **values: object) -
 def scope(*, inherit: bool = False) -> Block:
     """A layer for one request or job, which `set_user()`, `set_account()` and `add_metadata()` fill.
 
-    Everything that runs in it sees what was set, also when set in a child task or a thread pool that copied
+    Everything that runs in it sees what was set, even if it was set in a child task, or in a thread pool that copied
     the context. Inherits nothing from outside, unless *inherit*.
     """
     mistake = None
@@ -210,8 +210,8 @@ def suppressed() -> Block:
     """Nothing is tracked in a `with` block, or in a decorated function of any kind, nor in the tasks that it starts
     and the jobs that it enqueues.
 
-    As while staff act for a customer. What is captured there is counted as `suppressed`, and not logged. Deletes and
-    removals are still sent: they remove data. Jobs that are enqueued there track nothing either.
+    For example, while staff act for a customer. What is captured there is counted as `suppressed` and not logged.
+    Deletes and removals are still sent: they remove data.
     """
     return Block("suppressed", _suppression)
 
@@ -219,37 +219,37 @@ def suppressed() -> Block:
 def set_user(user_id: Identifier | UserIdentified | None = None, /, *, email: str | None = None) -> None:
     """Set the user of the enclosing `scope()`, seen by everything in it. `None`: an anonymous visitor.
 
-    An enclosing `with user()` inside that scope still wins. Outside any scope it lasts until the context ends, and
-    a warning is logged once. What cannot be an ID is logged, and nobody is set; while `strict` it raises
+    An enclosing `with user()` inside that scope takes precedence. Outside any scope it lasts until the context ends,
+    and a warning is logged once. A value that cannot be an ID is logged, and no user is set; while `strict` it raises
     `InvalidArgument`.
     """
-    who, _ = usable_identity("set_user()", user_of, user_id, email, "nobody is set")
+    who, _ = usable_identity("set_user()", user_of, user_id, email, "no user is set")
     request_cell().set(user=who)
 
 
 def set_account(account_id: Identifier | AccountIdentified | None = None, /, *, domain: str | None = None) -> None:
     """Set the account of the enclosing `scope()`, seen by everything in it. `None`: no account.
 
-    Outside a scope, and for what cannot be an ID, as `set_user()`.
+    Outside a scope, and for a value that cannot be an ID, it does what `set_user()` does.
     """
     where, _ = usable_identity("set_account()", account_of, account_id, domain, "no account is set")
     request_cell().set(account=where)
 
 
 def add_metadata(mapping: Mapping[str, object] | None = None, /, **values: object) -> None:
-    """Add metadata to every event of the enclosing `scope()`. Takes what `metadata()` takes."""
+    """Add metadata to every event of the enclosing `scope()`. The arguments are those of `metadata()`."""
     usable, _ = usable_metadata("add_metadata", mapping, values)
     request_cell().set(metadata=usable)
 
 
 def in_context(function: Callable[P, R]) -> Callable[P, R]:
-    """*function*, to be called in a thread or an executor with the context of now.
+    """*function*, wrapped so that it runs with the current context when a thread or an executor calls it.
 
-    As in ``pool.submit(in_context(work), row)``: without it, a plain thread starts with an empty context. Where the
-    user of a request has to be asked for, that is done now, if it can be. What cannot be called is logged and
-    returned as it is; while `strict`, it raises `InvalidArgument`.
+    As in ``pool.submit(in_context(work), row)``: without it, a plain thread starts with an empty context. If the
+    user of a request is not known yet, it is looked up now if possible. A value that is not callable is logged and
+    returned unchanged; while `strict`, it raises `InvalidArgument`.
 
-    A context cannot leave its interpreter, so what is returned cannot be pickled: hand `inject()`'s header to a
+    A context cannot leave its interpreter, so the wrapped function cannot be pickled: pass `inject()`'s header to a
     `ProcessPoolExecutor` or an `InterpreterPoolExecutor`, and `extract()` it in the function.
     """
     if not callable(function):

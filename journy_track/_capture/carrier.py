@@ -47,7 +47,7 @@ def inject(carrier: MutableMapping[str, Any], *, email: bool, secret: Secret | N
     except Exception as error:  # noqa: BLE001 - logged: what is being sent goes out without it
         warn_once(
             "inject",
-            "inject() could not write into a %s (%s): what it belongs to goes out without user and account.",
+            "inject() could not write to a %s (%s): the message is sent without user and account.",
             type(carrier).__name__,
             type(error).__name__,
         )
@@ -68,13 +68,13 @@ def _current_text(email: bool, secret: Secret | None) -> str | None:
         text = _written({**suppressed, **identity, "metadata": metadata}, secret)
         if len(text) <= MAX_SIZE:
             return text
-        warn_once("carrier metadata", "metadata of more than about %d characters is not carried on", MAX_SIZE // 2)
+        warn_once("carrier metadata", "metadata of more than about %d characters is not passed on", MAX_SIZE // 2)
     if identity:
         text = _written({**suppressed, **identity}, secret)
         if len(text) <= MAX_SIZE:
             return text
         warn_once(
-            "carrier size", "user and account are not carried on: their IDs take more than %d characters", MAX_SIZE
+            "carrier size", "user and account are not passed on: their IDs take more than %d characters", MAX_SIZE
         )
     return _written(suppressed, secret) if suppressed else None
 
@@ -87,7 +87,7 @@ def _wire_of(user: UserIdentified | Unset | None, email: bool) -> dict[str, str]
     if user.user_id is None:
         warn_once(
             "carrier email",
-            "a user who is known by e-mail alone is not carried on: pass email=True to inject(), or to "
+            "a user who is known by e-mail alone is not passed on: pass email=True to inject(), or to "
             "instrument_…(), where e-mail addresses may be in messages and headers; or name users by their ID.",
         )
         return None
@@ -151,13 +151,13 @@ def attributes_in(
         warn_once(
             "carrier refused",
             "a carrier of user and account was altered, or is not signed with carrier_secret "
-            "(JOURNY_CARRIER_SECRET): it is refused, and nobody acts there. Set the same secret wherever "
+            "(JOURNY_CARRIER_SECRET): it is refused, and no user is set. Set the same secret wherever "
             "carriers are written and read.",
         )
     except Exception as error:  # noqa: BLE001 - logged: it comes from outside, and may be anything
         warn_once(
             "carrier",
-            "a carrier of user and account could not be read (%s): nobody acts there.",
+            "a carrier of user and account could not be read (%s): no user is set.",
             type(error).__name__,
         )
     return NO_ATTRIBUTES

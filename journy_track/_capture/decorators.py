@@ -71,7 +71,7 @@ def _event_options(name: str, options: dict[str, Any]) -> EventOptions:
             import difflib
 
             near = difflib.get_close_matches(option, _OPTIONS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_OPTIONS)}"
+            hint = f"did you mean {near[0]!r}?" if near else f"the options are {', '.join(_OPTIONS)}"
             raise InvalidArgument(f"track_event has no option {option!r}: {hint}")
     return EventOptions(name=name, **options)
 

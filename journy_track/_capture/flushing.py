@@ -103,6 +103,6 @@ def _warn_unless(settled: bool) -> None:
     if not settled:
         warn_once(
             "not flushed in time",
-            "flushed(): not everything was delivered in time. What is left goes on when the process does; "
+            "flushed(): not everything was delivered in time. The rest is delivered when the process resumes; "
             "see timeout= and stats().",
         )

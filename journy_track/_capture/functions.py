@@ -89,8 +89,8 @@ def check_decoratable(function: Any, decorator: str) -> None:
     """Raises `InvalidArgument` for what cannot be decorated without breaking it; warns if it would have no effect."""
     if what := registered_as(function):
         raise InvalidArgument(
-            f"{decorator} got {what}, which its framework has registered already and would call past the "
-            f"decorator: put {decorator} below the framework's own"
+            f"{decorator} got {what}, which its framework has already registered and would call without "
+            f"the decorator: put {decorator} below the framework's own"
         )
     if inspect.isclass(function):
         raise InvalidArgument(

@@ -44,7 +44,7 @@ def user_of(value: Any, email: str | None = None) -> UserIdentified | None:
     """*value* as a user; `None` for nobody. Raises `InvalidArgument`."""
     if isinstance(value, UserIdentified):
         if email:
-            raise InvalidArgument("email was given beside a UserIdentified: put it inside")
+            raise InvalidArgument("email was given as well as a UserIdentified: pass it to UserIdentified")
         return value if issubclass(type(value), UserIdentified) else UserIdentified(**_behind(value))
     if isinstance(value, AccountIdentified):
         raise InvalidArgument("user must be a user, got an AccountIdentified")
@@ -59,7 +59,7 @@ def account_of(value: Any, domain: str | None = None) -> AccountIdentified | Non
     """*value* as an account; `None` for no account. Raises `InvalidArgument`."""
     if isinstance(value, AccountIdentified):
         if domain:
-            raise InvalidArgument("domain was given beside an AccountIdentified: put it inside")
+            raise InvalidArgument("domain was given as well as an AccountIdentified: pass it to AccountIdentified")
         return value if issubclass(type(value), AccountIdentified) else AccountIdentified(**_behind(value))
     if isinstance(value, UserIdentified):
         raise InvalidArgument("account must be an account, got a UserIdentified")
@@ -98,7 +98,7 @@ def check_mapping(mapping: object) -> None:
     if is_mock(type(mapping)) or not isinstance(mapping, Mapping):
         raise InvalidArgument(
             f"the first argument must be a mapping, got {described(mapping)}: pass values by keyword, plan='pro', "
-            "and whom they are about as user= or account="
+            "and the user or account as user= or account="
         )
 
 

@@ -48,7 +48,7 @@ def look_at(verb: str, name: str, keys: Iterable[str]) -> None:
         if meant is not None and _is_new(verb, name, key):
             log(
                 logging.WARNING,
-                "%s(%s): the keyword %s= is not an option and became metadata. If that is meant, pass it in the "
+                "%s(%s): the keyword %s= is not an option and became metadata. If that is intended, pass it in the "
                 "mapping; if not, there is %s. (Logged once.)",
                 verb,
                 repr(shortened(name)) if name else "",

@@ -41,10 +41,10 @@ class Call:
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """The arguments by name, with defaults; what `**kwargs` caught stands under its own names.
+        """The arguments by name, with defaults; those in `**kwargs` are listed under their own names.
 
-        Below a decorator that takes ``*args``, also those that the function beneath got from it, where they can be
-        seen: not where it calls in another thread without the context. Those that cannot be known are left out.
+        Above a decorator that takes ``*args``, they include what the function below it was called with, unless that
+        was in another thread without the context. Arguments that cannot be known are left out.
         """
         return self._arguments()
 

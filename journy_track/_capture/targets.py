@@ -74,7 +74,7 @@ def _context_or(value: Any, argument: str, of: Callable[[Any], Any], attempt: At
 def _needed(of: Callable[[Any], T | None], value: Any, argument: str) -> T:
     found = of(value)
     if found is None:
-        raise InvalidArgument(f"{argument} is required and must not be None: this call asks no context")
+        raise InvalidArgument(f"{argument} is required and must not be None: this call ignores the context")
     return found
 
 
@@ -88,7 +88,7 @@ def _named_user(user: Any, user_id: Any, email: Any) -> tuple[Any, str]:
     address = _address(email, "email")
     if user_id is not UNSET:
         if user is not UNSET:
-            raise InvalidArgument("user= and user_id= name one thing: pass either of them")
+            raise InvalidArgument("user= and user_id= name the same thing: pass one of them")
         return (user_of(user_id, address) if user_id is not None or address else None), ""
     return (UNSET, address) if user is UNSET else (with_email(user_of(user), address), "")
 
@@ -97,7 +97,7 @@ def _named_account(account: Any, account_id: Any, domain: Any) -> tuple[Any, str
     address = _address(domain, "domain")
     if account_id is not UNSET:
         if account is not UNSET:
-            raise InvalidArgument("account= and account_id= name one thing: pass either of them")
+            raise InvalidArgument("account= and account_id= name the same thing: pass one of them")
         return (account_of(account_id, address) if account_id is not None or address else None), ""
     return (UNSET, address) if account is UNSET else (with_domain(account_of(account), address), "")
 

@@ -24,7 +24,7 @@ def track_event(target: RecorderSource, declaration: Declaration, options: dict[
         if option not in _OPTIONS:
             raise InvalidArgument(
                 f"track_event has no option {option!r} with the class {declaration.cls.__name__}, whose fields are "
-                f"the metadata of what the function returns: known are {', '.join(_OPTIONS)}"
+                f"the metadata of what the function returns: the options are {', '.join(_OPTIONS)}"
             )
     checked = EventOptions(name=declaration.name, **options)
 

@@ -41,7 +41,7 @@ class Reports:
         for name, why in response.rejected.items():
             self._notices.log(
                 ("rejected", job.item.label(), name),
-                "%s was delivered, but journy.io did not take the property %r: %s%s",
+                "%s was delivered, but journy.io did not accept the property %r: %s%s",
                 job.item.label(),
                 name,
                 why,
@@ -58,7 +58,7 @@ class Reports:
         """The broker did not take items: they wait for another try."""
         self._notices.log(
             ("broker", reason),
-            "the broker does not take items: %s. They wait here and are retried.",
+            "the broker does not accept items: %s. They wait here and are retried.",
             reason,
             level=logging.ERROR,
         )
@@ -89,8 +89,8 @@ class Reports:
         others = "unknown" if used is None else str(max(0, used - own))
         self._notices.log(
             "held back",
-            "items have been waiting for %.0f s, held back by the key's rate limit: requests of the last minute: %d "
-            "of this process, %s of others.",
+            "items have been waiting for %.0f s, held back by the key's rate limit: requests in the last minute: %d "
+            "by this process, %s by others.",
             seconds,
             own,
             others,
@@ -156,8 +156,8 @@ class Reports:
         """The key is refused for every operation."""
         self._notices.log(
             ("key", key.name),
-            "journy.io refuses the %s%s: nothing is delivered by it, items wait, and the key is retried with growing "
-            f"pauses. Check %s, and the key {WHERE}.",
+            "journy.io refuses the %s%s: nothing is delivered with it, items wait, and the key is retried with "
+            f"growing pauses. Check %s, and the key {WHERE}.",
             key.name,
             _in_brackets(f"status {response.status}", _request_id(response), separator=", "),
             key.variable,

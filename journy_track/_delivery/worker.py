@@ -106,7 +106,8 @@ class Worker:
         self._queue.without_worker(lambda: None)
         warn_once(
             "no thread",
-            "no thread can deliver what is captured in this interpreter (%s): flush(), aflush() and its end do.",
+            "no thread can deliver what is captured in this interpreter (%s): "
+            "only flush(), aflush() and its exit do.",
             error,
         )
 
@@ -150,7 +151,7 @@ class Worker:
             self._turn_by_turn()
         except BaseException as error:  # noqa: BLE001 - a killed greenlet, a SystemExit: the next thread goes on
             # Without its traceback: the frames may hold personal data.
-            log(logging.ERROR, "the worker of journy_track died of %s; another takes its place", type(error).__name__)
+            log(logging.ERROR, "the worker of journy_track ended with %s; another replaces it", type(error).__name__)
             self._again()
             if self._clock() - started > 1.0:  # at once, unless it would die again at once: then with the next item
                 self.start()
@@ -164,7 +165,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - the loop outlives whatever a turn runs into
                 self._notices.log(
                     "turn",
-                    "the worker of journy_track failed in a turn and goes on: %s",
+                    "the worker of journy_track failed in a turn and continues: %s",
                     where_raised(error),
                     level=logging.ERROR,
                 )

@@ -271,11 +271,11 @@ def _check_together(config: Config) -> None:
     if batch_url.scheme == "http" and not is_loopback(config.batch_url) and not config.allow_http:
         raise ConfigurationError(
             "batch_url is plain http:// to a host that is not this machine, so the write key would be sent "
-            "unencrypted: use https://, or say allow_http=True (JOURNY_ALLOW_HTTP=1)"
+            "unencrypted: use https://, or pass allow_http=True (JOURNY_ALLOW_HTTP=1)"
         )
     if config.required and config.enabled and not config.has_key:
         raise ConfigurationError(
-            "api_key is required, or write_key; neither is given, nor is JOURNY_API_KEY or JOURNY_WRITE_KEY set"
+            "api_key or write_key is required: neither is passed, nor set as JOURNY_API_KEY or JOURNY_WRITE_KEY"
         )
 
 
@@ -283,7 +283,7 @@ def _unknown(name: str, known: list[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(known)
+    hint = f"did you mean {near[0]!r}?" if near else "the settings are " + ", ".join(known)
     return f"{name} is not a setting of journy_track: {hint}"
 
 

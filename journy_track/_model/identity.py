@@ -152,7 +152,7 @@ def _identifier_text(value: Identifier, argument: str) -> str:
         raise _not_an_id(value, argument)
     text = well_formed(text)
     if not text or text.isspace():
-        raise InvalidArgument(f"{argument} is empty: give a database ID, or None for nobody")
+        raise InvalidArgument(f"{argument} is empty: pass a database ID, or None for none")
     return text
 
 
@@ -213,7 +213,7 @@ def with_email(user: UserIdentified | None, email: str) -> UserIdentified | None
     """*user* with this address; an empty or malformed one beside an ID is left out. Raises `InvalidArgument`."""
     if not email or user is None or user.user_id is None:
         if email and user is not None and user.email != email:
-            raise InvalidArgument("email differs from the one that the user is known by: name the user by user_id=")
+            raise InvalidArgument("email differs from the user's own: identify the user by user_id=")
         return UserIdentified(email=email) if email else user
     named = UserIdentified(user.user_id, email)
     return user if named.email is None else named
@@ -223,9 +223,7 @@ def with_domain(account: AccountIdentified | None, domain: str) -> AccountIdenti
     """*account* with this domain; an empty or malformed one beside an ID is left out. Raises `InvalidArgument`."""
     if not domain or account is None or account.account_id is None:
         if domain and account is not None and account.domain != domain:
-            raise InvalidArgument(
-                "domain differs from the one that the account is known by: name the account by account_id="
-            )
+            raise InvalidArgument("domain differs from the account's own: identify the account by account_id=")
         return AccountIdentified(domain=domain) if domain else account
     named = AccountIdentified(account.account_id, domain)
     return account if named.domain is None else named

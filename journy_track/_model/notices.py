@@ -50,7 +50,7 @@ class Notices:
         with self._lock:
             left_out = sum(self._kinds.pop(kind).all_kept for kind in kinds if kind in self._kinds)
         if left_out:
-            log(logging.INFO, "%d more lines like the ones before were left out meanwhile.", left_out)
+            log(logging.INFO, "%d more lines like those before were left out meanwhile.", left_out)
 
     def forget(self) -> None:
         """Log everything again. For tests."""

@@ -15,20 +15,21 @@ class Stats:
     reason), *throttled* (`at_most_every`), *coalesced* (merged into another, or the same as one that journy.io has),
     *given_up*, *queued* (in memory), *spooled* (waiting on disk) and *in_flight*.
 
-    *unchanged* are those of the coalesced that journy.io had already (`skip_unchanged`), and *given_up_for* counts
-    what was given up by reason, without its details.
+    *unchanged* are the coalesced items that journy.io already had (`skip_unchanged`), and *given_up_for* counts what
+    was given up, by reason, without details.
 
     *retried* counts attempts beyond the first. *calls_remaining* and *calls_limit* are the key's budget of
     requests per minute, as the API last reported; `None` before its first response.
 
-    *responses* counts responses by HTTP status. *delay_p50* and *delay_p99* are the seconds from capture to delivery
-    that half, and 99 of 100, of the items of the last five minutes did not exceed; `None` where none was delivered.
-    *own_requests* are the requests of this process in the last minute: of `calls_limit - calls_remaining`, the rest
-    is somebody else's. *granted_rate* is how many requests a second this process may send now, `None` before it
-    knows. *seconds_to_drain* is how long what waits takes at that rate, and *waits_for* why it waits: `"budget"`,
-    `"outage"`, `"key"`, `"connections"`, or `"batch"`, for it to be filled; `None` where nothing waits.
+    *responses* counts responses by HTTP status. *delay_p50* and *delay_p99* are the median and the 99th percentile of
+    the seconds from capture to delivery, over the last five minutes; `None` if nothing was delivered. *own_requests*
+    are the requests of this process in the last minute; the rest of `calls_limit - calls_remaining` came from other
+    processes. *granted_rate* is how many requests a second this process may send now, `None` until it is known.
+    *seconds_to_drain* is how long delivering what is waiting takes at that rate, and *waits_for* is why it waits:
+    `"budget"`, `"outage"`, `"key"`, `"connections"`, or `"batch"` (until it is full); `None` if nothing waits.
 
-    *carriers_refused* counts what `extract()` was given without, or with a wrong, signature: see `carrier_secret`.
+    *carriers_refused* counts carriers that `extract()` refused, as their signature was missing or wrong: see
+    `carrier_secret`.
     """
 
     captured: int = 0
@@ -59,13 +60,13 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether delivery works. *reason*: why not.
+    """Whether delivery works; if not, *reason* says why.
 
-    *oldest_waiting* is the age of the oldest item that waits and *since_success* the time since the last delivery, in
-    seconds, `None` where there is none.
+    *oldest_waiting* is the age of the oldest waiting item and *since_success* the time since the last delivery, in
+    seconds; `None` if there is none.
 
     *circuit* is `"open"` while the API key is refused, else `"closed"`. The others are those of `Stats`;
-    *seconds_to_drain* is `None` where nothing waits.
+    *seconds_to_drain* is `None` if nothing waits.
     """
 
     ok: bool
@@ -86,11 +87,11 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One settled item, for support and debugging. *outcome* is `delivered`, or the reason of its loss.
+    """One settled item, for support and debugging. *outcome* is `delivered`, or why it was lost.
 
     *label* names the item without its values. *attempts* counts the requests that were made for it; *status* and
-    *request_id* are of the last response, `None` without one. *rejected* maps the properties that an upsert did not
-    take to the reason.
+    *request_id* are those of the last response, `None` without one. *rejected* maps each property of an upsert that
+    was not accepted to the reason.
     """
 
     label: str

@@ -115,7 +115,7 @@ class Leased:
         self._transport.close()
 
 
-_NOT_LEADING = Deferred("this relay does not lead any more", ambiguous=False)
+_NOT_LEADING = Deferred("this relay no longer leads", ambiguous=False)
 
 
 class Term:
@@ -294,7 +294,7 @@ class Relay:
         """Another relay may lead: nothing more is sent. What was in flight may be sent twice."""
         self._notices.log(
             "does not lead",
-            "this relay does not lead any more: its lease could not be renewed in time.",
+            "this relay no longer leads: its lease could not be renewed in time.",
             level=logging.ERROR,
         )
         term = self._term

@@ -44,37 +44,36 @@ def sync_accounts(
     patience: float | timedelta = PATIENCE,
     wait: float | timedelta = 0.0,
 ) -> Report:
-    """Bring every account at journy.io up to date: only those that differ from what it confirmed last are sent.
+    """Bring every account at journy.io up to date. Only rows that differ from what it last confirmed are sent.
 
         report = journy_track.sync_accounts(
             ((account.id, {"plan": account.plan, "seats": account.seats}) for account in accounts),
             state="journy.state",
         )
 
-    *rows* are any iterable (a generator, a cursor, a queryset's iterator) of ``(identity, properties)``. The identity
-    is an ID or an `AccountIdentified`. A mapping such as ``{"account_id": "acme", "plan": "pro"}`` is a row, too,
-    with `account_id` or `domain` or both: so are the records of a DataFrame, ``df.to_dict("records")``. `None` as a
-    property's value deletes that property; so do the nan, NaT and NA of a DataFrame. Rows are read one by one, and
-    memory stays the same however many there are.
+    *rows* is any iterable (a generator, a cursor, a queryset's iterator) of ``(identity, properties)``. The identity
+    is an ID or an `AccountIdentified`. A row may also be a mapping such as ``{"account_id": "acme", "plan": "pro"}``,
+    with `account_id` or `domain` or both, like the records of a DataFrame, ``df.to_dict("records")``. A property
+    whose value is `None` is deleted, as is one with a DataFrame's nan, NaT or NA. Rows are read one by one, so memory
+    use does not grow with their number.
 
-    *state* is the path of a SQLite file, made for its owner only. It holds keyed digests and no personal data. Left
-    out: `skip_unchanged_state`, else the Redis of `broker`. Set `skip_unchanged_state` to the same file where the app
-    deletes accounts or upserts them otherwise, so that this is known here. What was confirmed is noted at once: after
-    a Ctrl-C or a kill, a second run goes on where the first one ended.
+    *state* is the path of a SQLite file, readable only by its owner. It holds keyed digests and no personal data. The
+    default is `skip_unchanged_state`, else the Redis of `broker`. If the app also deletes or upserts accounts, set
+    `skip_unchanged_state` to the same file there, so that the sync knows. Confirmations are stored at once: after a
+    Ctrl-C or a kill, a second run continues where the first one ended.
 
-    *max_age* (seconds or a timedelta): what was confirmed longer ago is sent again. Each account has a time of its
-    own between half of it and all, so that not all are sent on one day. *share*: the part of the key's budget, above
-    0 to 1, that it takes at most; of that it leaves what live events use. *dry_run*: send nothing, and count in
-    `Report.would_send`. *everything*: send all rows, also those that are unchanged. *patience*: as for `bulk()`.
+    *max_age* (seconds or a timedelta): what was confirmed longer ago is sent again. Each account gets its own time
+    between half of it and all of it, so that they are not all sent on one day. *share*: the most it uses of the key's
+    budget, above 0 and up to 1; live events come first. *dry_run*: send nothing, and count in `Report.would_send`.
+    *everything*: send all rows, even unchanged ones. *patience*: as for `bulk()`.
 
     Two syncs of accounts with one state would send the same rows, so the second raises `JournyError`, which names the
-    process that is at it; with *wait* (seconds or a timedelta) only if that one is not done by then. One that was
-    killed holds nobody up (with a state in Redis: for up to half a minute). A dry run goes beside another sync.
+    process that is running; with *wait* (seconds or a timedelta), only if that one is not done by then. A sync that
+    was killed does not block the next (or, with a state in Redis, for at most half a minute). A dry run ignores them.
 
-    It waits until all is delivered, and returns what became of the rows. Sends to journy.io directly, also where the
-    app has a broker: it needs the key, and the confirmation. Raises `InvalidArgument` for what is not a row,
-    `ConfigurationError` without a key or a state that can be used, and `JournyError` where it must not wait, as
-    `bulk()` does.
+    It waits until everything is delivered, and returns what became of the rows. It sends to journy.io directly, even
+    if the app has a broker: it needs a key, for the confirmations. Raises `InvalidArgument` for what is not a row,
+    `ConfigurationError` without a key or a usable state, and `JournyError` where it must not wait, as `bulk()` does.
     """
     options = _Options(state, max_age, share, patience, wait, dry_run=dry_run, everything=everything)
     return _sync(rows, ACCOUNTS, "sync_accounts()", options)
@@ -167,12 +166,12 @@ def _take(alone: Alone, name: str, wait: float) -> None:
         left = until - monotonic()
         if left <= 0:
             raise JournyError(
-                f"{name}: another sync works with this state: {holder}. Run it again when that one is done, or pass "
+                f"{name}: another sync is using this state: {holder}. Run this again when that one is done, or pass "
                 "wait= to wait for it"
             )
         if not told:
             told = True
-            log(logging.INFO, "%s: waits for another sync that works with this state: %s", name, holder)
+            log(logging.INFO, "%s: waiting for another sync that is using this state: %s", name, holder)
         threading.Event().wait(min(left, _LOOK_AGAIN))
 
 
@@ -222,7 +221,7 @@ def _refuse_without_a_key(name: str) -> None:
 def _state_of(config: Config, options: _Options, kind: Kind, name: str) -> tuple[Digests, Alone]:
     if config.api_key is None and config.write_key is None and not config.loopback:
         raise ConfigurationError(
-            f"{name} needs journy.io's confirmation, and so a key of its own beside broker: set JOURNY_API_KEY or "
+            f"{name} needs journy.io's confirmation, so it needs a key even with a broker: set JOURNY_API_KEY or "
             "JOURNY_WRITE_KEY where it runs"
         )
     path = options.state or config.skip_unchanged_state

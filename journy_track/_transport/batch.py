@@ -187,7 +187,7 @@ def _in_part(job: Job, outcome: Delivered) -> Unsendable | None:
         return None
     why = (
         f"{job.item.label()} was sent without its users known by e-mail alone, who have no counterpart in batches. "
-        "Pass their IDs, or set JOURNY_API_KEY beside the write key."
+        "Pass their IDs, or set JOURNY_API_KEY as well as the write key."
     )
     return Unsendable("no_counterpart", why, outcome.response)
 

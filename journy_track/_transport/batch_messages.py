@@ -47,14 +47,15 @@ def log_lack(item: Item) -> None:
         warn_once(
             ("no ID", item.operation),
             "%s has no counterpart in batches where a user is known by e-mail alone, or an account by domain alone: "
-            "it is dropped, and counted as no_counterpart. Pass the ID, or set JOURNY_API_KEY beside the write key.",
+            "it is dropped, and counted as no_counterpart. Pass the ID, or set JOURNY_API_KEY as well as the write "
+            "key.",
             item.operation,
         )
         return
     warn_once(
         ("no counterpart", item.operation),
-        "%s has no counterpart in batches: it is dropped, and counted as no_counterpart. Set JOURNY_API_KEY beside "
-        "the write key, and it goes by the REST API.",
+        "%s has no counterpart in batches: it is dropped, and counted as no_counterpart. Set JOURNY_API_KEY "
+        "as well as the write key to send it by the REST API.",
         item.operation,
     )
 

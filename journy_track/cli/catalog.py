@@ -130,7 +130,7 @@ def _check_options(
             2,
         )
     if not coverage and (fail_under is not None or badge is not None):
-        fail("--fail-under and --badge go with --coverage.", 2)
+        fail("--fail-under and --badge need --coverage.", 2)
 
 
 def _written(found: Catalog, form: str) -> str:
@@ -176,7 +176,7 @@ def _is_as_committed(text: str, file: Path, *, github: bool) -> bool:
 
 def _differs_from_api(found: Catalog, config: Config, form: str, elsewhere: list[str]) -> bool:
     if config.rest_key is None:
-        fail("Only the REST API tells which events and properties there are: set JOURNY_API_KEY.", 2)
+        fail("Only the REST API lists the events and properties: set JOURNY_API_KEY.", 2)
     known = AtJourny(*(_rows(config, call) for call in (GetEvents(), GetUserProperties(), GetAccountProperties())))
     different = differences(found, known, elsewhere)
     if form == "json":

@@ -72,7 +72,9 @@ def settings(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Iterat
         value = getattr(config, field.name) if origin != "default" else field.default
         yield Finding("settings", field.name, _shown(field.name, value), origin=origin)
     for name, meant in misspelt(environ):
-        yield Finding("settings", name, f"not a setting, and ignored: did you mean {meant}?", "problem", "environment")
+        yield Finding(
+            "settings", name, f"not a setting, and ignored: did you mean {meant}?", "problem", "environment"
+        )
 
 
 def _alone(name: str, argument: Any, environ: Mapping[str, str]) -> Config:

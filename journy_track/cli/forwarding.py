@@ -53,7 +53,9 @@ class JournyIo:
             )
         except TransportError as error:
             return Reply(None, f"no response: {shortened(printable(str(error) or type(error).__name__))}")
-        return Reply(response.status, "" if 200 <= response.status < 300 else shortened(self._without_keys(_reason(response))))
+        return Reply(
+            response.status, "" if 200 <= response.status < 300 else shortened(self._without_keys(_reason(response)))
+        )
 
     def _without_keys(self, text: str) -> str:
         """*text* for the page: a server may repeat the key that it refuses."""

@@ -15,7 +15,7 @@ _HERE = Path(__file__).parent
 
 
 def guide(
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown on a terminal, too.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown even on a terminal.")] = False,
 ) -> None:
     """Print one page on how to instrument an app that exists.
 

@@ -65,7 +65,7 @@ def import_file(
     ] = None,
     mapping: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="COLUMN=FIELD", help="What a column is; COLUMN= leaves it out. Repeatable."),
+        typer.Option("--map", metavar="COLUMN=FIELD", help="What a column means; COLUMN= leaves it out. Repeatable."),
     ] = None,
     types: Annotated[
         list[str] | None,
@@ -87,7 +87,7 @@ def import_file(
         str | None, typer.Option(metavar="ZONE", help="Time zone of datetimes that name none. Else they are refused.")
     ] = None,
     undated: Annotated[
-        bool, typer.Option("--undated", help="Take events without happened_at: they get the time of the import.")
+        bool, typer.Option("--undated", help="Accept events without happened_at: they get the time of the import.")
     ] = False,
     format_: Annotated[
         str | None,
@@ -102,15 +102,15 @@ def import_file(
     delimiter: Annotated[str, typer.Option(metavar="CHARACTER", help="What separates the cells of a CSV.")] = ",",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the rows. Needs no key.")] = False,
     skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Send the valid rows although others are at fault.")
+        bool, typer.Option("--skip-invalid", help="Send the valid rows although others are invalid.")
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Forget how far an earlier run came, and send every row again.")
+        bool, typer.Option("--restart", help="Forget how far an earlier run got, and send every row again.")
     ] = False,
     skip_unchanged: Annotated[
         bool,
         typer.Option(
-            "--skip-unchanged", help="Do not send users and accounts that journy.io has like this, by --state."
+            "--skip-unchanged", help="Do not send users and accounts that have not changed, according to --state."
         ),
     ] = False,
     state: Annotated[
@@ -258,7 +258,7 @@ class _Job:
         if found.at_fault and not skip_invalid:
             err.print(faults_table(found))
             them = "it" if found.at_fault == 1 else "them"
-            fail(f"{_at_fault(found)}, and nothing was sent. Mend {them}, or send the others with --skip-invalid.")
+            fail(f"{_at_fault(found)}, and nothing was sent. Correct {them}, or send the others with --skip-invalid.")
         return found.rows
 
     def _send(self, position: Position, interrupted: Interrupted) -> None:

@@ -32,7 +32,7 @@ def inspect(
     ] = 1800,
     window: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="The sliding window of --limit.")] = 60.0,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen on. Others than loopback need --allow-host.")
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on. Other than loopback, it needs --allow-host.")
     ] = "127.0.0.1",
     allow_host: Annotated[
         list[str] | None,
@@ -74,11 +74,11 @@ def inspect(
     if not (names or is_loopback(host)):
         fail(f"{host} can be reached from other machines: name it as they do, with --allow-host NAME.", 2)
     if not forward and (api_key_file or base_url):
-        fail("--api-key-file and --base-url say where to --forward to: pass that as well.", 2)
+        fail("--api-key-file and --base-url only apply to --forward: pass that as well.", 2)
     if command and port and (who := around.who_listens(host, port)):
         if who == "inspector" and _is_as_any(context):
             raise typer.Exit(around.run_beside(f"http://{f'[{host}]' if ':' in host else host}:{port}", command))
-        err.print(f"Port {port} is taken by {'another inspector' if who == 'inspector' else who}: another is used.")
+        err.print(f"Port {port} is taken by {'another inspector' if who == 'inspector' else who}: using another one.")
         port = 0
     target = _target(api_key_file, base_url, port) if forward else None
     reads = _catalogue(catalog)

@@ -41,13 +41,13 @@ def relay(
         str,
         typer.Option(
             metavar="[HOST:]PORT",
-            help="Serve /live, /ready and /metrics there; without a host to this machine alone.",
+            help="Serve /live, /ready and /metrics there; without a host, only to this machine.",
         ),
     ] = "",
     lease: Annotated[
         float, typer.Option(metavar="SECONDS", min=1.0, help="Time after which another relay takes over.")
     ] = 10.0,
-    retry_dead: Annotated[bool, typer.Option("--retry-dead", help="Put dead letters back, and end.")] = False,
+    retry_dead: Annotated[bool, typer.Option("--retry-dead", help="Put dead letters back, and exit.")] = False,
     api_key_file: KeyFile = None,
     base_url: BaseUrl = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON Lines on stdout.")] = False,

@@ -169,7 +169,7 @@ def _waiting_by_server(files: list[FileStatus]) -> dict[str, int]:
 def retry(
     folder: Folder = None,
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only those whose reason holds this text.")
+        str | None, typer.Option(metavar="TEXT", help="Only those whose reason contains this text.")
     ] = None,
     operation: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only those of this call, as `export` names it.")
@@ -194,7 +194,7 @@ def retry(
 @spool.command(cls=CliCommand)
 def export(
     folder: Folder = None,
-    waiting: Annotated[bool, typer.Option("--waiting", help="Also what waits.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Also waiting items.")] = False,
 ) -> None:
     """Write what was given up to stdout, as JSON Lines.
 
@@ -250,7 +250,7 @@ def _call(message: str) -> dict[str, Any]:
 @spool.command(cls=CliCommand)
 def purge(
     folder: Folder = None,
-    waiting: Annotated[bool, typer.Option("--waiting", help="Also what waits: it is never delivered.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Also waiting items: they are never delivered.")] = False,
     user_id: Annotated[
         str | None, typer.Option(metavar="ID", help="Everything about this user, and nothing else.")
     ] = None,
@@ -269,7 +269,7 @@ def purge(
     path = _there(folder)
     about = _identity(user_id, email, account_id, domain)
     if about is not None and waiting:
-        fail("--waiting has no meaning here: what waits and is about a user or an account is removed anyhow.", 2)
+        fail("--waiting has no meaning here: waiting items about a user or an account are removed in any case.", 2)
     what = "what waits and what was given up" if waiting else "what was given up"
     if about is not None:
         named = about.user if isinstance(about, DeleteUser) else about.account
@@ -309,7 +309,7 @@ def _identity(user_id: str | None, email: str | None, account_id: str | None, do
 
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
-        fail("There is no terminal on which to confirm: pass --yes if that is meant.", 2)
+        fail("There is no terminal on which to confirm: pass --yes to confirm.", 2)
     if not typer.confirm(harmless(question), err=True):
         err.print("Nothing was removed.")
         raise typer.Exit(1)

@@ -83,7 +83,7 @@ def _event(
     happened_at: str | None,
 ) -> Event:
     if not any((*user, *account)):
-        fail("An event is about somebody: give --user or --email, --account or --domain, or both.", 2)
+        fail("An event needs a user or an account: pass --user or --email, --account or --domain, or both.", 2)
     try:
         at = datetime.now(UTC) if happened_at is None else typed(happened_at, "datetime")
         assert isinstance(at, datetime)
@@ -120,7 +120,7 @@ def _metadata(pairs: list[str]) -> dict[str, Any]:
         if key in values:
             fail(f"The metadata key {key!r} is given twice: pass it once.", 2)
         if (kind or "text") not in TYPES:
-            fail(f"{kind!r} in {pair!r} is not a type: known are {_OFFERED}.", 2)
+            fail(f"{kind!r} in {pair!r} is not a type: the types are {_OFFERED}.", 2)
         try:
             values[key] = typed(value, kind or "text")
         except Mistyped as error:

@@ -61,7 +61,9 @@ class Inspector:
         if trace_url is not None and (wrong := trace_url_error(trace_url)):
             raise ValueError(wrong)
         if not (allow_remote or is_loopback(host)):
-            raise ValueError(f"{host!r} can be reached from other machines: pass allow_remote=True if that is meant.")
+            raise ValueError(
+                f"{host!r} can be reached from other machines: pass allow_remote=True if that is intended."
+            )
         self._host = "127.0.0.1" if host == "localhost" else host
         self._port = port
         self._state = InspectorState(

@@ -120,7 +120,7 @@ class _Cached:
             if tracker is None or key is None:
                 warn_once(
                     "snippet",
-                    "journy_snippet() puts out nothing: it needs the API key of configure(), with the permission to "
+                    "journy_snippet() renders nothing: it needs the API key of configure(), with the permission to "
                     "get the tracking snippet.",
                 )
                 return ()
@@ -155,7 +155,7 @@ class _Cached:
     def _log(self, why: str) -> None:
         _notices.log(
             ("snippet", self._domain),
-            "the tracking snippet of %s could not be fetched: %s. Pages go out with the last one, or without.",
+            "the tracking snippet of %s could not be fetched: %s. Pages are served with the last one, or without.",
             self._domain,
             why,
             level=logging.WARNING,

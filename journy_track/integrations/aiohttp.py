@@ -24,7 +24,7 @@ class JournyMiddleware:
         app = web.Application(middlewares=[JournyMiddleware(user=lambda request: request["user"])])
 
     It goes behind the middlewares that sign users in. *user*, *account* and *metadata* get aiohttp's request and
-    return an ID (or `UserIdentified`, `AccountIdentified`), `None` for nobody, or a mapping. They are called when an
+    return an ID (or `UserIdentified`, `AccountIdentified`), `None` for none, or a mapping. They are called when an
     event needs them, and not again once somebody was found: where the user changes within a request, call
     `set_user()`. Events wait for async ones until the handler returns. *skip* is called as they are, and before them:
     where it returns true, nothing of that request is tracked, but for deletes and removals; see

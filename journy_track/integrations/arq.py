@@ -30,8 +30,8 @@ def instrument_arq(*, email: bool = False) -> None:
     it. The user's e-mail address is in it only with *email*. Call it in the module of the jobs, so that both the app
     and the workers do. `@track_event` goes right above the function, below `arq.func()` and `arq.cron()`.
 
-    It is one more key of what arq stores, which workers without this call ignore. With a `job_serializer` of your own
-    that has to be able to keep it.
+    It is one more key of what arq stores, which workers without this call ignore. A `job_serializer` of your own
+    must keep that key.
     """
     global _email  # noqa: PLW0603 - arq's functions are the process's, too
     _email = email

@@ -36,7 +36,7 @@ class JournyMiddleware:
     With Channels it belongs inside `AuthMiddlewareStack`.
 
     - *user*, *account* and *metadata* get the ASGI scope. They return an ID (or `UserIdentified`,
-      `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them. Once they
+      `AccountIdentified`), `None` for none, or a mapping. They are called when an event needs them. Once they
       have found somebody, they are called again only if `scope["user"]` is another object or `scope["session"]` has
       other contents. Async ones are awaited when the request next sends or receives something, at the latest at its
       end; its events wait until then.
@@ -220,7 +220,7 @@ class _Lifespan:
                 raise
             log(
                 logging.INFO,
-                "the application does not take the server's lifespan: it raised %s",
+                "the application does not support the lifespan protocol: it raised %s",
                 type(error).__name__,
             )
         if not self._known:

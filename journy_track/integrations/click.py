@@ -28,7 +28,7 @@ def instrument_click(
         run = instrument_click(typer.main.get_command(app), user=system_user)      # Typer: run()
 
     *user*, *account* and *metadata* get the context of that command and return an ID (or `UserIdentified`,
-    `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them. What a command
+    `AccountIdentified`), `None` for none, or a mapping. They are called when an event needs them. What a command
     tracks is delivered when the process ends. `@track_event` goes below `@cli.command()`. Raises `InvalidArgument`
     for what is not a command, `ConfigurationError` for what is not a function.
     """

@@ -41,7 +41,7 @@ def instrument_flask(
         instrument_flask(app, user=lambda: current_user.get_id())
 
     - *user*, *account* and *metadata* are called without arguments, in the request's own Flask context. They return
-      an ID (or `UserIdentified`, `AccountIdentified`), `None` for nobody, or a mapping. They are called when an
+      an ID (or `UserIdentified`, `AccountIdentified`), `None` for none, or a mapping. They are called when an
       event needs them. Once they have found somebody, they are called again only if the session or Flask-Login's
       user has changed; if yours comes from elsewhere, call `set_user()` when it changes. Events of other threads
       wait for them, at the latest until the request's context ends; those of an async view do not.

@@ -116,8 +116,8 @@ class JournyInterceptor(_AroundHandlers, grpc.ServerInterceptor):  # type: ignor
         grpc.server(pool, interceptors=[JournyInterceptor(user=lambda context: user_of(context.auth_context()))])
 
     *user*, *account* and *metadata* get gRPC's `ServicerContext` and return an ID (or `UserIdentified`,
-    `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them, and not again
-    once somebody was found. Where *skip* returns true, nothing of that call is tracked, but for deletes and removals;
+    `AccountIdentified`), `None` for none, or a mapping. They are called when an event needs them, and not again
+    once one was found. If *skip* returns true, nothing of that call is tracked except deletes and removals;
     see `journy_track.suppressed()`. Raises `ConfigurationError` for what is not a function.
     """
 
@@ -134,8 +134,8 @@ class AsyncJournyInterceptor(_AroundHandlers, grpc.aio.ServerInterceptor):  # ty
     Callbacks may be async; events wait for them until the call ends.
 
     *user*, *account* and *metadata* get gRPC's `ServicerContext` and return an ID (or `UserIdentified`,
-    `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them, and not again
-    once somebody was found. Where *skip* returns true, nothing of that call is tracked, but for deletes and removals;
+    `AccountIdentified`), `None` for none, or a mapping. They are called when an event needs them, and not again
+    once one was found. If *skip* returns true, nothing of that call is tracked except deletes and removals;
     see `journy_track.suppressed()`. Raises `ConfigurationError` for what is not a function.
     """
 

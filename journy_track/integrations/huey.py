@@ -28,8 +28,8 @@ def instrument_huey(huey: H, *, email: bool = False) -> H:
     pipelines, groups and chords keep it; in immediate mode a task keeps its caller's. The user's e-mail address is in
     it only with *email*. `@track_event` goes below `@huey.task()`. For threads, processes and greenlets.
 
-    Messages have no place for it but the keyword arguments, from which the consumer takes it before anybody sees it.
-    So the consumers have to have this call before those who enqueue do.
+    Messages have no place for it but the keyword arguments, from which the consumer removes it before the task
+    sees it. So deploy this call to the consumers before the processes that enqueue.
 
     Raises `InvalidArgument` for what is not a `Huey`.
     """

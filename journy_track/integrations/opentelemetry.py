@@ -43,8 +43,8 @@ class JournyPropagator(TextMapPropagator):
         OTEL_PROPAGATORS=tracecontext,baggage,journy
 
     The host is the one that the recording span names; where there is none, nothing is added. Nor is it to HTTP
-    requests: a client that follows a redirect takes their headers along, to whichever host, and here nobody would see
-    that. Those of requests, httpx, aiohttp and urllib3 get it from `propagate_to` itself. What comes in is not read:
+    requests: a client that follows a redirect sends their headers on to any host, which cannot be noticed
+    here. Those of requests, httpx, aiohttp and urllib3 get it from `propagate_to` itself. What comes in is not read:
     see `extract()` and `trust=` of the middlewares.
     """
 

@@ -27,10 +27,10 @@ class JournyHandlerMixin(_Base):
                 return self.current_user
 
     Name it first. `journy_user()`, `journy_account()` and `journy_metadata()` are yours to write, and may be async.
-    They return an ID (or `UserIdentified`, `AccountIdentified`), `None` for nobody, or a mapping. They are called
+    They return an ID (or `UserIdentified`, `AccountIdentified`), `None` for none, or a mapping. They are called
     when an event needs them, and not again once somebody was found: where the user changes within a request, call
-    `set_user()`. Events wait for async ones until the handler is done. Where `journy_skip()` returns true, nothing of
-    that request is tracked, but for deletes and removals; see `journy_track.suppressed()`. `journy_link_devices =
+    `set_user()`. Events wait for async ones until the handler is done. If `journy_skip()` returns true, nothing of
+    that request is tracked except deletes and removals; see `journy_track.suppressed()`. `journy_link_devices =
     True` links the `__journey` cookie's device to that user, once for each device and user in this process.
 
     `journy_trust()` says whether the request comes from a service of yours, whose `propagate_to` has said who acts;

@@ -25,7 +25,7 @@ class JournyMiddleware:
         app = JournyMiddleware(app, user=lambda environ: environ.get("REMOTE_USER"))
 
     - *user*, *account* and *metadata* get the environ. They return an ID (or `UserIdentified`,
-      `AccountIdentified`), `None` for nobody, or a mapping. They are called when an event needs them, on the thread
+      `AccountIdentified`), `None` for none, or a mapping. They are called when an event needs them, on the thread
       that captures it. Once they have found somebody, they are called again only if ``REMOTE_USER`` has changed.
     - *link_devices*: link the `__journey` cookie's device to that user, once for each device and user in this
       process.

@@ -61,7 +61,7 @@ def test_a_batch_is_one_request_that_lists_its_messages(batches, open_page, scre
     expect(rows).to_have_count(3)
     expect(rows.filter(has_text="2×")).to_have_count(1)
     rows.filter(has_text="1 ignored").click()
-    expect(page.locator("#detail")).to_contain_text("1 known already by the message ID")
+    expect(page.locator("#detail")).to_contain_text("1 already known by message ID")
     expect(page.get_by_role("list", name="Messages").get_by_role("listitem")).to_have_count(2)
     page.goto(page.url.replace("/4", "/1"))
     messages = page.get_by_role("list", name="Messages")

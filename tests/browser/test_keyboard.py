@@ -129,10 +129,10 @@ def test_faults_are_ordered_and_forgotten_on_the_page(api, call, open_page, scre
     dialog.get_by_label("Requests").fill("2")
     expect(dialog.get_by_role("button", pressed=True)).to_have_count(0)
     dialog.get_by_role("button", name="Set faults").click()
-    expect(dialog).to_contain_text("2 × answer 503")
+    expect(dialog).to_contain_text("2 × status 503")
     expect(page.locator("#pending")).to_have_text("2")
     assert call.track().status_code == 503
-    expect(dialog).to_contain_text("1 × answer 503")
+    expect(dialog).to_contain_text("1 × status 503")
     screenshot(page, "faults")
     dialog.get_by_text("From a script").click()
     dialog.get_by_role("button", name="Copy the command").click()

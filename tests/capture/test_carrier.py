@@ -59,7 +59,7 @@ def test_a_user_known_by_email_alone_is_left_out_and_logged(caplog):
     with journy_track.user(email="jane@acme.com"), journy_track.account("acme"):
         journy_track.inject(headers)
     assert extracted(headers) == Context(None, AccountIdentified("acme"))
-    assert "known by e-mail alone is not carried on: pass email=True" in caplog.text
+    assert "known by e-mail alone is not passed on: pass email=True" in caplog.text
     with journy_track.user(email="jane@acme.com"):
         journy_track.inject(headers, email=True)
     assert extracted(headers).user == UserIdentified(email="jane@acme.com")
@@ -70,7 +70,7 @@ def test_metadata_that_is_too_long_stays_behind_and_is_logged(caplog):
     with journy_track.user("u1"), journy_track.metadata(long="x" * 4096):
         journy_track.inject(headers)
     assert extracted(headers) == Context(UserIdentified("u1"))
-    assert "is not carried on" in caplog.text
+    assert "is not passed on" in caplog.text
 
 
 def test_an_id_that_is_too_long_is_not_carried_and_is_logged(caplog):

@@ -93,8 +93,8 @@ def test_identities_are_taken_as_they_are():
         (lambda: journy_track.user(True), "user_id must be an ID"),
         (lambda: journy_track.user(AccountIdentified("a")), "user must be a user"),
         (lambda: journy_track.account(UserIdentified("u")), "account must be an account"),
-        (lambda: journy_track.user(UserIdentified("u"), email="a@b.c"), "email was given beside"),
-        (lambda: journy_track.account(AccountIdentified("a"), domain="b.c"), "domain was given beside"),
+        (lambda: journy_track.user(UserIdentified("u"), email="a@b.c"), "email was given as well as"),
+        (lambda: journy_track.account(AccountIdentified("a"), domain="b.c"), "domain was given as well as"),
         (lambda: journy_track.metadata("plan"), "must be a mapping"),
     ],
 )

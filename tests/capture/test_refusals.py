@@ -70,6 +70,7 @@ def test_a_click_command_is_refused(decorate, make):
 
 def test_a_lazy_proxy_is_refused_without_being_evaluated():
     pytest.importorskip("celery")
+
     class Proxy:
         @property
         def __class__(self) -> type:
@@ -95,7 +96,7 @@ def test_a_lazy_proxy_is_refused_without_being_evaluated():
         (lambda: journy_track.upsert_user("u1", name="Jane"), "got str 'u1': .* as user= or account="),
         (
             lambda: journy_track.add_users_to_account(None, ["u1"]),
-            "account is required .*: this call asks no context",
+            "account is required .*: this call ignores the context",
         ),
         (lambda: journy_track.add_users_to_account("acme", ["u1", None]), "users holds None: user_id is required"),
     ],
@@ -151,7 +152,7 @@ def test_what_has_no_name_needs_one(nameless):
         ({"user": str}, "user_id must be an ID"),
         ({"account": journy_track.UserIdentified("u")}, "account must be an account"),
         ({"metdata": {}}, r"track_event has no option 'metdata': did you mean 'metadata'\?"),
-        ({"colour": {}}, "track_event has no option 'colour': known are metadata, capture"),
+        ({"colour": {}}, "track_event has no option 'colour': the options are metadata, capture"),
     ],
 )
 @pytest.mark.parametrize("name", [("worked",), ()])

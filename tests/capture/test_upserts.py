@@ -82,7 +82,7 @@ def test_another_address_is_not_another_user(kept, caplog):
         journy_track.upsert_user(email="joe@acme.com", plan="pro")
     assert kept() == []
     assert kept.tracker.stats().dropped == {"invalid": 1}
-    assert "name the user by user_id=" in caplog.text
+    assert "identify the user by user_id=" in caplog.text
     assert "@acme.com" not in caplog.text
 
 
@@ -95,7 +95,7 @@ def test_another_address_is_not_another_user(kept, caplog):
 )
 def test_two_names_for_one_thing_are_refused(call):
     journy_track.configure("a-key", base_url="http://127.0.0.1:9")
-    with pytest.raises(InvalidArgument, match="name one thing: pass either of them"):
+    with pytest.raises(InvalidArgument, match="name the same thing: pass one of them"):
         call()
 
 

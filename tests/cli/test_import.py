@@ -86,7 +86,7 @@ def test_a_dry_run_names_the_rows_at_fault_needs_no_key_and_sends_nothing(api, w
     path = write("users.csv", *FAULTS)
     ended = run("import", path, "--type", "age:int", "--dry-run", JOURNY_BASE_URL=api.url, JOURNY_API_KEY="")
     assert ended.exit_code == 1
-    faults = {"2": "malformed", "3": "whole number", "4": "nobody", "5": "4 cells", "6": "is not CSV"}
+    faults = {"2": "malformed", "3": "whole number", "4": "neither", "5": "4 cells", "6": "is not CSV"}
     for line, why in faults.items():
         assert any(row.split()[:1] == [line] and why in row for row in ended.stdout.splitlines()), ended.stdout
     assert "5 of 6 rows are at fault" in words(ended.stderr)
@@ -104,7 +104,7 @@ def test_one_row_is_a_row(api, write):
     assert words(run("import", path, "--dry-run").stdout) == "1 row is ready to be imported. Nothing was sent."
     wrong = write("events.csv", *events("")[:2])
     assert "1 of 1 row is at fault" in words(run("import", wrong, "--dry-run").stderr)
-    assert "Mend it, or send the others" in words(run("import", wrong, JOURNY_BASE_URL=api.url).stderr)
+    assert "Correct it, or send the others" in words(run("import", wrong, JOURNY_BASE_URL=api.url).stderr)
     ended = run("import", path, JOURNY_BASE_URL=api.url)
     assert "1 of 1 row took" in words(ended.stdout)
     assert words(ended.stdout).endswith(", 1 request")

@@ -141,7 +141,7 @@ AT = "2026-01-01T00:00:00Z"
 @pytest.mark.parametrize(
     ("kind", "cells", "said"),
     [
-        ("users", {"plan": "pro"}, "about nobody"),
+        ("users", {"plan": "pro"}, "has neither"),
         ("users", {"id": " "}, "user_id is empty"),
         ("users", {"id": "u1", "email": "nope"}, "'email' is malformed: 'nope'"),
         ("users", {"id": 1.5}, "'id' must be text or a whole number; it is '1.5'"),
@@ -151,7 +151,7 @@ AT = "2026-01-01T00:00:00Z"
         ("users", {"id": "u1", "note": "x" * 70_000}, "larger than 64 KiB"),
         ("accounts", {"domain": "https://acme.com"}, "'domain' is malformed"),
         ("events", {"user_id": "u1", "happened_at": AT}, "has no name"),
-        ("events", {"name": "a", "happened_at": AT}, "about nobody"),
+        ("events", {"name": "a", "happened_at": AT}, "has neither"),
         ("events", {"name": "a", "user_id": "u1"}, "has no happened_at"),
         ("events", {"name": "a", "user_id": "u1", "happened_at": "2026-01-01"}, "with its offset"),
         ("events", {"name": "a", "user_id": "u1", "happened_at": AT, "l": ["a"]}, "'l' cannot be sent"),

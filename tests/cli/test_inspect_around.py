@@ -170,7 +170,7 @@ def test_an_inspector_of_its_own_is_started_where_an_option_asks_for_one(start: 
     process = start("--port", port, "--limit", "1000", "--", sys.executable, "-c", TRACKS, "0")
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
-    assert f"Port {port} is taken by another inspector: another is used." in said
+    assert f"Port {port} is taken by another inspector: using another one." in said
     assert "Requests: 1 × 201. Events: 1." in said
     assert api.requests == []
 
@@ -184,7 +184,7 @@ def test_another_port_is_taken_where_another_program_has_it(start: Start, respon
         _, said = process.communicate(timeout=60)
         other.shutdown()
     assert process.returncode == 0, said
-    assert f"Port {port} is taken by another program: another is used." in said
+    assert f"Port {port} is taken by another program: using another one." in said
     assert "Requests: 1 × 201. Events: 1." in said
 
 

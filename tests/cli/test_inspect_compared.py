@@ -65,7 +65,7 @@ def test_another_file_of_that_name_is_not_taken_for_one(folder: Path, text: str)
         (["--catalog", "none.md"], {}, "Cannot read none.md: No such file or directory."),
         (["--trace-url", "https://traces.example/"], {}, "is not the address of a trace"),
         (["--forward"], {}, "There is no API key."),
-        (["--base-url", "https://api.journy.io"], {}, "say where to --forward to: pass that as well."),
+        (["--base-url", "https://api.journy.io"], {}, "only apply to --forward: pass that as well."),
         (
             ["--forward"],
             {"JOURNY_API_KEY": "k", "JOURNY_BASE_URL": "http://127.0.0.1:8470"},

@@ -28,7 +28,7 @@ def test_an_event_arrives_with_identity_time_and_typed_metadata(api):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["signed_in"], "about somebody"),
+        (["signed_in"], "needs a user or an account"),
         (["", "--user", "u1"], "name is required"),
         (["signed_in", "plan", "--user", "u1"], "'plan' is not metadata"),
         (["signed_in", "n:number=3", "--user", "u1"], "'number' in 'n:number=3' is not a type"),
@@ -53,7 +53,7 @@ def test_what_cannot_be_sent_is_wrong_usage_and_is_not_sent(api, arguments, said
 def test_lists_are_not_offered_as_metadata_which_takes_none(api):
     offered = "text, int, float, bool, date, datetime, epoch, epoch_ms"
     ended = run("track", "signed_in", "n:number=3", "--user", "u1", JOURNY_BASE_URL=api.url)
-    assert words(ended.stderr) == f"Error: 'number' in 'n:number=3' is not a type: known are {offered}."
+    assert words(ended.stderr) == f"Error: 'number' in 'n:number=3' is not a type: the types are {offered}."
     helped = journy("track", "--help")
     assert f"({offered})" in words(helped.stdout)
 

@@ -60,7 +60,7 @@ def test_a_paragraph_of_the_help_fills_its_lines():
         (["inspect", "--port", "99999"], "Invalid value for '--port': "),
         (["check", "--json=3"], "json"),
         (["check", "--api-key-file", "/no/such/file"], "Cannot read the key file /no/such/file: "),
-        (["track", "signed_in"], "An event is about somebody: "),
+        (["track", "signed_in"], "An event needs a user or an account: "),
         (["catalog", "/no/such/folder"], "Cannot read /no/such/folder: "),
         (["import", "/no/such/file"], "Cannot read /no/such/file: "),
         (["relay"], "Pass where items wait: "),

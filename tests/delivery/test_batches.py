@@ -187,7 +187,7 @@ def test_without_an_api_key_what_has_no_counterpart_is_counted_and_logged_once_w
     assert (stats.delivered, stats.dropped) == (8, {"no_counterpart": 8})
     lines = [record.getMessage() for record in caplog.records if "no counterpart" in record.getMessage()]
     assert len(lines) == 4
-    assert all("Set JOURNY_API_KEY beside the write key" in line for line in lines)
+    assert all("Set JOURNY_API_KEY as well as the write key" in line for line in lines)
     assert calls(made) == []
 
 
@@ -240,7 +240,7 @@ def test_what_has_no_id_is_counted_unless_there_is_an_api_key(batching, what, ca
     WITHOUT_ID[what](made)
     settle(made)
     assert made.ledger.stats().dropped == {"no_counterpart": 1}
-    assert "Pass the ID, or set JOURNY_API_KEY beside the write key" in caplog.text
+    assert "Pass the ID, or set JOURNY_API_KEY as well as the write key" in caplog.text
     assert made.script.requests == []
     made = batching(api_key="a-key")
     WITHOUT_ID[what](made)
@@ -257,7 +257,7 @@ def test_of_a_membership_those_with_an_id_go_and_it_is_counted_for_the_others(ba
     stats = made.ledger.stats()
     assert (stats.delivered, stats.dropped, stats.responses) == (1, {"no_counterpart": 1}, {200: 1})
     assert "without its users known by e-mail alone" in caplog.text
-    assert "set JOURNY_API_KEY beside the write key" in caplog.text
+    assert "set JOURNY_API_KEY as well as the write key" in caplog.text
 
 
 def test_a_message_above_32_kb_is_refused_before_and_holds_nobody_up(batching):

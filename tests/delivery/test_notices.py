@@ -92,7 +92,7 @@ def test_what_was_left_out_is_counted_when_the_trouble_is_over(notices, caplog):
     for number in range(500):
         notices.log(("deferred", f"reason {number}"), "delayed")
     notices.log_left_out("deferred")
-    assert lines(caplog)[-1].startswith(f"{500 - MAX_OF_A_KIND} more lines like the ones before")
+    assert lines(caplog)[-1].startswith(f"{500 - MAX_OF_A_KIND} more lines like those before")
 
 
 def test_a_flood_of_one_kind_leaves_out_no_line_of_another(notices, caplog):

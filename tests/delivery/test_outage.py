@@ -54,7 +54,7 @@ def test_after_an_outage_everything_goes_at_full_speed_and_the_log_says_how_many
     lines = [record.getMessage() for record in caplog.records]
     assert any(line.startswith("delivery has recovered: 230 items in ") for line in lines)
     assert sum("journy.io cannot be reached: the server responded with 503" in line for line in lines) in (1, 2)
-    assert any("more lines like the ones before" in line for line in lines)
+    assert any("more lines like those before" in line for line in lines)
     warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert not any("recovered" in line or "left out" in line for line in warned)  # nothing to do about it
 
@@ -126,7 +126,7 @@ def test_items_that_the_budget_holds_back_are_logged_with_who_uses_the_key(desk,
         made.turn()
         made.clock.now += 0.5
     (line,) = [record.getMessage() for record in caplog.records if "held back" in record.getMessage()]
-    assert "of this process, 17" in line
+    assert "by this process, 17" in line
     stats = made.pipeline.stats()
     assert stats.waits_for == "budget"
     assert stats.own_requests == stats.delivered

@@ -99,7 +99,7 @@ def test_properties_that_were_rejected_are_logged_with_the_request_id(api, track
     api.answer_next(201, {"message": "ok", "rejected": {"created_at": "Expected a date."}, "meta": meta})
     journy_track.upsert_user(user="u1", created_at=True)
     assert tracker.flush(5)
-    assert "did not take the property 'created_at': Expected a date. (request ID req-2)" in caplog.text
+    assert "did not accept the property 'created_at': Expected a date. (request ID req-2)" in caplog.text
     assert balance(tracker, captured=1).delivered == 1
     assert tracker.recent()[0].rejected == {"created_at": "Expected a date."}
 

@@ -82,7 +82,7 @@ def test_a_worker_that_was_killed_is_replaced(api, tracker, caplog, monkeypatch,
     tracker.track("signed_in", user="u1")
     assert tracker.flush(10)
     assert len(api.events) == 2
-    assert f"died of {death.__name__}" in caplog.text
+    assert f"ended with {death.__name__}" in caplog.text
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ def test_too_much_metadata_stays_behind_and_is_said(sent, caplog):
         headers = sent()
     with journy_track.extract(headers) as context:
         assert context == Context(UserIdentified("u1"))
-    assert "is not carried on" in caplog.text
+    assert "is not passed on" in caplog.text
 
 
 def test_an_eager_task_keeps_its_callers_context_and_its_own_to_itself(app, events):

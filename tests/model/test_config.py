@@ -275,7 +275,7 @@ def test_a_wrong_variable_is_named_with_its_setting(monkeypatch, variable, text)
         ("baseurl", "did you mean 'base_url'"),
         ("queuesize", "did you mean 'queue_size'"),
         ("apikey", "did you mean 'api_key'"),
-        ("colour", "known are api_key, required, "),
+        ("colour", "the settings are api_key, required, "),
     ],
 )
 def test_an_unknown_setting_is_refused_with_a_suggestion(name, hint):
@@ -284,7 +284,7 @@ def test_an_unknown_setting_is_refused_with_a_suggestion(name, hint):
 
 
 def test_a_required_key_that_is_missing_raises_unless_it_is_not_needed():
-    with pytest.raises(ConfigurationError, match=r"api_key is required.*JOURNY_API_KEY"):
+    with pytest.raises(ConfigurationError, match=r"api_key or write_key is required.*JOURNY_API_KEY"):
         Config.load(None, {"required": True}, environ={})
     for settings in ({"enabled": False}, {"base_url": "http://127.0.0.1:1"}):
         Config.load(None, {"required": True, **settings}, environ={})

@@ -301,7 +301,7 @@ def test_a_lease_that_ended_while_the_connection_was_made_sends_nothing(api):
     job = Job(1, 0.0, 0.0)
     job.item = DeleteUser(UserIdentified("u1"))
     (outcome,) = leased.send([job])
-    assert (outcome.reason, outcome.ambiguous) == ("this relay does not lead any more", False)
+    assert (outcome.reason, outcome.ambiguous) == ("this relay no longer leads", False)
     assert api.requests == []
     leased.close()
 

@@ -57,7 +57,7 @@ def sent(api):
 @pytest.mark.slow
 def test_the_second_raises_and_names_the_first(api, tracker, start, state, tmp_path):
     first = start(state)
-    with pytest.raises(JournyError, match=rf"another sync works with this state: process {first.pid} on .+, since "):
+    with pytest.raises(JournyError, match=rf"another sync is using this state: process {first.pid} on .+, since "):
         journy_track.sync_accounts(ROWS, state=state)
     (tmp_path / "go on").touch()
     assert first.wait(60) == 0

@@ -150,7 +150,7 @@ class OpenFiles:
         self._notices.log(
             ("spool", "taken_over", self.folder.path),
             "%s: another process has taken over this file of the spool, whose lock was removed, and delivers what is "
-            "in it. Have nothing clean up the folder.",
+            "in it. Do not let anything clean up the folder.",
             source.file.path,
             level=logging.ERROR,
         )

@@ -122,8 +122,8 @@ class SqliteStore:
             if room <= 0:
                 self._notices.log(
                     "spool_full",
-                    "the spool in %s is full (spool_limit, %d bytes): what comes is dropped and counted, the newest "
-                    "first. See `journy-track spool status`.",
+                    "the spool in %s is full (spool_limit, %d bytes): new items are dropped and "
+                    "counted. See `journy-track spool status`.",
                     self._folder.path,
                     self._limit,
                 )

@@ -73,7 +73,7 @@ class Columns:
             raise RowFault(str(error)) from None
         if self.ids_only and any(lacks(call, in_part=False) for call in calls):
             raise RowFault(
-                "names a user or an account without an ID: add it, or set JOURNY_API_KEY beside the write key"
+                "names a user or an account without an ID: add it, or set JOURNY_API_KEY as well as the write key"
             )
         return [_sendable(call) for call in calls]
 
@@ -153,11 +153,11 @@ class Columns:
         if self.kind == "accounts":
             account = _account(fields.get("account_id"), fields.get("domain"), "domain")
             if account is None:
-                raise RowFault("is about nobody: it has neither account_id nor domain (see --map)")
+                raise RowFault("has neither account_id nor domain (see --map)")
             return [UpsertAccount(account, values)]
         user = _user(fields)
         if user is None:
-            raise RowFault("is about nobody: it has neither user_id nor email (see --map)")
+            raise RowFault("has neither user_id nor email (see --map)")
         account = _account(fields.get("account_id"), fields.get("account_domain"), "account_domain")
         joins = [] if account is None else [AddUsersToAccount(account, (user,))]
         return [UpsertUser(user, values), *joins]
@@ -167,7 +167,7 @@ class Columns:
             raise RowFault("has no name: map a column to it, as in --map event_type=name")
         user, account = _user(fields), _account(fields.get("account_id"), fields.get("domain"), "domain")
         if user is None and account is None:
-            raise RowFault("is about nobody: it has neither user nor account (see --map)")
+            raise RowFault("has neither user nor account (see --map)")
         at = fields.get("happened_at")
         if at is None and not self.undated:
             raise RowFault("has no happened_at: map a column to it, or pass --undated for the time of the import")

@@ -76,7 +76,7 @@ def columns_of(
     kinds = _pairs(types, ":", "--type", "column:type")
     for column, type_ in kinds.items():
         if type_ not in TYPES:
-            raise Misused(f"--type {column}:{type_}: {type_!r} is not a type. Known are {', '.join(TYPES)}.")
+            raise Misused(f"--type {column}:{type_}: {type_!r} is not a type. The types are {', '.join(TYPES)}.")
     for target, times in Counter(targets.values()).items():
         if target and times > 1:
             raise Misused(f"--map: two columns go to {target!r}.")

@@ -37,10 +37,10 @@ export class Catalogue {
       const never = known.filter((name) => !seen.includes(name)).sort();
       const both = known.filter((name) => seen.includes(name)).sort();
       made.push(
-        el("p", { class: "quiet" }, `What this inspector has accepted since its start or its last reset, beside the ${number(known.length)} events of `, el("code", {}, file), "."),
-        isWhole ? null : el("p", { class: "quiet" }, "Some names are made only when the code runs: the catalogue does not have those."),
-        ...group("Seen, and unknown to the catalogue", unknown, "None: every event that arrived is in it.", (name) => [link(name), similar(name, known)]),
-        ...group("In the catalogue, and never seen here", never, "None: every event of it has arrived.", (name) => [el("span", {}, name)]),
+        el("p", { class: "quiet" }, `What this inspector has accepted since its start or its last reset, compared with the ${number(known.length)} events of `, el("code", {}, file), "."),
+        isWhole ? null : el("p", { class: "quiet" }, "Some names are only made when the code runs: the catalogue does not include those."),
+        ...group("Seen, but not in the catalogue", unknown, "None: all events that arrived are in it.", (name) => [link(name), similar(name, known)]),
+        ...group("In the catalogue, but never seen here", never, "None: all of its events have arrived.", (name) => [el("span", {}, name)]),
         ...group("Seen", both, "None so far.", (name) => [link(name)]),
       );
     }

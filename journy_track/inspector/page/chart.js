@@ -65,7 +65,7 @@ export class Chart {
     const [first, last] = [start, start + bins * step].map((moment) => label(moment, step));
     this.plot.replaceChildren(drawn, this.brush, el("span", { class: "tick-label" }, first), el("span", { class: "tick-label end" }, last),
       el("span", { class: "tick-label most" }, number(most)));
-    this.plot.setAttribute("aria-label", `Events over time, ${first} to ${last}, at most ${number(most)} at once. Arrow keys choose a part, with Shift more of it, Escape all.`);
+    this.plot.setAttribute("aria-label", `Events over time, ${first} to ${last}, at most ${number(most)} at once. Arrow keys select a part, with Shift more of it; Escape selects all.`);
     this.names.replaceChildren(...names.map((name, place) =>
       el("button", { type: "button", class: `name-count part-${place}`, title: `Only ${name}`, onclick: () => this.onName(name) }, name, " ", el("b", {}, number(byName.get(name))))),
       byName.size > names.length ? el("span", { class: `name-count part-${COLOURS}` }, `${number(byName.size - names.length)} more names`) : "");

@@ -66,7 +66,7 @@ export function request(item, full, arrived, held, onClose) {
   if (attempts.length > 1) made.push(part(`Attempts, ${number(attempts.length)}`, requestsList(attempts, item, "Attempts")));
   if (related.length > 0) {
     made.push(part("Sent again in other batches",
-      el("p", { class: "quiet" }, "The first of these failed. What follows has messages of it."), requestsList(related, item, "Related batches")));
+      el("p", { class: "quiet" }, "The first of these failed. The others resend its messages."), requestsList(related, item, "Related batches")));
   }
   if (item.messages) {
     made.push(part("Messages", timeline(entriesOf(item), null, "Messages", "None.")));
@@ -74,7 +74,7 @@ export function request(item, full, arrived, held, onClose) {
   } else {
     made.push(part("Request body", ...requestBody(full, answer)));
   }
-  made.push(part(`Response, ${item.status === 0 ? "none: the connection was dropped" : full.status}`, ...(full.answer === null ? [el("p", { class: "quiet" }, "Nothing that reads as JSON.")] : [annotated(full.answer)])));
+  made.push(part(`Response, ${item.status === 0 ? "none: the connection was dropped" : full.status}`, ...(full.answer === null ? [el("p", { class: "quiet" }, "No JSON in the body.")] : [annotated(full.answer)])));
   const headers = Object.entries(full.headers).map(([name, value]) => `${name}: ${value}`).join("\n");
   made.push(el("details", {}, el("summary", {}, "Request headers"), el("pre", { tabindex: 0 }, headers)));
   return made.filter((child) => child !== null);
@@ -104,7 +104,7 @@ export function message(item, full, place, attempts, onClose) {
   const made = [
     head(titleOf(entry), [badge(entry), ` ${entry.type ?? "message"} at ${time(full.received_at)}`], onClose),
     el("div", { class: "buttons" }, copyButton(JSON.stringify(sent, null, 2), "the message", "Message")),
-    reasons.size > 0 ? el("p", { class: ignored ? "wrong" : "warned" }, ignored ? "Ignored. Its sender is not told. " : "Left out. Its sender is not told. ", el("b", {}, [...reasons.keys()].slice(0, 6).join(", "))) : null,
+    reasons.size > 0 ? el("p", { class: ignored ? "wrong" : "warned" }, ignored ? "Ignored. The sender is not notified. " : "Left out. The sender is not notified. ", el("b", {}, [...reasons.keys()].slice(0, 6).join(", "))) : null,
     el("dl", { class: "facts" }, ...list),
   ];
   if (Object.keys(values).length > 0) made.push(part(caption, table(values, caption, within(problems, `${caption.toLowerCase()}.`))));
@@ -167,11 +167,11 @@ function whatWentWrong(item, answer) {
   if (item.message) return el("p", { class: "wrong" }, item.message, REMEDIES[item.status] ? ` ${REMEDIES[item.status]}` : null);
   const { duplicate, ignored } = item.messages ? countOf(item) : { duplicate: 0, ignored: 0 };
   if (duplicate + ignored > 0) {
-    const words = [ignored > 0 && `${number(ignored)} ignored as wrong, of which the sender is not told`, duplicate > 0 && `${number(duplicate)} known already by the message ID`];
+    const words = [ignored > 0 && `${number(ignored)} ignored as invalid, without notifying the sender`, duplicate > 0 && `${number(duplicate)} already known by message ID`];
     return el("p", { class: "warned" }, `Of ${number(countOf(item).all)} messages: ${words.filter(Boolean).join("; ")}.`);
   }
   const rejected = Object.keys(mapping(answer.rejected)).length;
-  return rejected ? el("p", { class: "warned" }, `${rejected} of the properties ${rejected > 1 ? "were" : "was"} not taken.`) : null;
+  return rejected ? el("p", { class: "warned" }, `${rejected} of the properties ${rejected > 1 ? "were" : "was"} not accepted.`) : null;
 }
 
 function requestBody(full, answer) {

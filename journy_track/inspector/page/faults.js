@@ -96,7 +96,7 @@ export function faultsPanel(onChange) {
 const sorted = (text) => JSON.stringify(Object.entries(JSON.parse(text)).sort());
 
 function words({ status, delay, drop, containing }) {
-  const parts = [status === null ? (drop ? "processed" : "the real response") : `answer ${status}`];
+  const parts = [status === null ? (drop ? "processed" : "the real response") : `status ${status}`];
   if (delay > 0) parts.push(`after ${delay} s`);
   if (drop) parts.push("the connection dropped");
   if (containing) parts.push(`with ${containing} in the body`);

@@ -40,14 +40,14 @@ export class Funnel {
     const filtering = Object.keys(filterOf()).some((name) => name !== "event");
     this.section.replaceChildren(...[
       el("h2", {}, "Funnel"),
-      el("p", { class: "quiet" }, "How many users did one thing, and later the next. Later is any time after the step before."),
+      el("p", { class: "quiet" }, "How many users did one thing and later, at any time after that, the next."),
       steps.length > 0
         ? el("ol", { class: "steps", "aria-label": "Steps" }, ...reached.map((step, place) => this.#step(step, place, steps, reached)))
-        : el("p", { class: "quiet" }, "No step is chosen yet. Choose events by their names, in their order."),
+        : el("p", { class: "quiet" }, "No steps yet. Choose events by name, in order."),
       el("h3", {}, steps.length > 0 ? "Add a step" : "Events"),
       this.#names(items, steps),
       el("p", { class: "quiet" }, [
-        `Counted are the events that this page holds${filtering ? ", as far as the filter lets them through" : ""}: accepted ones, each once.`,
+        `This counts the accepted events that this page holds${filtering ? " and that match the filter" : ""}, each once.`,
         nobodys > 0 && `${number(nobodys)} of them name no user.`,
       ].filter(Boolean).join(" ")),
     ]);
@@ -86,7 +86,7 @@ export class Funnel {
   #names(items, steps) {
     const counts = new Map();
     for (const item of items) if (isCounted(item)) counts.set(item.name, (counts.get(item.name) ?? 0) + 1);
-    if (counts.size === 0) return el("p", { class: "quiet" }, "No event was accepted yet.");
+    if (counts.size === 0) return el("p", { class: "quiet" }, "No events have been accepted yet.");
     const names = [...counts].sort(([one, count], [other, times]) => times - count || (one < other ? -1 : 1)).slice(0, NAMES);
     return el("div", { class: "choices" }, ...names.map(([name, count]) =>
       el("button", { type: "button", class: "secondary", "data-key": `name-${name}`, title: `Add ${name} as the next step`, onclick: () => this.#choose([...steps, name]) },

@@ -239,7 +239,7 @@ function showLive() {
   const waiting = held?.reduce((all, answer) => all + answer.requests.length, 0) ?? 0;
   const words = { connecting: "Connecting", live: "Live", lost: "Reconnecting", held: waiting > 0 ? `Held, ${number(waiting)} new` : "Held" };
   button.lastElementChild.textContent = words[shown];
-  button.title = held !== null ? "Show what arrives again" : "Hold back what arrives";
+  button.title = held !== null ? "Resume the list" : "Pause the list";
 }
 
 function showEmpty() {
@@ -340,7 +340,7 @@ function personDetail(view, chosen, which) {
   const known = people[view].find(chosen);
   const same = shownDetail === which && shownPerson !== null;
   if (!known) shownPerson = null;
-  if (!known) return [head(chosen, ["Nobody of this name is known now: deleted, or not seen yet."], close)];
+  if (!known) return [head(chosen, ["Nothing is known by this name: it was deleted, or has not been seen yet."], close)];
   // Drawn again only for what concerns it: somebody may be reading.
   const drawn = `${known.number} ${people.accounts.known.length} ${arrived.first}`;
   if (same && drawn === shownPerson) return null;

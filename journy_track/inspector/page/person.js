@@ -30,10 +30,10 @@ export function person(kind, known, arrived, others, onClose) {
   made.push(part("Properties", properties > 0 ? table(known.properties, "Properties") : el("p", { class: "quiet" }, "None.")));
   if (kind === "users") {
     const memberOf = others.filter((account) => account.members.some((member) => same(member, known)));
-    made.push(part("Accounts", links("accounts", memberOf, "Added to none.")));
+    made.push(part("Accounts", links("accounts", memberOf, "Not in any account.")));
     if (known.devices.length > 0) made.push(part("Devices", el("ul", { class: "plain-list" }, ...known.devices.map((device) => el("li", {}, el("code", {}, device))))));
   } else {
-    made.push(part(`Members, ${number(known.members.length)}`, links("users", known.members, "None were added.")));
+    made.push(part(`Members, ${number(known.members.length)}`, links("users", known.members, "No users were added.")));
     if (known.removed.length > 0) made.push(part("Removed members", links("users", known.removed, "")));
   }
   const newest = byTime(items);

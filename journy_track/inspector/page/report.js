@@ -12,7 +12,7 @@ export function report(item, onClose) {
   if (dropped) facts.push(fact("Dropped", reasonOf(item)));
   if (place) facts.push(fact("Place", el("code", { class: "id" }, place), copyButton(place, "the place")));
   if (item.operation) facts.push(fact("Call", el("code", {}, item.operation)));
-  facts.push(fact("Reported by", "the app itself. Nothing of this was sent to the API"));
+  facts.push(fact("Reported by", "the app itself. None of this was sent to the API"));
   const made = [
     head(titleOf(item), [badge(item), ` ${dropped ? "not sent" : "logged"} at ${time(item.at)}`], onClose),
     item.message ? el("p", { class: dropped ? "wrong" : "warned" }, item.message) : null,

@@ -17,7 +17,7 @@ export function badge(item) {
   const count = item.messages && countOf(item);
   if (count && !failed(item) && count.duplicate + count.ignored > 0) {
     const words = [count.ignored > 0 && `${number(count.ignored)} ignored`, count.duplicate > 0 && `${number(count.duplicate)} known`];
-    const title = `Of ${number(count.all)} messages ${number(count.ignored)} were ignored, and ${number(count.duplicate)} were known already`;
+    const title = `Of ${number(count.all)} messages ${number(count.ignored)} were ignored, and ${number(count.duplicate)} were already known`;
     return el("b", { class: "badge warn", title }, [statusText(item), words.filter(Boolean)[0]].join(" · "));
   }
   const kind = failed(item) ? "bad" : item.wrong > 0 ? "warn" : "good";
@@ -28,9 +28,9 @@ export function badge(item) {
 
 export const OUTCOMES = {
   accepted: "Accepted",
-  duplicate: "A duplicate: this message ID had arrived before, and nothing of it was used",
-  ignored: "Ignored: it is wrong by itself. The sender is not told",
-  refused: "Refused, with its whole request",
+  duplicate: "A duplicate: a message with this ID had already arrived, so this one was ignored",
+  ignored: "Ignored: it is invalid. The sender is not notified",
+  refused: "Refused, together with the whole request",
 };
 
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
@@ -124,7 +124,7 @@ const TIME = { name: "Time", class: "time" };
 
 export const EVENTS = {
   label: "Events",
-  empty: "No event passes this filter.",
+  empty: "No events match this filter.",
   key: keyOf,
   columns: [TIME, { name: "Event", class: "name" }, { name: "User", class: "user" }, { name: "Account", class: "account" },
     { name: "Metadata", class: "data" }, { name: "Trace", class: "trace" }, STATUS],
@@ -135,7 +135,7 @@ export const EVENTS = {
 
 export const REQUESTS = {
   label: "Requests",
-  empty: "No request passes this filter.",
+  empty: "No requests match this filter.",
   key: keyOf,
   columns: [TIME, { name: "Call", class: "name" }, { name: "Path", class: "path" }, { name: "About", class: "about" },
     { name: "Attempt", class: "attempt" }, { name: "Latency", class: "latency" }, { name: "Size", class: "size" }, STATUS],
@@ -156,7 +156,7 @@ const rowId = (person) => encodeURIComponent(person.id ?? person.alias);
 
 export const USERS = {
   label: "Users",
-  empty: "No user passes this search.",
+  empty: "No users match this search.",
   key: (user) => user.id ?? user.alias,
   columns: [{ name: "Last seen", class: "time" }, { name: "ID", class: "name" }, { name: "Name", class: "full" }, { name: "E-mail", class: "mail" },
     { name: "Events", class: "count" }, { name: "Properties", class: "data" }],
@@ -168,7 +168,7 @@ export const USERS = {
 
 export const ACCOUNTS = {
   label: "Accounts",
-  empty: "No account passes this search.",
+  empty: "No accounts match this search.",
   key: (account) => account.id ?? account.alias,
   columns: [{ name: "Last seen", class: "time" }, { name: "ID", class: "name" }, { name: "Name", class: "full" }, { name: "Domain", class: "mail" },
     { name: "Members", class: "count" }, { name: "Events", class: "count" }, { name: "Properties", class: "data" }],

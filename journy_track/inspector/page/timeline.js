@@ -9,7 +9,7 @@ const AT_ONCE = 100; // entries
 const LATE = 60_000; // milliseconds between an event and its arrival that are told
 
 // `kind`: of whom, "users" or "accounts", who are not named again; null: of nobody.
-export function timeline(items, kind, label = "Timeline", none = "Nothing of what is still kept names it.") {
+export function timeline(items, kind, label = "Timeline", none = "Nothing that is still kept mentions it.") {
   if (items.length === 0) return el("p", { class: "quiet" }, none);
   const list = el("ol", { class: "timeline", "aria-label": label });
   const sessions = kind === null ? [] : sessionsOf(items);

@@ -23,7 +23,7 @@ def _open_transactions() -> list[Any]:
         warn_once(
             "manual transactions",
             "after_commit: Django runs with autocommit off, outside transaction.atomic(): nothing signals when such "
-            "a transaction commits, so the item goes out at once.",
+            "a transaction commits, so the item is sent at once.",
         )
     return []
 

@@ -64,7 +64,7 @@ class JournyMiddleware:
         JOURNY |= {"skip": "shop.tracking.is_staff", "trust": "signed", "snippet": {"domain": "shop.example"}}
         JOURNY |= {"sync": {...}, "events": {...}}
 
-    - *user*, *account* and *metadata* return an ID (or `UserIdentified`, `AccountIdentified`), `None` for nobody,
+    - *user*, *account* and *metadata* return an ID (or `UserIdentified`, `AccountIdentified`), `None` for none,
       or a mapping. They may use ``request.user`` and the database, and be async in an async stack.
     - *link_devices*: link the `__journey` cookie's device to that user, once for each device and user in this
       process.

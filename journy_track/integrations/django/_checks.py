@@ -60,7 +60,7 @@ def check_key(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
         return [
             Warning(
                 "journy_track has no key: nothing is tracked.",
-                hint="Set JOURNY_API_KEY or JOURNY_WRITE_KEY, or JOURNY_ENABLED=0 if that is meant.",
+                hint="Set JOURNY_API_KEY or JOURNY_WRITE_KEY, or JOURNY_ENABLED=0 if that is intended.",
                 id="journy_track.W002",
             )
         ]
