@@ -90,6 +90,10 @@ class Source:
     def line(self, node: cst.CSTNode) -> int:
         return int(self._wrapper.resolve(PositionProvider)[node].start.line)
 
+    def position(self, node: cst.CSTNode) -> tuple[int, int]:
+        start = self._wrapper.resolve(PositionProvider)[node].start
+        return start.line, start.column
+
     def text(self, node: cst.CSTNode) -> str:
         """The code of *node*, its further lines without the indent of the block that it is in."""
         return self.module.code_for_node(node)
