@@ -128,6 +128,21 @@ def test_a_future_import_stays_first(moved):
     )
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        'def f():\n    import analytics\n    analytics.track("u1", "a")\nf()\nimport os\n',
+        'try:\n    import analytics\nexcept ImportError:\n    raise\nanalytics.track("u1", "a")\nimport os\n',
+        'def f():\n    import analytics\n    analytics.track("u1", "a")\nf()\nimport analytics\nanalytics.flush()\n',
+        'def f():\n    import analytics\n    analytics.track("u1", "a")\nf()\nimport journy_track\n',
+    ],
+)
+def test_our_import_stands_before_what_needs_it(moved, source):
+    text = moved("segment", source).text
+    assert 'journy_track.track("a", user="u1")' in text
+    assert text.startswith("import journy_track\n")
+
+
 # ── Clients ──
 
 
