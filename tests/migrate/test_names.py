@@ -61,6 +61,30 @@ UNSURE = {
 }
 
 
+for _pattern in (
+    "analytics",
+    '{"a": analytics}',
+    "[*analytics]",
+    "{**analytics}",
+    "str() as analytics",
+    "A(analytics) | A(b=analytics)",
+):
+    UNSURE[f"a name that a match binds: {_pattern}"] = f"""\
+        import segment.analytics as analytics
+        def f(value):
+            match value:
+                case {_pattern}:
+                    analytics.track("u1", "a")
+        """
+UNSURE["a client that a match may replace"] = """\
+        from segment.analytics import Client
+        client = Client("a")
+        match VALUE:
+            case [client]:
+                client.track("u1", "a")
+        """
+
+
 @pytest.mark.parametrize("source", UNSURE.values(), ids=UNSURE)
 def test_a_module_that_is_not_sure_stays_byte_for_byte(moved, source):
     done = moved("segment", source)

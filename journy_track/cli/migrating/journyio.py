@@ -138,7 +138,7 @@ def _read_assignment(source: Source, statement: cst.Assign | cst.AnnAssign) -> N
 def _value(source: Source, name: cst.Name) -> cst.BaseExpression | None:
     """What *name* holds, where all that is assigned to it is made alike."""
     values = [made[0] for binding in source.bindings(name) if (made := source.assigned(binding.node)) is not None]
-    if not values or len(values) != len(source.bindings(name)):
+    if not values or len(values) != len(source.bindings(name)) or name.value in source.captured:
         return None
     kinds = {source.imported(value.func) if isinstance(value, cst.Call) else None for value in values}
     kinds = {

@@ -115,7 +115,7 @@ class Source:
     def imported(self, node: cst.CSTNode) -> str | None:
         """The dotted name that *node* stands for by imports alone; `None` if it is, or could be, another thing."""
         names = list(self._qualified(node))
-        if len(names) != 1 or names[0].source is not QualifiedNameSource.IMPORT:
+        if len(names) != 1 or names[0].source is not QualifiedNameSource.IMPORT or _first_name(node) in self.captured:
             return None
         return str(names[0].name)
 
@@ -124,13 +124,21 @@ class Source:
         return {str(one.name) for one in self._qualified(node) if one.source is QualifiedNameSource.IMPORT}
 
     def _qualified(self, node: cst.CSTNode) -> Collection[QualifiedName]:
-        base = node
-        while isinstance(base, cst.Attribute):
-            base = base.value
-        if not isinstance(base, cst.Name):  # libcst looks through calls: `Client().track` would be of the module
+        if _first_name(node) is None:  # libcst looks through calls: `Client().track` would be of the module
             return ()
         found = self._wrapper.resolve(QualifiedNameProvider).get(node, ())
         return found() if callable(found) else found
+
+    @cached_property
+    def captured(self) -> set[str]:
+        """The names that a `match` binds, in any scope: libcst's scopes do not have them."""
+        names: list[cst.Name | None] = []
+        for node in self.nodes:
+            if isinstance(node, (cst.MatchAs, cst.MatchStar)):
+                names.append(node.name)
+            elif isinstance(node, cst.MatchMapping):
+                names.append(node.rest)
+        return {name.value for name in names if name is not None}
 
     @cached_property
     def imported_names(self) -> list[tuple[cst.CSTNode, set[str]]]:
@@ -162,7 +170,7 @@ class Source:
     def value_of(self, name: cst.Name) -> tuple[cst.BaseExpression, cst.CSTNode] | None:
         """What is assigned to *name*, and the statement, where there is one plain assignment and no other."""
         bindings = self.bindings(name)
-        if len(bindings) != 1 or isinstance(bindings[0], ImportAssignment):
+        if len(bindings) != 1 or isinstance(bindings[0], ImportAssignment) or name.value in self.captured:
             return None
         return self.assigned(bindings[0].node)
 
@@ -183,6 +191,8 @@ class Source:
 
     def names_another(self, name: str) -> bool:
         """Whether *name* is bound here to anything but the module of that name."""
+        if name in self.captured:
+            return True
         for scope in {scope for scope in self._scopes.values() if scope is not None}:
             for one in scope.assignments[name]:
                 origins = {origin.name for origin in one.get_qualified_names_for(name)}
@@ -231,3 +241,10 @@ class Source:
 
     def item_around(self, node: cst.CSTNode) -> Item | None:
         return next((self.items[one] for one in self.above(node) if one in self.items), None)
+
+
+def _first_name(node: cst.CSTNode) -> str | None:
+    """The name that a dotted one begins with; `None` where it begins with another thing."""
+    while isinstance(node, cst.Attribute):
+        node = node.value
+    return node.value if isinstance(node, cst.Name) else None
