@@ -30,6 +30,11 @@ REWRITTEN = [
     ),
     (
         "segment",
+        'analytics.track(u.id, "a", {"b": 1, "__debug__": 2, "__plan": 3})',
+        'journy_track.track("a", {"__debug__": 2, "__plan": 3}, user=u.id, b=1)',
+    ),
+    (
+        "segment",
         'analytics.track(u.id, "a", {"b": 1, KEY: 5})',
         'journy_track.track("a", {"b": 1, KEY: 5}, user=u.id)',
     ),

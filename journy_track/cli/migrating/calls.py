@@ -135,6 +135,8 @@ class Given:
             if isinstance(element, cst.DictElement) and key is not None and not keep:
                 special = key == _ADDRESS.get(verb)
                 taken = key in _OPTIONS[verb] or (verb == "track" and is_lookalike(key))
+                # Inside a class __key would be mangled, and __debug__= is not valid anywhere.
+                taken = taken or key.startswith("__")
                 plain = key.isidentifier() and not keyword.iskeyword(key) and key.isascii() and not taken
                 if key in seen:
                     self.doubt(f"{name} has {key!r} twice")
