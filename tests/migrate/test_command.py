@@ -80,6 +80,22 @@ def test_a_file_that_is_not_python_is_named_and_the_others_are_moved(folder: Pat
     assert "import journy_track" in (folder / "app.py").read_text()
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("# coding: nonsense\nimport posthog\n", "is not Python that can be read"),
+        (f"import posthog\nx = {' + '.join(['1'] * 450)}\n", "is nested too deeply"),
+    ],
+    ids=["encoding", "depth"],
+)
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(folder: Path, source: str, reason: str):
+    (folder / "a.py").write_text(source)
+    done = run("migrate", "--from", "posthog", "--write")
+    assert done.exit_code == 1
+    assert words(done.stderr).startswith(f"a.py {reason}. Changed 1 statement in 1 file.")
+    assert "import journy_track" in (folder / "app.py").read_text()
+
+
 def test_where_there_is_nothing_it_says_so(folder: Path):
     done = run("migrate", "--from", "segment")
     assert (done.exit_code, words(done.stderr)) == (0, "There is nothing to move here.")

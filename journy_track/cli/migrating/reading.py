@@ -61,7 +61,7 @@ class _Project:
     def _parse(self, path: Path, file: str, content: bytes) -> Source | None:
         try:
             source = Source(path, file, content)
-        except (cst.ParserSyntaxError, UnicodeDecodeError, LookupError) as error:
+        except (cst.ParserSyntaxError, SyntaxError, UnicodeDecodeError, LookupError) as error:
             line = f", line {error.editor_line}" if isinstance(error, cst.ParserSyntaxError) else ""
             self._unread[file] = f"is not Python that can be read{line}"
         except RecursionError:

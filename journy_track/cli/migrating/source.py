@@ -56,6 +56,8 @@ class Source:
         self._wrapper = MetadataWrapper(cst.parse_module(content), unsafe_skip_copy=True)
         self.module: cst.Module = self._wrapper.module
         self.items: dict[cst.CSTNode, Item] = {}
+        # At once, because a file that is nested too deeply raises here.
+        self._wrapper.resolve_many([ParentNodeProvider, PositionProvider, QualifiedNameProvider, ScopeProvider])
 
     # ── The tree ──
 
