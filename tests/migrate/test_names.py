@@ -120,6 +120,36 @@ def test_the_import_stays_while_something_else_uses_it(moved):
     assert "import os\nfrom posthog import Posthog\nimport journy_track\n" in text
 
 
+def test_an_import_stays_that_the_module_exports(moved):
+    source = """\
+        from analytics import flush, identify, track
+        __all__ = ["track"]
+        __all__ += ["identify"]
+        track("u1", "a")
+        identify("u1")
+        flush()
+        """
+    text = moved("segment", source).text
+    assert text.startswith("from analytics import identify, track\nimport journy_track\n")
+    assert 'journy_track.track("a", user="u1")' in text
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        '@mock.patch("shop.app.analytics.track")\ndef test(track): ...\n',
+        "from shop import app\nassert app.analytics\n",
+        'mock.patch.object(app, "analytics")\n',
+        "from app import analytics\nprint(analytics)\n",
+    ],
+)
+def test_an_import_stays_that_another_file_needs(moved, other):
+    source = 'import segment.analytics as analytics\nanalytics.track("u1", "a")\n'
+    assert moved("segment", source, test_app=other).text == (
+        'import segment.analytics as analytics\nimport journy_track\njourny_track.track("a", user="u1")\n'
+    )
+
+
 def test_an_import_in_a_function_goes(moved):
     text = moved(
         "posthog",

@@ -162,6 +162,12 @@ class Source:
         found = {one for scope in scopes for one in scope.assignments if isinstance(one, ImportAssignment)}
         return sorted(found, key=lambda one: (self.line(one.node), one.name))
 
+    @cached_property
+    def exported(self) -> set[object]:
+        """The names in `__all__`."""
+        lines = [line for line in self.module.body if m.findall(line, m.Name("__all__"))]
+        return {text.evaluated_value for line in lines for text in m.findall(line, m.SimpleString())}  # type: ignore[attr-defined]
+
     def bindings(self, name: cst.Name) -> list[Assignment]:
         """The assignments that *name*, where it is read, may have its value from."""
         scope = self._scopes.get(name)
