@@ -96,6 +96,24 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(folder: Path, sourc
     assert "import journy_track" in (folder / "app.py").read_text()
 
 
+def test_a_file_that_cannot_be_written_does_not_stop_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    (folder / "a.py").write_text(SOURCE)
+    write = Path.write_bytes
+
+    def refuse_one(path: Path, content: bytes) -> int:
+        if path.name == "a.py":
+            raise PermissionError(13, "Permission denied")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", refuse_one)
+    done = run("migrate", "--from", "posthog", "--write")
+    assert done.exit_code == 1
+    assert words(done.stderr).startswith("Error: Cannot write a.py: Permission denied. Changed 1 statement in 1 file")
+    assert "a.py:4" in done.stdout
+    assert (folder / "a.py").read_text() == SOURCE
+    assert "import journy_track" in (folder / "app.py").read_text()
+
+
 def test_where_there_is_nothing_it_says_so(folder: Path):
     done = run("migrate", "--from", "segment")
     assert (done.exit_code, words(done.stderr)) == (0, "There is nothing to move here.")
