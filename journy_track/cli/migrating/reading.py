@@ -37,6 +37,7 @@ class _Project:
     def __init__(self, vendor: Vendor, paths: list[Path]) -> None:
         self._vendor = vendor
         self._meanings = Meanings(vendor, paths)
+        self._roots = [path.resolve() for path in paths]
         self._sources: list[Source] = []
         self._unread: dict[str, str] = {}
         self._contents: dict[str, bytes] = {}
@@ -94,9 +95,13 @@ class _Project:
             elif isinstance(node, cst.Assign) and len(node.targets) == 1:
                 self._read_setting(source, node)
         self._vendor.others(source)
+        target = source.path.resolve()
+        is_outside = not any(target.is_relative_to(root) for root in self._roots)
         for item in source.items.values():
             if source.names_another("journy_track"):
                 item.doubts.append("the name journy_track is another thing in this file")
+            if is_outside:
+                item.doubts.append(f"the file is a link to {target}, which is outside of what was given")
             if item.is_part and self._may_be_imported(source, item.node):
                 item.doubts.append("another file may import it")
 
