@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from journy_track.cli.connection import AsJson
-from journy_track.cli.console import counted, err, fail, out
+from journy_track.cli.console import complain, counted, err, fail, out
 from journy_track.cli.outside import json_text, styled
 
 if TYPE_CHECKING:
@@ -45,22 +45,27 @@ def migrate(
             raise
         fail("migrate needs libcst: pip install 'journy-track[migrate]'", 2)
     found = read(VENDORS[from_], wanted)
-    if write:
-        _write(found)
+    refused = _write(found) if write else []
+    # What could not be written has not been changed.
+    found = replace(found, files=[replace(one, changed=[]) if one in refused else one for one in found.files])
     if as_json:
         typer.echo(json_text(_document(found)))
     else:
         _show(found, write=write)
-    raise typer.Exit(1 if found.unread else 0)
+    raise typer.Exit(1 if found.unread or refused else 0)
 
 
-def _write(found: Migration) -> None:
+def _write(found: Migration) -> list[Migrated]:
+    """Write all files that can be written, and return the others."""
+    refused = []
     for file in found.files:
         if file.changed:
             try:
                 file.path.write_bytes(file.after)
             except OSError as error:
-                fail(f"Cannot write {file.file}: {error.strerror or error}.")
+                complain(f"Cannot write {file.file}: {error.strerror or error}.")
+                refused.append(file)
+    return refused
 
 
 def _show(found: Migration, *, write: bool) -> None:

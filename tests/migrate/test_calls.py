@@ -30,6 +30,11 @@ REWRITTEN = [
     ),
     (
         "segment",
+        'analytics.track(u.id, "a", {"b": 1, "__debug__": 2, "__plan": 3})',
+        'journy_track.track("a", {"__debug__": 2, "__plan": 3}, user=u.id, b=1)',
+    ),
+    (
+        "segment",
         'analytics.track(u.id, "a", {"b": 1, KEY: 5})',
         'journy_track.track("a", {"b": 1, KEY: 5}, user=u.id)',
     ),
@@ -55,6 +60,11 @@ REWRITTEN = [
         "if c: journy_track.upsert_account(account=c.id, domain=d); journy_track.add_users_to_account(c.id, [u.id])",
     ),
     ("segment", "analytics.track(await k(), 'a'); g()", "journy_track.track('a', user=await k()); g()"),
+    (
+        "segment",
+        'analytics.track(u.get(), "a", {"b": d.get()}, timestamp=datetime.now(UTC))',
+        'journy_track.track("a", user=u.get(), b=d.get(), happened_at=datetime.now(UTC))',
+    ),
     ("segment", "analytics.shutdown()", "journy_track.shutdown()"),
     ("segment", "analytics.write_key = KEY", "journy_track.configure()"),
     # ── PostHog: the event first, and the user first ──
@@ -97,6 +107,7 @@ REWRITTEN = [
         "journy_track.remove_users_from_account(c.id, [one for one in ids])",
     ),
     ("journyio", 'client.link(User.by_user_id(u.id), "d-17")', 'journy_track.link("d-17", user=u.id)'),
+    ("journyio", "client.link(User.by_user_id(u.id), d.get())", "journy_track.link(d.get(), user=u.id)"),
     ("journyio", "client.delete_user(User.by_email(u.email))", None),
     (
         "journyio",
@@ -130,6 +141,10 @@ LEFT = [
     ("segment", 'done = analytics.track(u.id, "a")', "its result is used"),
     ("segment", 'on_commit(lambda: analytics.track(u.id, "a"))', "its result is used"),
     ("segment", 'analytics.group(u.id, u.company(), {"a": 1})', "evaluated twice"),
+    ("segment", "analytics.track(next(u), next(u))", "would run in another order"),
+    ("segment", "analytics.track(u.pop(0), u.pop(0))", "would run in another order"),
+    ("segment", "analytics.group(next(u), next(u))", "would run in another order"),
+    ("segment", 'analytics.track(next(u), "a", {"b": next(u), "c-d": next(u)})', "would run in another order"),
     ("segment", 'analytics.page(u.id, name="Home")', "web snippet"),
     ("segment", 'analytics.screen(u.id, name="Home")', "screens have no counterpart"),
     ("segment", 'analytics.alias("a", u.id)', "cannot be merged"),
@@ -137,6 +152,7 @@ LEFT = [
     ("segment", "analytics.on_error = print", "a setting"),
     ("posthog", 'posthog.capture("a")', "no distinct_id="),
     ("posthog", 'posthog.capture("a", u.id)', "the first looks like an event"),
+    ("posthog", "posthog.capture(await u.get(), await u.get())", "would run in another order"),
     ("posthog", 'posthog.capture("$pageview", distinct_id=u.id)', "$pageview means something to PostHog alone"),
     ("posthog", 'posthog.capture("a", distinct_id=u.id, properties={"$set": v})', "$set means something"),
     ("posthog", 'posthog.capture("a", distinct_id=u.id, groups={"project": 1})', "groups= is account="),
@@ -156,6 +172,12 @@ LEFT = [
         "journyio",
         "client.add_event(Event('a', User.by_user_id(u.id), None, None, Metadata()))",
         "how its event is made",
+    ),
+    ("journyio", "client.link(User.by_user_id(next(u)), next(u))", "would run in another order"),
+    (
+        "journyio",
+        "client.add_event(Event.for_user(user=User.by_user_id(next(u)), name=next(u)))",
+        "would run in another order",
     ),
     ("journyio", "result = client.delete_user(User.by_user_id(u.id))", "its result is used"),
     ("journyio", "m = Metadata(); m[key] = 1; client.add_event(e.with_metadata(m))", "the key is made when it runs"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,62 @@ def test_a_file_that_is_not_python_is_named_and_the_others_are_moved(folder: Pat
     assert done.exit_code == 1
     assert "old.py is not Python that can be read, line 2." in words(done.stderr)
     assert "import journy_track" in (folder / "app.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("# coding: nonsense\nimport posthog\n", "is not Python that can be read"),
+        (f"import posthog\nx = {' + '.join(['1'] * 450)}\n", "is nested too deeply"),
+    ],
+    ids=["encoding", "depth"],
+)
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(folder: Path, source: str, reason: str):
+    (folder / "a.py").write_text(source)
+    done = run("migrate", "--from", "posthog", "--write")
+    assert done.exit_code == 1
+    assert words(done.stderr).startswith(f"a.py {reason}. Changed 1 statement in 1 file.")
+    assert "import journy_track" in (folder / "app.py").read_text()
+
+
+def test_a_file_that_cannot_be_written_does_not_stop_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    (folder / "a.py").write_text(SOURCE)
+    write = Path.write_bytes
+
+    def refuse_one(path: Path, content: bytes) -> int:
+        if path.name == "a.py":
+            raise PermissionError(13, "Permission denied")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", refuse_one)
+    done = run("migrate", "--from", "posthog", "--write")
+    assert done.exit_code == 1
+    assert words(done.stderr).startswith("Error: Cannot write a.py: Permission denied. Changed 1 statement in 1 file")
+    assert "a.py:4" in done.stdout
+    assert (folder / "a.py").read_text() == SOURCE
+    assert "import journy_track" in (folder / "app.py").read_text()
+
+
+def test_a_link_that_leads_outside_is_listed_and_stays(folder: Path):
+    (folder / "project").mkdir()
+    try:
+        (folder / "project" / "linked.py").symlink_to(folder / "app.py")
+    except OSError:
+        pytest.skip("links need a privilege here")
+    done = run("migrate", "--from", "posthog", "--write", "project")
+    assert (folder / "app.py").read_text() == SOURCE
+    assert "project/linked.py:3" in done.stdout
+    assert "which is outside of what was given" in done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_with_the_name_of_a_module_is_not_read(folder: Path):
+    os.mkfifo(folder / "pipe.py")
+    command = [sys.executable, "-m", "journy_track", "migrate", "--from", "posthog"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, "1 statement in 1 file would be changed" in words(done.stderr)) == (0, True)
 
 
 def test_where_there_is_nothing_it_says_so(folder: Path):

@@ -61,6 +61,30 @@ UNSURE = {
 }
 
 
+for _pattern in (
+    "analytics",
+    '{"a": analytics}',
+    "[*analytics]",
+    "{**analytics}",
+    "str() as analytics",
+    "A(analytics) | A(b=analytics)",
+):
+    UNSURE[f"a name that a match binds: {_pattern}"] = f"""\
+        import segment.analytics as analytics
+        def f(value):
+            match value:
+                case {_pattern}:
+                    analytics.track("u1", "a")
+        """
+UNSURE["a client that a match may replace"] = """\
+        from segment.analytics import Client
+        client = Client("a")
+        match VALUE:
+            case [client]:
+                client.track("u1", "a")
+        """
+
+
 @pytest.mark.parametrize("source", UNSURE.values(), ids=UNSURE)
 def test_a_module_that_is_not_sure_stays_byte_for_byte(moved, source):
     done = moved("segment", source)
@@ -96,6 +120,36 @@ def test_the_import_stays_while_something_else_uses_it(moved):
     assert "import os\nfrom posthog import Posthog\nimport journy_track\n" in text
 
 
+def test_an_import_stays_that_the_module_exports(moved):
+    source = """\
+        from analytics import flush, identify, track
+        __all__ = ["track"]
+        __all__ += ["identify"]
+        track("u1", "a")
+        identify("u1")
+        flush()
+        """
+    text = moved("segment", source).text
+    assert text.startswith("from analytics import identify, track\nimport journy_track\n")
+    assert 'journy_track.track("a", user="u1")' in text
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        '@mock.patch("shop.app.analytics.track")\ndef test(track): ...\n',
+        "from shop import app\nassert app.analytics\n",
+        'mock.patch.object(app, "analytics")\n',
+        "from app import analytics\nprint(analytics)\n",
+    ],
+)
+def test_an_import_stays_that_another_file_needs(moved, other):
+    source = 'import segment.analytics as analytics\nanalytics.track("u1", "a")\n'
+    assert moved("segment", source, test_app=other).text == (
+        'import segment.analytics as analytics\nimport journy_track\njourny_track.track("a", user="u1")\n'
+    )
+
+
 def test_an_import_in_a_function_goes(moved):
     text = moved(
         "posthog",
@@ -126,6 +180,21 @@ def test_a_future_import_stays_first(moved):
     assert text.startswith(
         '"""Doc."""\nfrom __future__ import annotations\nimport journy_track\n\nfrom .a import b\n'
     )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'def f():\n    import analytics\n    analytics.track("u1", "a")\nf()\nimport os\n',
+        'try:\n    import analytics\nexcept ImportError:\n    raise\nanalytics.track("u1", "a")\nimport os\n',
+        'def f():\n    import analytics\n    analytics.track("u1", "a")\nf()\nimport analytics\nanalytics.flush()\n',
+        'def f():\n    import analytics\n    analytics.track("u1", "a")\nf()\nimport journy_track\n',
+    ],
+)
+def test_our_import_stands_before_what_needs_it(moved, source):
+    text = moved("segment", source).text
+    assert 'journy_track.track("a", user="u1")' in text
+    assert text.startswith("import journy_track\n")
 
 
 # ── Clients ──

@@ -114,8 +114,14 @@ def python_files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
                 if name not in _SKIPPED and not name.startswith(".") and not Path(folder, name, "pyvenv.cfg").exists()
             )
             for name in sorted(files):
-                if name.endswith(".py"):
-                    yield Path(folder, name), _named(Path(folder, name))
+                file = Path(folder, name)
+                if name.endswith(".py") and not _is_special(file):
+                    yield file, _named(file)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a pipe or the like, which to read may wait. A broken link is not: to read it fails."""
+    return os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113 - Path's may raise
 
 
 def _named(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import keyword
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import libcst as cst
 from libcst import matchers as m
@@ -27,11 +27,15 @@ _SEVERAL = (cst.List, cst.Tuple, cst.Set, cst.ListComp, cst.SetComp, cst.Generat
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An argument to be written. *of* is the one whose comments it takes along."""
+    """An argument to be written. *of* is the one whose comments it takes along.
+
+    *made_of* is what is evaluated for it; else that is the value of *of*.
+    """
 
     keyword: str | None
     text: str
     of: cst.Arg | None = None
+    made_of: tuple[cst.CSTNode, ...] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -121,6 +125,7 @@ class Given:
             return [self.written(None, name)], []
         keywords: list[Written] = []
         others: list[str] = []
+        made_of: list[cst.CSTNode] = []
         seen: set[str] = set()
         # Where a key is known only when it runs, it may be that of another element, and the last one wins.
         keep = self.source.has_comment(value) or None in map(_literal_key, value.elements)
@@ -130,22 +135,25 @@ class Given:
             if isinstance(element, cst.DictElement) and key is not None and not keep:
                 special = key == _ADDRESS.get(verb)
                 taken = key in _OPTIONS[verb] or (verb == "track" and is_lookalike(key))
+                # Inside a class __key would be mangled, and __debug__= is not valid anywhere.
+                taken = taken or key.startswith("__")
                 plain = key.isidentifier() and not keyword.iskeyword(key) and key.isascii() and not taken
                 if key in seen:
                     self.doubt(f"{name} has {key!r} twice")
                 elif special or plain:
                     seen.add(key)
-                    keywords.append(Written(key, self.source.text(element.value), None))
+                    keywords.append(Written(key, self.source.text(element.value), None, (element.value,)))
                     continue
             elif key is not None and key == _ADDRESS.get(verb):
                 self.doubt(f"{key} is an argument of its own here: {key}=…")
             others.append(self.source.text(element.with_changes(comma=cst.MaybeSentinel.DEFAULT)))
+            made_of.append(element)
         if keep or len(others) == len(value.elements):
             return [self.written(None, name)], []
-        mapping = [Written(None, "{" + ", ".join(others) + "}", argument)] if others else []
+        mapping = [Written(None, "{" + ", ".join(others) + "}", argument, tuple(made_of))] if others else []
         if keywords and not mapping:
             first = keywords[0]
-            keywords[0] = Written(first.keyword, first.text, argument)
+            keywords[0] = replace(first, of=argument)
         return mapping, keywords
 
     def _look_at_element(self, name: str, element: cst.BaseDictElement, key: str | None, verb: str) -> None:
@@ -199,9 +207,22 @@ class Given:
 
     # ── The new call ──
 
+    def keep_order(self, *arguments: Written) -> None:
+        """Doubt where calls would run in another order: each may depend on the one before."""
+        nodes = [
+            node
+            for one in arguments
+            for node in one.made_of or ([one.of.value] if one.of is not None else [])
+            if _runs_something(node)
+        ]
+        places = [self.source.position(node) for node in nodes]
+        if places != sorted(places):
+            self.doubt("its arguments are made by calls, which would run in another order")
+
     def render(self, function: str, *groups: list[Written], comments: bool = True) -> str:
         """A call of *function* in this library, laid out as the old one was."""
         arguments = [one for group in groups for one in group]
+        self.keep_order(*arguments)
         leading, trailing = _comments(self.call) if comments else ({}, {})
         if "\n" not in self.source.text(self.call):
             return f"{function}({', '.join(_argument(one) for one in arguments)})"
@@ -282,6 +303,12 @@ def is_repeatable(value: cst.BaseExpression) -> bool:
     if m.matches(value, m.Call(func=m.Name("str") | m.Name("int"), args=[m.Arg()])):
         return is_repeatable(value.args[0].value)  # type: ignore[attr-defined]
     return False
+
+
+def _runs_something(node: cst.CSTNode) -> bool:
+    """Whether a call is made in it, or waited for, that may do something."""
+    found = m.findall(node, m.Call() | m.Await() | m.Yield())
+    return any(not (isinstance(one, cst.Call) and is_repeatable(one)) for one in found)
 
 
 def _is_aware(source: Source, value: cst.BaseExpression) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 
 import libcst as cst
@@ -85,8 +86,9 @@ class JournyIO(Vendor):
         words = [inner.written(None, "api_key")] if "api_key" in inner.arguments else []
         if inner.take("root_url") is not None:
             words.append(inner.written("base_url", "root_url"))
+        lines = [inner.render("journy_track.configure", words)]
         given.doubts += inner.doubts
-        return Proposal([inner.render("journy_track.configure", words)], given.doubts, "", reading.made)
+        return Proposal(lines, given.doubts, "", reading.made)
 
     def others(self, source: Source) -> None:
         """Where users, accounts and holders of values are made, and filled."""
@@ -136,7 +138,7 @@ def _read_assignment(source: Source, statement: cst.Assign | cst.AnnAssign) -> N
 def _value(source: Source, name: cst.Name) -> cst.BaseExpression | None:
     """What *name* holds, where all that is assigned to it is made alike."""
     values = [made[0] for binding in source.bindings(name) if (made := source.assigned(binding.node)) is not None]
-    if not values or len(values) != len(source.bindings(name)):
+    if not values or len(values) != len(source.bindings(name)) or name.value in source.captured:
         return None
     kinds = {source.imported(value.func) if isinstance(value, cst.Call) else None for value in values}
     kinds = {
@@ -178,12 +180,14 @@ class _SdkCall:
     def _others(self, verb: str) -> list[str]:
         words = []
         for name in self._given.parameters:
-            text = self._identities(name) if name == "users" else self._identity(self._given.take(name), name)
-            words.append(Written(None, text, self._given.arguments[name]))
+            if name == "users":
+                words.append(Written(None, self._identities(name), self._given.arguments[name]))
+            else:
+                words.append(self._who(self._given, name, None))
         return [self._given.render(f"journy_track.{verb}", words)]
 
     def _upsert(self, kind: str) -> list[str]:
-        who = Written(kind, self._identity(self._given.take(kind), kind), self._given.arguments[kind])
+        who = self._who(self._given, kind, kind)
         holder = self._given.take("properties")
         values = [] if holder is None else [Written(None, self._holder(holder), self._given.arguments["properties"])]
         if holder is not None and _is_empty_holder(self._source, holder):
@@ -191,12 +195,10 @@ class _SdkCall:
         return [self._given.render(f"journy_track.upsert_{kind}", values, [who])]
 
     def _link(self) -> list[str]:
-        user = self._identity(self._given.take("user"), "user")
+        user = self._who(self._given, "user", "user")
         self._given.take("device_id")
         device = self._given.written(None, "device_id")
-        return [
-            self._given.render("journy_track.link", [device], [Written("user", user, self._given.arguments["user"])])
-        ]
+        return [self._given.render("journy_track.link", [device], [user])]
 
     def _event(self) -> list[str] | None:
         argument = self._given.arguments["event"]
@@ -218,10 +220,9 @@ class _SdkCall:
             return None
         event.take("name")
         groups = [[event.written(None, "name")]]
-        who = {one: self._identity(event.take(one), one) for one in event.parameters[1:]}
-        if "user" not in who:
-            who = {"user": "None", **who}
-        identities = [Written(one, text, event.arguments.get(one)) for one, text in who.items()]
+        identities = [self._who(event, one, one) for one in event.parameters[1:]]
+        if "user" not in event.parameters:
+            identities.insert(0, Written("user", "None"))
         mappings: list[Written] = []
         moments: list[Written] = []
         for step in reversed(steps):
@@ -237,10 +238,12 @@ class _SdkCall:
             inner = Given(self._source, step, ("metadata",))
             value = inner.take("metadata")
             if value is not None and not _is_empty_holder(self._source, value):
-                mappings.append(Written(None, self._holder(value)))
+                mappings.append(Written(None, self._holder(value), made_of=(value,)))
         elif name == "happened_at" and not moments:
             inner = Given(self._source, step, ("date",))
-            moments += [Written(one.keyword, one.text) for one in inner.moment("date")]
+            moments += [
+                replace(one, of=None, made_of=(inner.arguments["date"].value,)) for one in inner.moment("date")
+            ]
         else:
             self._given.doubt(f"{name}() is not known here, or called twice")
             return
@@ -248,6 +251,14 @@ class _SdkCall:
         self._given.doubts += inner.doubts
 
     # ── Arguments ──
+
+    def _who(self, given: Given, name: str, keyword: str | None) -> Written:
+        """A user or an account, as an argument."""
+        value = given.take(name)
+        made_of: tuple[cst.CSTNode, ...] = ()
+        if isinstance(value, cst.Call) and self._source.imported(value.func) in _MAKERS:
+            made_of = tuple(value.args)
+        return Written(keyword, self._identity(value, name), given.arguments[name], made_of)
 
     def _identity(self, value: cst.BaseExpression | None, name: str) -> str:
         """A user or an account as it is written here."""

@@ -153,7 +153,7 @@ def _capture(given: Given) -> Proposal:
     mapping, keywords = given.values("properties", "track")
     given.refuse_the_rest(_REASONS)
     name = [given.written(None, "event")]
-    return Proposal.of(given, given.render("journy_track.track", name, mapping, user, account, when, keywords))
+    return Proposal.of(given, given.render("journy_track.track", name, mapping, user, account, keywords, when))
 
 
 def _text_of(string: cst.SimpleString) -> str:
@@ -208,4 +208,4 @@ def _account(given: Given) -> list[Written]:
     if element.key.evaluated_value not in _ACCOUNTS:  # type: ignore[attr-defined]
         return []
     given.take("groups")
-    return [Written("account", given.source.text(element.value), argument)]
+    return [Written("account", given.source.text(element.value), argument, (element.value,))]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import libcst as cst
 from libcst.helpers import get_full_name_for_node
+from libcst.metadata import ImportAssignment
 
 from journy_track.cli.cataloguing.reading import python_files
 from journy_track.cli.migrating.found import Changed, LeftAsIs, Migrated, Migration
@@ -36,6 +37,7 @@ class _Project:
     def __init__(self, vendor: Vendor, paths: list[Path]) -> None:
         self._vendor = vendor
         self._meanings = Meanings(vendor, paths)
+        self._roots = [path.resolve() for path in paths]
         self._sources: list[Source] = []
         self._unread: dict[str, str] = {}
         self._contents: dict[str, bytes] = {}
@@ -61,7 +63,7 @@ class _Project:
     def _parse(self, path: Path, file: str, content: bytes) -> Source | None:
         try:
             source = Source(path, file, content)
-        except (cst.ParserSyntaxError, UnicodeDecodeError, LookupError) as error:
+        except (cst.ParserSyntaxError, SyntaxError, UnicodeDecodeError, LookupError) as error:
             line = f", line {error.editor_line}" if isinstance(error, cst.ParserSyntaxError) else ""
             self._unread[file] = f"is not Python that can be read{line}"
         except RecursionError:
@@ -93,9 +95,13 @@ class _Project:
             elif isinstance(node, cst.Assign) and len(node.targets) == 1:
                 self._read_setting(source, node)
         self._vendor.others(source)
+        target = source.path.resolve()
+        is_outside = not any(target.is_relative_to(root) for root in self._roots)
         for item in source.items.values():
             if source.names_another("journy_track"):
                 item.doubts.append("the name journy_track is another thing in this file")
+            if is_outside:
+                item.doubts.append(f"the file is a link to {target}, which is outside of what was given")
             if item.is_part and self._may_be_imported(source, item.node):
                 item.doubts.append("another file may import it")
 
@@ -254,8 +260,8 @@ class _Project:
                 one
                 for one in source.imports
                 if (self._meanings.is_of_vendor(one) or self._meanings.is_handed_on(source, one))
-                and one.references
-                and all(self._is_in(source, access.node, sure) for access in one.references)
+                and self._is_unused(source, one, sure)
+                and not self._is_used_from_outside(source, one, sure)
             ]
             after = rewritten(source, ours, gone, self._vendor.modules) if ours else source.content
             files.append(
@@ -264,6 +270,28 @@ class _Project:
                 )
             )
         return Migration([one for one in files if one.changed or one.left], self._unread)
+
+    def _is_unused(self, source: Source, one: ImportAssignment, sure: set[Item]) -> bool:
+        return bool(one.references) and all(self._is_in(source, access.node, sure) for access in one.references)
+
+    def _is_used_from_outside(self, source: Source, one: ImportAssignment, sure: set[Item]) -> bool:
+        """Whether what is imported there is in `__all__`, or another file needs it of the module."""
+        if one.scope.globals is not one.scope:
+            return False
+        name, last = one.name.split(".")[0], last_name(source.file)
+        if name in source.exported:
+            return True
+        pattern = re.compile(rf"""\b{last}(\.{name}\b|\s*,\s*["']{name}["'])""".encode())
+        if any(pattern.search(content) for file, content in self._contents.items() if file != source.file):
+            return True
+        return any(
+            (found := self._meanings.foreign(other, str(origin.name))) is not None
+            and (found[0].source, found[0].name) == (source, one.name)
+            for other in self._sources
+            for imported in other.imports
+            if not self._is_unused(other, imported, sure)
+            for origin in imported.get_qualified_names_for(imported.name)
+        )
 
     def _sure(self) -> set[Item]:
         """The items without a doubt, of which each has what it needs among the others."""

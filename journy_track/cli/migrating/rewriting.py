@@ -22,11 +22,13 @@ def rewritten(
     for one in gone:
         names.setdefault(one.node, set()).add(one.name)
     needed = any("journy_track." in line for item in items.values() for line in item.lines or ())
+    early = _before(source, items)
     has_ours = any(
         m.matches(node, m.Import(names=[m.ImportAlias(m.Name("journy_track"), asname=None)]))
-        for node in _top(source.module)
+        for line in early
+        for node in line.body
     )
-    writer = _Writer(source, items, names, needed=needed and not has_ours)
+    writer = _Writer(source, items, names, early, needed=needed and not has_ours)
     module = source.module.visit(writer)
     assert isinstance(module, cst.Module)
     if writer.needed:
@@ -35,8 +37,12 @@ def rewritten(
     return module.bytes
 
 
-def _top(module: cst.Module) -> list[cst.CSTNode]:
-    return [small for line in module.body if isinstance(line, cst.SimpleStatementLine) for small in line.body]
+def _before(source: Source, items: Mapping[cst.CSTNode, Item]) -> list[cst.SimpleStatementLine]:
+    """The simple statements at the top that run before anything that needs our import can."""
+    firsts = {list(source.above(node))[-1] for node in items}
+    body = source.module.body
+    end = next((index for index, line in enumerate(body) if line in firsts), len(body))
+    return [line for line in body[:end] if isinstance(line, cst.SimpleStatementLine)]
 
 
 class _Writer(cst.CSTTransformer):
@@ -45,6 +51,7 @@ class _Writer(cst.CSTTransformer):
         source: Source,
         items: Mapping[cst.CSTNode, Item],
         gone: Mapping[cst.CSTNode, set[str]],
+        early: Sequence[cst.SimpleStatementLine],
         *,
         needed: bool,
     ) -> None:
@@ -52,6 +59,7 @@ class _Writer(cst.CSTTransformer):
         self._source = source
         self._items = items
         self._gone = gone
+        self._early = early
         self.needed = needed
         self._removed: list[cst.BaseStatement] = []
 
@@ -60,11 +68,10 @@ class _Writer(cst.CSTTransformer):
     ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement]:
         if len(original_node.body) == 1 and original_node.body[0] in self._items:
             return self._in_place_of(original_node, self._items[original_node.body[0]].lines or [])
-        at_top = self._source.parent(original_node) is self._source.module
         if not updated_node.body or all(
             one in self._gone and not self._names_left(one) for one in original_node.body
         ):
-            if at_top and self.needed and original_node.body[0] in self._gone:
+            if self.needed and original_node in self._early and original_node.body[0] in self._gone:
                 self.needed = False
                 return self._in_place_of(original_node, [_OURS])
             return self._in_place_of(original_node, [])
@@ -191,18 +198,20 @@ def _bound(alias: cst.ImportAlias) -> str:
 
 
 def _with_import(module: cst.Module, beside: Callable[[str], bool]) -> cst.Module:
-    """With our import behind that of the other library at the top, or behind the last that is not relative."""
+    """With our import among the first: behind that of the other library, or behind the last that is not relative."""
     after, found = 0, False
     for index, line in enumerate(module.body):
-        small = line.body[0] if isinstance(line, cst.SimpleStatementLine) else None
-        if isinstance(small, (cst.Import, cst.ImportFrom)):
+        smalls = line.body if isinstance(line, cst.SimpleStatementLine) else ()
+        if index == 0 and smalls and m.matches(smalls[0], m.Expr(m.SimpleString() | m.ConcatenatedString())):
+            after, smalls = 1, smalls[1:]
+        elif not smalls:
+            break
+        if not all(isinstance(one, (cst.Import, cst.ImportFrom)) for one in smalls):
+            break
+        for small in smalls:
             is_relative = isinstance(small, cst.ImportFrom) and bool(small.relative)
             is_theirs = beside(cst.Module([]).code_for_node(small))
             if is_theirs or (not found and not is_relative):
                 after, found = index + 1, found or is_theirs
-        elif index == 0 and m.matches(
-            line, m.SimpleStatementLine([m.Expr(m.SimpleString() | m.ConcatenatedString())])
-        ):
-            after = 1
     made = cst.parse_statement(_OURS, module.config_for_parsing)
     return module.with_changes(body=[*module.body[:after], made, *module.body[after:]])

@@ -97,7 +97,7 @@ def _track(given: Given) -> Proposal:
     given.refuse_the_rest(_REASONS)
     return Proposal.of(
         given,
-        given.render("journy_track.track", [given.written(None, "event")], mapping, user, account, when, keywords),
+        given.render("journy_track.track", [given.written(None, "event")], mapping, user, account, keywords, when),
     )
 
 
@@ -124,6 +124,7 @@ def _group(given: Given) -> Proposal:
     if has_traits or not is_member:
         lines.append(given.render("journy_track.upsert_account", mapping, account, keywords))
     if is_member:
+        given.keep_order(*mapping, *account, *keywords, *user)
         lines.append(f"journy_track.add_users_to_account({account[0].text}, [{user[0].text}])")
     if is_member and not has_traits and given.source.has_comment(given.call):
         given.doubt("a comment in it would be lost")
@@ -153,4 +154,4 @@ def _account(given: Given) -> list[Written]:
     if not m.matches(element, m.DictElement(key=m.SimpleString())) or element.key.evaluated_value != "groupId":  # type: ignore[attr-defined]
         return []
     given.take("context")
-    return [Written("account", given.source.text(element.value), argument)]
+    return [Written("account", given.source.text(element.value), argument, (element.value,))]

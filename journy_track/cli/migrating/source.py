@@ -56,6 +56,8 @@ class Source:
         self._wrapper = MetadataWrapper(cst.parse_module(content), unsafe_skip_copy=True)
         self.module: cst.Module = self._wrapper.module
         self.items: dict[cst.CSTNode, Item] = {}
+        # At once, because a file that is nested too deeply raises here.
+        self._wrapper.resolve_many([ParentNodeProvider, PositionProvider, QualifiedNameProvider, ScopeProvider])
 
     # ── The tree ──
 
@@ -90,6 +92,10 @@ class Source:
     def line(self, node: cst.CSTNode) -> int:
         return int(self._wrapper.resolve(PositionProvider)[node].start.line)
 
+    def position(self, node: cst.CSTNode) -> tuple[int, int]:
+        start = self._wrapper.resolve(PositionProvider)[node].start
+        return start.line, start.column
+
     def text(self, node: cst.CSTNode) -> str:
         """The code of *node*, its further lines without the indent of the block that it is in."""
         return self.module.code_for_node(node)
@@ -111,7 +117,7 @@ class Source:
     def imported(self, node: cst.CSTNode) -> str | None:
         """The dotted name that *node* stands for by imports alone; `None` if it is, or could be, another thing."""
         names = list(self._qualified(node))
-        if len(names) != 1 or names[0].source is not QualifiedNameSource.IMPORT:
+        if len(names) != 1 or names[0].source is not QualifiedNameSource.IMPORT or _first_name(node) in self.captured:
             return None
         return str(names[0].name)
 
@@ -120,13 +126,21 @@ class Source:
         return {str(one.name) for one in self._qualified(node) if one.source is QualifiedNameSource.IMPORT}
 
     def _qualified(self, node: cst.CSTNode) -> Collection[QualifiedName]:
-        base = node
-        while isinstance(base, cst.Attribute):
-            base = base.value
-        if not isinstance(base, cst.Name):  # libcst looks through calls: `Client().track` would be of the module
+        if _first_name(node) is None:  # libcst looks through calls: `Client().track` would be of the module
             return ()
         found = self._wrapper.resolve(QualifiedNameProvider).get(node, ())
         return found() if callable(found) else found
+
+    @cached_property
+    def captured(self) -> set[str]:
+        """The names that a `match` binds, in any scope: libcst's scopes do not have them."""
+        names: list[cst.Name | None] = []
+        for node in self.nodes:
+            if isinstance(node, (cst.MatchAs, cst.MatchStar)):
+                names.append(node.name)
+            elif isinstance(node, cst.MatchMapping):
+                names.append(node.rest)
+        return {name.value for name in names if name is not None}
 
     @cached_property
     def imported_names(self) -> list[tuple[cst.CSTNode, set[str]]]:
@@ -148,6 +162,12 @@ class Source:
         found = {one for scope in scopes for one in scope.assignments if isinstance(one, ImportAssignment)}
         return sorted(found, key=lambda one: (self.line(one.node), one.name))
 
+    @cached_property
+    def exported(self) -> set[object]:
+        """The names in `__all__`."""
+        lines = [line for line in self.module.body if m.findall(line, m.Name("__all__"))]
+        return {text.evaluated_value for line in lines for text in m.findall(line, m.SimpleString())}  # type: ignore[attr-defined]
+
     def bindings(self, name: cst.Name) -> list[Assignment]:
         """The assignments that *name*, where it is read, may have its value from."""
         scope = self._scopes.get(name)
@@ -158,7 +178,7 @@ class Source:
     def value_of(self, name: cst.Name) -> tuple[cst.BaseExpression, cst.CSTNode] | None:
         """What is assigned to *name*, and the statement, where there is one plain assignment and no other."""
         bindings = self.bindings(name)
-        if len(bindings) != 1 or isinstance(bindings[0], ImportAssignment):
+        if len(bindings) != 1 or isinstance(bindings[0], ImportAssignment) or name.value in self.captured:
             return None
         return self.assigned(bindings[0].node)
 
@@ -179,6 +199,8 @@ class Source:
 
     def names_another(self, name: str) -> bool:
         """Whether *name* is bound here to anything but the module of that name."""
+        if name in self.captured:
+            return True
         for scope in {scope for scope in self._scopes.values() if scope is not None}:
             for one in scope.assignments[name]:
                 origins = {origin.name for origin in one.get_qualified_names_for(name)}
@@ -227,3 +249,10 @@ class Source:
 
     def item_around(self, node: cst.CSTNode) -> Item | None:
         return next((self.items[one] for one in self.above(node) if one in self.items), None)
+
+
+def _first_name(node: cst.CSTNode) -> str | None:
+    """The name that a dotted one begins with; `None` where it begins with another thing."""
+    while isinstance(node, cst.Attribute):
+        node = node.value
+    return node.value if isinstance(node, cst.Name) else None
