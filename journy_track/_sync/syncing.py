@@ -8,13 +8,13 @@ import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
-from time import monotonic
 from typing import Any
 
 from journy_track._bulk.block import PATIENCE, Bulk
 from journy_track._bulk.report import Report
 from journy_track._capture.flushing import seconds_of
 from journy_track._model import checks
+from journy_track._model.clock import monotonic
 from journy_track._model.config import Config
 from journy_track._model.errors import ConfigurationError, InvalidArgument, JournyError, described
 from journy_track._model.logs import log

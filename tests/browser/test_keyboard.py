@@ -152,7 +152,7 @@ def test_a_fault_that_makes_no_sense_is_told(open_page):
     dialog.get_by_label("Status").fill("299")
     dialog.get_by_label("Delay").fill("0.5")
     dialog.get_by_role("button", name="Set faults").click()
-    expect(dialog).to_contain_text("1 × answer 299, after 0.5 s")
+    expect(dialog).to_contain_text("1 × status 299, after 0.5 s")
     dialog.get_by_label("Status").evaluate("input => { input.removeAttribute('pattern'); input.value = '100'; }")
     dialog.get_by_role("button", name="Set faults").click()
     expect(dialog.get_by_role("alert")).to_contain_text("status: Expected a status from 200 to 599")

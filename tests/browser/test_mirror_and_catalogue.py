@@ -85,7 +85,7 @@ def test_what_arrived_is_compared_with_the_catalogue(compared, open_page):
         call.track("bought")
         expect(never).to_have_text(["Created Invoice"])
         names.append("created_invoice")  # the file was written anew
-        expect(page.locator("#catalogue")).to_contain_text("None: every event that arrived is in it.")
+        expect(page.locator("#catalogue")).to_contain_text("None: all events that arrived are in it.")
         page.get_by_role("link", name="created_invoice").click()
         expect(page.get_by_role("row", name="created_invoice")).to_be_visible()
         expect(page.get_by_role("row", name="created_invoice")).not_to_contain_text("unknown")

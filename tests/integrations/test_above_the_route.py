@@ -573,5 +573,5 @@ def click_command():
 @pytest.mark.parametrize("decorate", [track_event("made"), journy_track.user("u1")], ids=["event", "block"])
 def test_what_its_framework_has_registered_already_is_refused(registered, decorate):
     thing = registered()
-    with pytest.raises(InvalidArgument, match=r"registered already.*: put @.* below the framework's own"):
+    with pytest.raises(InvalidArgument, match=r"already registered.*: put @.* below the framework's own"):
         decorate(thing)

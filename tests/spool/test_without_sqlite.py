@@ -34,7 +34,7 @@ def test_a_spool_names_the_cause_and_without_one_all_works(api, run_program):
 
 
 @pytest.mark.parametrize(
-    ("command", "status"), [("spool", 1), ("spool status .", 1), ("doctor --offline", 1), ("relay", 2), ("--help", 0)]
+    ("command", "status"), [("spool", 2), ("spool status .", 2), ("doctor --offline", 1), ("relay", 2), ("--help", 0)]
 )
 def test_commands_name_the_cause_or_work(run_program, tmp_path, command, status):
     ran = run_program(

@@ -74,7 +74,7 @@ def test_it_waits_where_it_is_told_to_and_sends_nothing_twice(api, tracker, star
         target=lambda: reports.append(journy_track.sync_accounts(ROWS, state=state, wait=60)), daemon=True
     )
     waiting.start()
-    eventually(lambda: "waits for another sync" in caplog.text)
+    eventually(lambda: "waiting for another sync" in caplog.text)
     (tmp_path / "go on").touch()
     waiting.join(60)
     assert first.wait(60) == 0

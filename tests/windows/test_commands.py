@@ -178,7 +178,7 @@ def test_two_imports_of_one_file_at_once_are_refused(journy, run, api, tmp_path)
             sleep(0.01)
         status, _, err = run("import", users)
         assert status == 1
-        assert f"Another import of {users} is running." in err
+        assert f"Another import of {users} is running: stop it" in err
     finally:
         first.kill()
         first.communicate()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -49,11 +49,11 @@ _AT_ONCE = "of journy_track.Client, whose calls return their results, or without
 class JournyIO(Vendor):
     """See `Vendor`."""
 
-    modules = ("journyio",)
-    clients = frozenset({"client.Client"})
-    distinctive = frozenset(_PARAMETERS) | frozenset(_READS)
-    key = frozenset()
-    settings: ClassVar = {}
+    modules: ClassVar[tuple[str, ...]] = ("journyio",)
+    clients: ClassVar[frozenset[str]] = frozenset({"client.Client"})
+    distinctive: ClassVar[frozenset[str]] = frozenset(_PARAMETERS) | frozenset(_READS)
+    key: ClassVar[frozenset[str]] = frozenset()
+    settings: ClassVar[Mapping[str, str]] = {}
 
     def call(self, source: Source, call: cst.Call, verb: str) -> Proposal | None:
         if verb in _READS:

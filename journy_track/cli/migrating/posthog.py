@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import libcst as cst
@@ -80,13 +81,13 @@ _LIFECYCLE = {
 class PostHog(Vendor):
     """See `Vendor`."""
 
-    modules = ("posthog",)
-    clients = frozenset({"Posthog", "Client", "client.Client"})
-    distinctive = frozenset(
+    modules: ClassVar[tuple[str, ...]] = ("posthog",)
+    clients: ClassVar[frozenset[str]] = frozenset({"Posthog", "Client", "client.Client"})
+    distinctive: ClassVar[frozenset[str]] = frozenset(
         {"capture", "group_identify", "set_once", "capture_exception", *_WITHOUT} - {"tag", "page"}
     )
-    key = frozenset({"api_key", "project_api_key"})
-    settings: ClassVar = {
+    key: ClassVar[frozenset[str]] = frozenset({"api_key", "project_api_key"})
+    settings: ClassVar[Mapping[str, str]] = {
         "host": "nothing: journy.io's address is the default",
         "debug": "journy_track.configure(debug=…)",
         "disabled": "journy_track.configure(enabled=…), which is the opposite",

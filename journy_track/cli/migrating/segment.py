@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import libcst as cst
@@ -44,11 +45,11 @@ _LIFECYCLE = {
 class Segment(Vendor):
     """See `Vendor`."""
 
-    modules = ("segment.analytics", "analytics")
-    clients = frozenset({"Client", "client.Client"})
-    distinctive = frozenset({"track", "identify", "page", "screen"})
-    key = frozenset({"write_key"})
-    settings: ClassVar = {
+    modules: ClassVar[tuple[str, ...]] = ("segment.analytics", "analytics")
+    clients: ClassVar[frozenset[str]] = frozenset({"Client", "client.Client"})
+    distinctive: ClassVar[frozenset[str]] = frozenset({"track", "identify", "page", "screen"})
+    key: ClassVar[frozenset[str]] = frozenset({"write_key"})
+    settings: ClassVar[Mapping[str, str]] = {
         "host": "nothing: journy.io's address is the default",
         "debug": "journy_track.configure(debug=…)",
         "send": "journy_track.configure(enabled=…)",
