@@ -110,6 +110,8 @@ CORE = [path for path in MODULES if room_of(path) != "inspector"]
 def test_a_class_has_a_name_of_its_own():
     places: dict[str, list[str]] = {}
     for path in PACKAGE.rglob("*.py"):
+        if "_shop" in path.parts:  # in a wheel: an example, with names of its own
+            continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
