@@ -87,6 +87,7 @@ def snippet(api, tracker) -> Snippet:
 
 
 def test_the_first_page_waits_for_nothing_and_one_request_serves_the_others(api, tracker):
+    api.answer_next(None, delay=0.5)
     snippet = Snippet(DOMAIN)
     assert snippet.html() == ""
     assert until(snippet.html, "it is fetched") == FETCHED
