@@ -22,7 +22,8 @@ def redis_server() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+        options = {"port": str(port), "bind": "127.0.0.1", "save": "", "dir": folder, "databases": "999"}
+        command = [binary, *(word for name, value in options.items() for word in (f"--{name}", value))]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             deadline = monotonic() + 30

@@ -88,9 +88,10 @@ def test_a_batch_is_one_line_with_the_names_of_its_events_first(api: Inspector) 
         for _ in range(2):
             journy_track.track("signed_in", user="u1", account="acme")
         assert journy_track.flush(20)
-    (line,) = [line for line in printed.lines if "signed_in" in line]
+    lines = [line for line in printed.lines if "signed_in" in line]
+    assert len(lines) == 1, printed.lines
     assert re.fullmatch(
-        TIME + r"POST /backend/v1/batch +200  3 messages: signed_in × 2, upsertUser  u1 at acme", line
+        TIME + r"POST /backend/v1/batch +200  3 messages: signed_in × 2, upsertUser  u1 at acme", lines[0]
     ), printed.lines
 
 
