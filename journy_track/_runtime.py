@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from journy_track._tracker import Tracker
 
 NOT_CONFIGURED = (
-    "nothing is captured before journy_track.configure() is called. "
+    "nothing is captured before journy_track.configure() is called, as at %s. "
     "Call it once at the start of each process, or configure(enabled=False) where nothing should be tracked."
 )
 NOT_INHERITED = (
@@ -62,7 +62,9 @@ class _NotConfigured:
     def _inherited(self) -> Records | None:
         if not inherit():
             _global.recorder = None
-            warn_once("not configured", NOT_CONFIGURED)
+            with importing:
+                from journy_track._model.places import captured_at
+            warn_once("not configured", NOT_CONFIGURED, captured_at())
         return _global.recorder
 
 

@@ -150,6 +150,7 @@ def test_what_a_test_configures_ends_with_it(suite):
 def test_links_and_what_was_said_are_each_tests_own(suite):
     suite(
         """
+        import re
         import pytest
         import journy_track
         from journy_track.integrations.wsgi import JournyMiddleware
@@ -174,7 +175,8 @@ def test_links_and_what_was_said_are_each_tests_own(suite):
         @pytest.mark.parametrize("number", [1, 2])
         def test_hints_without_the_fixture(number, caplog):
             journy_track.track("seen")
-            assert "nothing is captured before journy_track.configure()" in caplog.text
+            [line] = [line for line in caplog.messages if "before journy_track.configure() is called" in line]
+            assert re.search(r"as at test_[a-z_]+[.]py:[0-9]+[.] ", line)
         """,
         subprocess=True,  # what other tests of this process leave behind may end, and say something, meanwhile
     ).assert_outcomes(passed=6)

@@ -111,7 +111,7 @@ class Preparer:
             raise Dropped(
                 "no_identity",
                 f"the event {shortened(captured.subject)!r} has neither user nor account: set one with "
-                "journy_track.user(...), set_user(...) or user=",
+                "journy_track.user(...), set_user(...) or user= (a function there that returns None sets nobody)",
             )
         metadata, problems = plain_metadata(self._merged(captured))
         at = captured.happened_at or datetime.fromtimestamp(captured.at, UTC)

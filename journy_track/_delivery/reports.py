@@ -51,7 +51,10 @@ class Reports:
     def deferred(self, reason: str) -> None:
         """Items wait for another try."""
         self._notices.log(
-            ("deferred", reason), "delivery to journy.io is delayed: %s; items wait and are retried.", reason
+            ("deferred", reason),
+            "delivery to %s is delayed: %s; items wait and are retried.",
+            self._config.server,
+            reason,
         )
 
     def not_published(self, reason: str) -> None:
@@ -79,8 +82,8 @@ class Reports:
         """Requests fail one after the other: all wait."""
         self._notices.log(
             "outage",
-            "journy.io cannot be reached: %s. Items wait, and one request at a time is retried with growing pauses, "
-            "up to 10 s.",
+            "%s cannot be reached: %s. Items wait, and one request at a time is retried with growing pauses, up to 10 s.",
+            self._config.server,
             reason,
         )
 
@@ -156,10 +159,12 @@ class Reports:
         """The key is refused for every operation."""
         self._notices.log(
             ("key", key.name),
-            "journy.io refuses the %s%s: nothing is delivered with it, items wait, and the key is retried with "
-            f"growing pauses. Check %s, and the key {WHERE}.",
+            "%s refuses the %s%s: nothing is delivered with it, items wait, and the key is retried with growing "
+            f"pauses. %s Check %s, and the key {WHERE}.",
+            self._config.server,
             key.name,
             _in_brackets(f"status {response.status}", _request_id(response), separator=", "),
+            _meaning(response.status),
             key.variable,
             level=logging.ERROR,
         )
@@ -171,6 +176,11 @@ class Reports:
     def our_mistake(self, error: Exception) -> None:
         """Something in here went wrong; one item was counted for it."""
         self._notices.log("internal", "deciding on an outcome raised %s", type(error).__name__)
+
+
+def _meaning(status: int) -> str:
+    """What the status of a refused key says about it: journy.io responds with 403 to one that is disabled."""
+    return "The key is disabled." if status == 403 else "The key is unknown: mistyped, incomplete or deleted."
 
 
 def _request_id(response: Response | None) -> str:

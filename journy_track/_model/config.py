@@ -199,6 +199,15 @@ class Config:
         return config
 
     @property
+    def server(self) -> str:
+        """What messages call the one that is delivered to: journy.io, or host and port of another."""
+        url = self.base_url if self.write_key is None else self.batch_url
+        if url in (DEFAULT_BASE_URL, DEFAULT_BATCH_URL):
+            return "journy.io"
+        parts = urlsplit(url)
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+    @property
     def loopback(self) -> bool:
         """Whether `base_url` is this machine, as the inspector is."""
         return is_loopback(self.base_url)

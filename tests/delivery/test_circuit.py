@@ -39,6 +39,7 @@ def test_a_refused_key_is_asked_for_once_and_items_are_kept(desk, caplog, status
     assert (stats.queued, stats.given_up) == (2, 0)
     (line,) = errors(caplog)
     assert "journy.io refuses the API key (status 401, request ID r)" in line
+    assert "The key is unknown" in line
     assert KEY not in line
 
 
@@ -322,3 +323,4 @@ def test_health_names_a_stall(gate):
 def test_a_refusal_without_a_request_id_names_none(caplog):
     Reports(Config(), Notices()).key_refused(RestTransport.key, Response(403, request_id=""))
     assert "journy.io refuses the API key (status 403): nothing is delivered" in caplog.text
+    assert "The key is disabled." in caplog.text

@@ -91,6 +91,21 @@ def test_plain_http_to_another_machine_needs_saying(url):
     assert Config.load("key", {"base_url": url}, environ={"JOURNY_ALLOW_HTTP": "1"}).allow_http
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({}, "journy.io"),
+        ({"write_key": "w"}, "journy.io"),
+        ({"base_url": "http://127.0.0.1:8123"}, "127.0.0.1:8123"),
+        ({"base_url": "http://127.0.0.1:8123", "write_key": "w"}, "127.0.0.1:8123"),
+        ({"base_url": "https://proxy.example/journy"}, "proxy.example"),
+        ({"batch_url": "https://proxy.example/batch", "write_key": "w"}, "proxy.example"),
+    ],
+)
+def test_messages_name_the_one_that_is_delivered_to(given, name):
+    assert Config.load("key", given, environ={}).server == name
+
+
 def test_this_machine_needs_no_key(api):
     assert is_loopback(api.url)
     journy_track.configure(base_url=api.url)
