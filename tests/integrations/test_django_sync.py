@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from journy_track._state.alone import AloneWithFile
 from tests.postgres_server import postgres_server
 from tests.timing import eventually
 
@@ -133,6 +134,22 @@ def test_the_next_one_goes_on_after_a_stop(site, how):
 
 
 SQLITE = pytest.mark.parametrize("site", ["sqlite"], indirect=True)
+
+
+@SQLITE
+def test_beside_another_one_it_fails_and_waits_where_it_is_told_to(site):
+    other = AloneWithFile(site.state, "accounts")
+    assert other.take() is None
+    status, _, err = site.run("journy_sync", "accounts")
+    assert status == 1
+    assert f"another sync is using this state: process {os.getpid()} on" in err
+    process = site.start("journy_sync", "accounts", "--wait", "60", LOG="1")
+    assert any("waiting for another sync" in line for line in process.stderr)
+    assert not site.api.requests
+    other.release()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert f"{COUNT} delivered" in out
 
 
 @SQLITE

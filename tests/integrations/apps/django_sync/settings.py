@@ -1,6 +1,7 @@
 """A shop whose accounts and users are synced, on whichever database the environment names."""
 
 import json
+import logging
 import os
 
 import journy_track
@@ -25,5 +26,7 @@ JOURNY = {
     },
     **json.loads(os.environ.get("JOURNY", "{}")),
 }
+if os.environ.get("LOG") == "1":
+    logging.basicConfig(level=logging.INFO)
 if os.environ.get("CONFIGURED", "1") == "1":
     journy_track.configure(queue_size=200)
