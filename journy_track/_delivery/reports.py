@@ -82,7 +82,8 @@ class Reports:
         """Requests fail one after the other: all wait."""
         self._notices.log(
             "outage",
-            "%s cannot be reached: %s. Items wait, and one request at a time is retried with growing pauses, up to 10 s.",
+            "%s cannot be reached: %s. Items wait, and one request at a time is retried with growing pauses, "
+            "up to 10 s.",
             self._config.server,
             reason,
         )

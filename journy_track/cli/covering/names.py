@@ -217,8 +217,11 @@ class NameResolver:
         first, _, rest = dotted.partition(".")
         directly = True
         while within:
+            around = module.definitions.get(within)
+            if isinstance(around, Function) and first in _given(around.args):
+                return None
             # A method does not see the names of its class.
-            sees = directly or not isinstance(module.definitions.get(within), ast.ClassDef)
+            sees = directly or not isinstance(around, ast.ClassDef)
             directly = False
             if sees and f"{within}.{first}" in module.definitions:
                 return self._member(Definition(module, f"{within}.{first}"), rest, hops)
@@ -261,3 +264,11 @@ class NameResolver:
         if held is not None and further and hops:
             return self._member(held, further, hops - 1)
         return holder  # a class method of another package, as_view(): the class is what is used
+
+
+def _given(arguments: ast.arguments) -> set[str]:
+    """The parameters that every call passes: what they hold is not known here. A default may be what is meant."""
+    positional = [*arguments.posonlyargs, *arguments.args]
+    required = positional[: len(positional) - len(arguments.defaults)]
+    named = [one for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default is None]
+    return {one.arg for one in (*required, *named)}

@@ -94,7 +94,10 @@ class Tracking:
                             yield from self._meanings(Scope(alias[0]), [alias[1]], aliases - 1)
 
     def _parts(self, node: ast.AST) -> Iterator[ast.AST]:
-        """*node* and what is in it, without the handlers that it defines; `a.b.c` once, and not `a.b` and `a` too."""
+        """*node* and what is in it, without the functions that it only defines; `a.b.c` once, not `a.b` and `a` too.
+
+        A function without a decorator runs where its name is used, which is looked up like any other name.
+        """
         waiting = [node]
         while waiting:
             part = waiting.pop()
@@ -107,7 +110,7 @@ class Tracking:
                 while isinstance(part, ast.Attribute):
                     part = part.value
                 below = iter(() if isinstance(part, ast.Name) else (part,))
-            waiting += (inner for inner in below if inner not in self._handlers)
+            waiting += (inner for inner in below if inner not in self._handlers and not _only_defined(inner))
 
     def _is_typed(self, scope: Scope, node: ast.expr) -> bool:
         held = self._names.instance(scope, node)
@@ -121,6 +124,10 @@ def _is_verb(meaning: Meaning) -> bool:
         and package == "journy_track"
         and not _VERBS.isdisjoint(rest.replace("()", "").split("."))
     )
+
+
+def _only_defined(node: ast.AST) -> bool:
+    return isinstance(node, Function) and not node.decorator_list
 
 
 def _applied_decorators(node: Function) -> list[ast.expr]:
