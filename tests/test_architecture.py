@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "_client": MODEL | {"_capture"},
     "client": MODEL | {"_client", "_delivery", "_transport"},
     "_delivery/pipeline.py": MODEL | ROOMS | {"_process"},  # where all is put together
+    "_delivery/ways.py": MODEL | {"_state", "_stores", "_transport"},
     "_relay": MODEL | ROOMS,
     "_tracker": MODEL | ROOMS | {"_bulk", "_process", "_verbs"},
     "_runtime": MODEL | ROOMS | {"_bulk", "_process", "_verbs", "_tracker", "client"},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import perf_counter, time
 from urllib.parse import urlsplit
 
-from journy_track._delivery.pipeline import batches_of
+from journy_track._delivery.ways import batches_of
 from journy_track._model.call import ApiCall
 from journy_track._model.config import Config
 from journy_track._model.items import Event

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from journy_track._delivery.pipeline import batches_of
+from journy_track._delivery.ways import batches_of
 from journy_track._model.errors import InvalidArgument
 from journy_track._model.identity import AccountIdentified, UserIdentified
 from journy_track._model.items import Event

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from journy_track import AccountIdentified, HttpRequest, HttpResponse, MaybeSent, NotSent, UserIdentified
-from journy_track._delivery.pipeline import MAX_BATCHES
+from journy_track._delivery.ways import MAX_BATCHES
 from journy_track._transport.batch import MAX_MESSAGE
 
 from .conftest import ANSWER, PLENTY

@@ -133,7 +133,7 @@ def test_a_state_that_cannot_be_used_costs_only_what_it_saved(api, restarted, tm
 
 def test_each_has_a_time_of_its_own(api, tmp_path):
     now = [1_000_000.0]
-    from journy_track._delivery.pipeline import unchanged_of
+    from journy_track._delivery.ways import unchanged_of
     from journy_track._model.config import Config
     from journy_track._model.identity import AccountIdentified
     from journy_track._model.items import UpsertAccount

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from journy_track import Stats
-from journy_track._delivery.pipeline import MAX_BATCHES
+from journy_track._delivery.ways import MAX_BATCHES
 from journy_track._model.config import Config
 from journy_track._model.secret import Secret
 from journy_track._relay.relay import WINDOW, Status

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import redis
 
-from journy_track._delivery.pipeline import mark_internal, transport_of
+from journy_track._delivery.pipeline import mark_internal
+from journy_track._delivery.ways import transport_of
 from journy_track._model.config import Config
 from journy_track._model.secret import Secret
 from journy_track._relay.relay import Relay

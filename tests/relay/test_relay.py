@@ -11,7 +11,7 @@ import pytest
 import journy_track
 from journy_track._delivery import feed
 from journy_track._delivery.dispatcher import Dispatcher
-from journy_track._delivery.pipeline import transport_of
+from journy_track._delivery.ways import transport_of
 from journy_track._model.broker import BrokerError
 from journy_track._model.config import Config
 from journy_track._model.identity import UserIdentified
@@ -20,7 +20,7 @@ from journy_track._model.messages import MAX_BYTES, read
 from journy_track._model.outcomes import Deferred
 from journy_track._model.secret import Secret
 from journy_track._relay import relay as relays
-from journy_track._relay.relay import Leased
+from journy_track._relay.leased import Leased
 from journy_track._stores.redis.stream import MAX_READ, RelayQueue, Settled
 from journy_track._stores.store import Job
 from journy_track._transport.rest import RestTransport
