@@ -1,1 +1,1 @@
-"""Many at once: a block in which verbs wait for room, its report, and what it shows."""
+"""Bulk work: a block in which calls wait for room in the queue, its report, and its progress display."""

@@ -1,4 +1,4 @@
-"""`bulk()`: a block in which verbs wait for room in the queue instead of dropping."""
+"""`bulk()`: a block in which calls wait for room in the queue instead of dropping items."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from journy_track._model.errors import JournyError
 from journy_track._model.logs import log
 from journy_track._model.numbers import Health, Stats
 
-#: Seconds between two looks at whether there is room, and between two looks at how it goes.
+#: Seconds between two checks for room, and between two checks of the progress.
 _ROOM, _LOOK = 0.05, 0.25
-#: Seconds without a look after which nobody was waiting: that is not a stall.
+#: If the progress was not checked for this many seconds, no caller was waiting, and the time is not a stall.
 _UNWATCHED = 2.0
-#: Seconds for which nothing has to be settled until a block no longer waits.
+#: Seconds without a settled item after which a block stops waiting.
 PATIENCE = 600.0
-#: How to go on after it was stopped.
+#: How to continue after a block was stopped.
 _GO_ON = (
     "Delivery continues until the process ends. To send the rest, run it again; with "
     "sync_accounts(), sync_users() or skip_unchanged_state=, what journy.io confirmed is not sent again."
@@ -31,7 +31,7 @@ _GO_ON = (
 
 
 class WaitedFor(Protocol):
-    """A tracker, as a block sees it."""
+    """What a block needs from a tracker."""
 
     def flush(self, timeout: float | None = None, *, delivered: bool = False) -> bool: ...
     def stats(self) -> Stats: ...
@@ -45,7 +45,7 @@ class WaitedFor(Protocol):
 class Bulk:
     """In this block, calls wait for room instead of dropping items. Leaving it waits until everything is delivered.
 
-    Made by `journy_track.bulk()` and `Tracker.bulk()`.
+    `journy_track.bulk()` and `Tracker.bulk()` create it.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class Bulk:
         self._began = self._looked_at = self._settled_at = 0.0
         self._settled = 0
         self._report: Report | None = None
-        #: Why it no longer waits: nothing was settled for too long, the key is refused, or Ctrl-C; `None`: it waits.
+        #: Why it no longer waits: nothing was settled for too long, the key is refused, or Ctrl-C; `None` if it does.
         self.stopped: str | None = None
 
     @property
     def report(self) -> Report:
-        """What became of what was captured; inside the block: so far."""
+        """What became of the captured items; inside the block, so far."""
         if self._report is not None or self._tracker is None:
             return self._report or Report()
         return report_of(self._before, self._tracker.stats(), monotonic() - self._began, self.stopped)
@@ -95,7 +95,7 @@ class Bulk:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         waiters.set(tuple(waiter for waiter in waiters.get() if waiter is not self))
-        if self._tracker is None or self._pid != os.getpid():  # a forked child delivers its own at its end
+        if self._tracker is None or self._pid != os.getpid():  # a forked child delivers its own items when it ends
             return
         try:
             if kind is None:
@@ -116,19 +116,19 @@ class Bulk:
                 log(logging.WARNING, "%s: not everything was delivered: %s", self._name, report)
 
     def _wait_until_delivered(self, tracker: WaitedFor) -> None:
-        # What is in a broker is the relay's to deliver, and nobody here hears of it.
+        # Items in a broker are delivered by the relay, and this process does not learn of it.
         while not tracker.flush(_LOOK, delivered=not tracker.hands_over):
             if not self._goes_on(tracker):
                 return
 
     def wait_for_room(self, queue: Any, extra: int, /) -> bool:
-        """Wait until *queue* has room for an item that is charged *extra*; false where it must not, or in vain."""
+        """Wait until *queue* has room for an item charged *extra*. Returns false if it must not wait or gives up."""
         tracker = self._tracker
         if tracker is None or not tracker.owns(queue) or self.stopped is not None or why_not_to_wait() is not None:
             return False
         while not queue.has_room(extra):
-            # A flush also has the items delivered where no thread can be started. In a spool they may be safe, and
-            # still take their place here until they are delivered.
+            # A flush also delivers items if no thread can be started. Items in a spool may be safe and still take up
+            # room here until they are delivered.
             if tracker.flush(_ROOM) and not queue.has_room(extra):
                 threading.Event().wait(_ROOM)
             if not self._goes_on(tracker):
@@ -136,7 +136,7 @@ class Bulk:
         return True
 
     def _goes_on(self, tracker: WaitedFor) -> bool:
-        """Now and then: show how far it is, and whether it is worth waiting."""
+        """Return whether to keep waiting. Every `_LOOK` seconds, check the progress and update the display."""
         now = monotonic()
         if now - self._looked_at < _LOOK or not self._looking.acquire(blocking=False):
             return self.stopped is None

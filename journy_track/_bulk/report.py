@@ -1,4 +1,4 @@
-"""What became of everything that was captured in a block."""
+"""The report on everything that was captured in a block."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.numbers import Stats
 
-#: What is dropped because the app asked for it.
+#: The reasons for drops that the app asked for.
 _AS_ASKED = frozenset({"suppressed", "before_send", "deleted"})
 
 
@@ -17,13 +17,13 @@ _AS_ASKED = frozenset({"suppressed", "before_send", "deleted"})
 class Report:
     """What became of everything that the process captured during a `bulk()` block, or of the rows of a sync.
 
-    *captured* counts the items; a row of a sync is one. *delivered* are at journy.io, *published* in a broker.
-    *merged* were sent as part of another one, *unchanged* were not sent, as journy.io already has them. *given_up*
-    and *dropped* count by reason, as in `Stats.given_up_for` and `Stats.dropped`. *waiting* are not settled yet:
-    delivery continues until the process ends. *would_send*: in a dry run, how many would be sent. With a spool, what
-    earlier processes left there is included.
+    *captured* counts the items; each row of a sync is one. *delivered* items are at journy.io, *published* items in a
+    broker. *merged* items were sent as part of another one, *unchanged* items were not sent because journy.io already
+    has them. *given_up* and *dropped* count items by reason, as in `Stats.given_up_for` and `Stats.dropped`.
+    *waiting* items are not settled yet; delivery continues until the process ends. *would_send* is how many items
+    would be sent, in a dry run. With a spool, items that earlier processes left there are included.
 
-    *seconds* is how long it took. *stopped* is why it ended before everything was done; `None` if it did not.
+    *seconds* is how long it took. *stopped* is why it ended before everything was done, or `None` if it did not.
     """
 
     captured: int = 0
@@ -41,7 +41,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was lost, nothing waits, and it was not stopped. What the app asked to drop is not lost."""
+        """Whether nothing was lost, nothing waits, and it was not stopped. Drops the app asked for are not losses."""
         lost = set(self.dropped) - _AS_ASKED or self.given_up
         return not lost and not self.waiting and self.stopped is None
 
@@ -65,7 +65,7 @@ _WORDS = (
 
 
 def report_of(before: Stats, now: Stats, seconds: float, stopped: str | None) -> Report:
-    """What happened between two looks at the numbers of a tracker."""
+    """Return what happened between two snapshots of a tracker's numbers."""
     unchanged = now.unchanged - before.unchanged
     return Report(
         captured=now.captured - before.captured,

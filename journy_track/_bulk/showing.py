@@ -1,4 +1,4 @@
-"""How far a block is: a line that changes on a terminal, a line of the log every minute elsewhere."""
+"""Shows the progress of a block: a live line on a terminal, or else a log message every minute."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from journy_track._bulk.report import Report
 from journy_track._model.forks import importing
 from journy_track._model.logs import log
 
-#: Seconds after which a block shows anything: a short one needs not.
+#: Seconds until a block shows its progress. A shorter one shows none.
 PATIENCE = 1.0
-#: Seconds between two lines of the log.
+#: Seconds between two log messages.
 EVERY = 60.0
 
 
 class Showing(Protocol):
-    """Shows how far a block is."""
+    """Shows the progress of a block."""
 
     def look(self, seconds: float) -> None:
-        """So long has it been open. Called often while somebody waits."""
+        """Update the display. The block has been open for *seconds*. Called often during a wait."""
 
     def close(self) -> None:
-        """It is over."""
+        """End the display."""
 
 
 class Nothing:
-    """Shows nothing: the block around it does."""
+    """Shows nothing, because an outer block does or nothing has to be shown."""
 
     def look(self, seconds: float) -> None: ...
     def close(self) -> None: ...
 
 
 class Lines:
-    """A line of the log every minute."""
+    """Logs the progress every minute."""
 
     def __init__(self, report: Callable[[], Report]) -> None:
         self._report = report
@@ -51,12 +51,12 @@ class Lines:
 
 
 class Terminal:
-    """A line at the bottom of a terminal, by rich. *live* and *text* are its `Live` and `Text`."""
+    """Shows a live line at the bottom of a terminal with rich. *live* and *text* are rich's `Live` and `Text`."""
 
     def __init__(self, report: Callable[[], Report], live: Any, text: Any, console: Any) -> None:
         self._report = report
         self._text = text
-        # Nothing is redirected: a child that is forked meanwhile would print through the parent's lock.
+        # Output is not redirected, because a child forked meanwhile would print through the parent's lock.
         self._live = live(
             get_renderable=self._line,
             console=console,
@@ -72,23 +72,23 @@ class Terminal:
         done = report.captured - report.waiting
         left = report.seconds / done * report.waiting if done > 0 else 0.0
         about = f", about {left / 60:.0f} min for what waits" if left >= 60 else ""
-        # In a narrow terminal the end is cut off.
+        # On a narrow terminal, the end is cut off.
         line = f"journy_track (Ctrl-C stops it): {report}{about}"
         return self._text(line, no_wrap=True, overflow="ellipsis")
 
     def look(self, seconds: float) -> None:
         if not self._shown and seconds >= PATIENCE:
             self._shown = True
-            with suppress(Exception):  # another live display is shown on it
+            with suppress(Exception):  # another live display is active on the terminal
                 self._live.start()
 
     def close(self) -> None:
-        with suppress(Exception):  # the terminal is gone
+        with suppress(Exception):  # the terminal may be gone
             self._live.stop()
 
 
 def showing_of(report: Callable[[], Report]) -> Showing:
-    """What fits where standard error goes to."""
+    """Return the display that suits where standard error goes."""
     if sys.stderr is None or not sys.stderr.isatty():
         return Lines(report)
     try:
@@ -96,6 +96,6 @@ def showing_of(report: Callable[[], Report]) -> Showing:
             from rich.console import Console
             from rich.live import Live
             from rich.text import Text
-    except ModuleNotFoundError:  # of the extra `cli`
+    except ModuleNotFoundError:  # rich comes with the extra `cli`
         return Lines(report)
     return Terminal(report, Live, Text, Console(stderr=True, markup=False, highlight=False, emoji=False))

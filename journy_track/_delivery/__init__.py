@@ -1,1 +1,1 @@
-"""The worker's side: from the queue to the response of journy.io. The app's threads call nothing here but to wait."""
+"""The worker's side, from the queue to journy.io's response. The app's threads only call it to wait."""

@@ -1,4 +1,4 @@
-"""The budget of a key: one pacer, and one view of outages, for everything in this process that uses it."""
+"""The budget of a key: one pacer and one outage state for everything in this process that uses the key."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from journy_track._model.clock import monotonic
 from journy_track._model.outcomes import Deferred, JobOutcome, Response
 from journy_track._model.secret import Secret
 
-#: Seconds after which `claim` is called again where only a response changes anything.
+#: Seconds after which `claim` should be called again when only a response can change its result.
 _AGAIN = 1.0
-#: Seconds between two requests, above which it is a pause.
+#: A longer wait between two requests, in seconds, counts as a pause.
 _SPACED = 0.1
 
 
 class Pace(Protocol):
-    """Says when the next request may go: `Pacer`, or `PausingPacer`."""
+    """Computes when the next request may be sent. `Pacer` and `PausingPacer` implement it."""
 
     @property
     def limit(self) -> int | None: ...
@@ -40,7 +40,7 @@ class Pace(Protocol):
 
 
 class Budget:
-    """A pacer and the outages, with the lock and the count of requests in flight that all their users share."""
+    """A pacer and the outage state, with the lock and the number of requests in flight that all their users share."""
 
     def __init__(self, pacer: Pace, clock: Callable[[], float] = monotonic) -> None:
         self._pacer = pacer
@@ -48,38 +48,38 @@ class Budget:
         self._lock = threading.RLock()
         self._in_flight = 0
         self._outage = Outage(clock)
-        #: Why requests fail while everything waits but probes; `None` while requests flow.
+        #: Why requests fail, while everything except probes waits; `None` without an outage.
         self.outage: str | None = None
-        #: Whether no request may go before the response to the one that is on its way.
+        #: Whether no request may be sent before the one in flight gets its response.
         self.awaits_response = False
 
     @property
     def used(self) -> tuple[int, int | None]:
-        """Requests of this process within the last minute, and of everybody; `None`: no rate headers yet."""
+        """Requests within the last minute: by this process, and by all (`None` before the first rate headers)."""
         with self._lock:
             limit, remaining = self._pacer.limit, self._pacer.remaining
             return self._pacer.own, None if limit is None or remaining is None else limit - remaining
 
     @property
     def rate(self) -> float | None:
-        """Requests a second that this process may send; `None` before it knows."""
+        """Requests per second that this process may send; `None` before the first rate headers."""
         with self._lock:
             return None if self._pacer.limit is None else self._pacer.rate
 
     @property
     def pauses(self) -> bool:
-        """Whether no request goes for longer than it takes to space them."""
+        """Whether the next request has to wait longer than normal spacing requires."""
         with self._lock:
             return self._pacer.ready_at(self._in_flight) > self._clock() + _SPACED
 
     def claim(self) -> float:
-        """Take the place of one request. Returns 0 when it may go now, else seconds until it is worth asking."""
+        """Claim one request. Returns 0 if it may be sent now, else the seconds until it is worth calling again."""
         with self._lock:
             if self.outage is not None and (wait := self._outage.wait(self._in_flight)) > 0:
                 return _AGAIN if math.isinf(wait) else wait
             at = self._pacer.ready_at(self._in_flight)
             self.awaits_response = math.isinf(at)
-            now = self._clock()  # after the pacer's own look: what it calls now has come
+            now = self._clock()  # read after the pacer read it, so that the pacer's "now" has passed
             if at > now:
                 return _AGAIN if math.isinf(at) else at - now
             self._pacer.sent()
@@ -87,15 +87,15 @@ class Budget:
             return 0.0
 
     def spend(self) -> None:
-        """A request is sent now, whatever the pace: a caller waits for its response."""
+        """Count a request that is sent now regardless of the pace, because a caller waits for its response."""
         with self._lock:
             self._pacer.sent()
             self._in_flight += 1
 
     def responded(self, response: Response | None, outcome: JobOutcome | None = None, item: int = 0) -> None:
-        """That request has ended, without a response where *response* is `None`.
+        """Record that a claimed request has ended. *response* is `None` if there was none.
 
-        *outcome*, of the *item* with that number, begins or ends an outage; `None`: neither.
+        *outcome*, for the item with the number *item*, may begin or end an outage; `None` does neither.
         """
         refused = response is not None and response.status == 429
         with self._lock:
@@ -118,7 +118,7 @@ class Budget:
 
 
 class Unlimited:
-    """Used in the place of `Budget` where requests are not counted, as with a broker."""
+    """Used instead of `Budget` where requests are not counted, for example with a broker."""
 
     outage: str | None = None
     awaits_response = False
@@ -138,31 +138,31 @@ _batch_budgets: dict[tuple[int, str, Secret], Budget] = {}
 
 
 def budget_of(base_url: str, api_key: Secret, share: float | None = None, *, bulk: bool = False) -> Budget:
-    """The budget of that key in this process. A forked child has its own: it sends beside its parent.
+    """Return the budget of that key in this process. A forked child has its own, since it also sends.
 
-    With *bulk* it takes only what live events leave.
+    With *bulk*, the budget uses only what live events leave.
     """
     key = os.getpid(), base_url, api_key, share, bulk
     found = _budgets.get(key)
-    # setdefault is atomic: threads that come first together share one.
+    # setdefault is atomic, so threads that create a budget at the same time share one.
     return _budgets.setdefault(key, Budget(Pacer(share=share, bulk=bulk))) if found is None else found
 
 
 def batch_budget_of(url: str, write_key: Secret) -> Budget:
-    """The budget of that write key in this process."""
+    """Return the budget of that write key in this process."""
     key = os.getpid(), url, write_key
     found = _batch_budgets.get(key)
     return _batch_budgets.setdefault(key, Budget(PausingPacer(monotonic))) if found is None else found
 
 
 def budgets_of(base_url: str, api_key: Secret) -> list[Budget]:
-    """All budgets of that key in this process, whatever share they were given; where there is none, a new one."""
+    """Return all budgets of that key in this process, whatever their share, or a new one if there is none."""
     of_key = (os.getpid(), base_url, api_key)
     found = [budget for key, budget in list(_budgets.items()) if key[:3] == of_key]
     return found or [budget_of(base_url, api_key)]
 
 
 def forget_budgets() -> None:
-    """Start anew, for tests: each has a local journy.io of its own."""
+    """Forget all budgets. For tests, each of which has its own local journy.io."""
     _budgets.clear()
     _batch_budgets.clear()

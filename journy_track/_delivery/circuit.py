@@ -1,4 +1,4 @@
-"""The circuit: a refused key stops everything but trials; a missing permission stops one operation."""
+"""The circuit breaker: a refused key stops everything except trials; a missing permission stops one operation."""
 
 from __future__ import annotations
 
@@ -12,53 +12,54 @@ MAX_PAUSE = 300.0
 
 
 class CircuitState(StrEnum):
-    """Whether requests flow."""
+    """The state of a circuit."""
 
     CLOSED = "closed"
-    #: The key was refused: items wait, and only trials go.
+    #: The key was refused: items wait, and only trials are sent.
     OPEN = "open"
 
 
 class Circuit:
-    """What the API's refusals mean for what comes next. Its owner holds a lock.
+    """Tracks refusals by the API and what they stop. Not thread-safe: its owner holds a lock.
 
-    A 401 or 403 leaves open whether the key is bad or only lacks the permission for that operation. A *trial* of the
-    key, by a call that every key may make, decides. There is one at a time.
+    A 401 or 403 does not show whether the key is invalid or only lacks the permission for that operation. A *trial*
+    of the key, with a call that every key may make, decides this. There is at most one trial at a time.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        #: Called with the seconds of the pause when the key is refused, and with `None` when it is accepted again: a
-        #: spool remembers that beyond this process. Does not raise.
+        #: Called with the pause in seconds when the key is refused, and with `None` when it is accepted again.
+        #: A spool remembers this beyond the process. Must not raise.
         self.note_key: Callable[[float | None], object] = lambda pause: None
         self._pause = FIRST_PAUSE
         self.state = CircuitState.CLOSED
-        #: When the key is tried again; `None` while requests flow.
+        #: When the key is tried again; `None` while the circuit is closed.
         self.try_at: float | None = None
-        #: Whether a trial is on its way.
+        #: Whether a trial is in progress.
         self.on_trial = False
-        #: Until when the items of each operation are given up without a request.
+        #: For each suspended operation, the time until which its items are given up without a request.
         self._suspended: dict[str, float] = {}
-        #: Whether there may be any.
+        #: Whether an operation may be suspended.
         self.suspends = False
 
     # ── The key ──
 
     def wait(self, now: float) -> float | None:
-        """Seconds until the key may be tried; `None`: not before the trial that is on its way has ended."""
+        """Return the seconds until the key may be tried, or `None` if the trial in progress has to end first."""
         return None if self.on_trial else max(0.0, (self.try_at or now) - now)
 
     def begin_trial(self) -> bool:
-        """Whether the caller is to try the key: nobody does already, and it was good so far."""
+        """Start a trial unless one is due or in progress. If it returns true, the caller must try the key."""
         if self.on_trial or self.try_at is not None:
             return False
         self.on_trial = True
         return True
 
     def end_trial(self, outcome: Outcome | None) -> bool:
-        """Follow the outcome of the trial. Returns whether it changed anything that is worth a line in the log.
+        """Apply the outcome of the trial. Returns whether it should be logged.
 
-        Without a verdict, as where the trial was interrupted (`None`), a good key stays good, a refused one refused.
+        Without a verdict, for example if the trial was interrupted (`None`), an accepted key stays accepted and a
+        refused key stays refused.
         """
         was = self.state
         self.on_trial = False
@@ -75,7 +76,10 @@ class Circuit:
         self.note_key(self._pause)
 
     def stay_open(self, seconds: float, pause: float) -> None:
-        """The key was refused, maybe before this process began: try it in so many *seconds* of that *pause*."""
+        """Open the circuit: the key was refused, maybe before this process began. Try it again in *seconds*.
+
+        *pause* is the length of the whole pause, of which *seconds* remain.
+        """
         self._pause = pause
         self.try_at = self._clock() + seconds
         self.state = CircuitState.OPEN
@@ -88,13 +92,13 @@ class Circuit:
     # ── Permissions ──
 
     def suspend(self, operation: str) -> None:
-        """The key lacks the permission for *operation*: its items need not be tried for five minutes."""
+        """Suspend *operation* for five minutes, because the key lacks the permission for it."""
         self._suspended[operation] = self._clock() + MAX_PAUSE
         self.suspends = True
 
     @property
     def suspended(self) -> list[str]:
-        """The operations that the key has no permission for, as far as is known now."""
+        """The operations for which the key is currently known to lack the permission."""
         now = self._clock()
         self._suspended = {operation: until for operation, until in self._suspended.items() if now < until}
         self.suspends = bool(self._suspended)

@@ -1,4 +1,4 @@
-"""Whether a user may be tracked: the app's `allow` is asked, and its answer holds for a minute."""
+"""Checks whether a user may be tracked: calls the app's `allow`, and caches the result for a minute."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from journy_track._model.config import Allow
 from journy_track._model.identity import UserIdentified
 from journy_track._model.items import AddUsersToAccount, Item, UpsertAccount
 
-#: Seconds for which an answer holds.
+#: Seconds for which a result is cached.
 HOLDS = 60.0
 
 
 class Consent:
-    """Asks *allow* about the users that an item names. For the worker's thread."""
+    """Calls *allow* for the users that an item names. Only for the worker's thread."""
 
     def __init__(self, allow: Allow, clock: Callable[[], float] = monotonic) -> None:
         self._allow = allow
@@ -25,10 +25,10 @@ class Consent:
         self._answers: Memory[tuple[bool, float]] = Memory()
 
     def applied(self, item: Item) -> Item | None:
-        """*item*, without the members that may not be tracked; `None` where nothing of it may go out.
+        """Return *item* without the members that may not be tracked, or `None` if nothing of it may be sent.
 
-        What names no user passes, and so does what takes data away. Raises what *allow* raises, and `TypeError` where
-        its answer has to be awaited.
+        Items that name no user pass, as do items that erase data. Raises whatever *allow* raises, and `TypeError` if
+        *allow* returns an awaitable.
         """
         if item.erases or isinstance(item, UpsertAccount):
             return item
@@ -46,7 +46,7 @@ class Consent:
         if known is not None and now - known[1] < HOLDS:
             return known[0]
         answer = self._allow(user)
-        if inspect.isawaitable(answer):  # of a lambda around an async function: it would count as true
+        if inspect.isawaitable(answer):  # from a lambda around an async function; it would be truthy
             if inspect.iscoroutine(answer):
                 answer.close()
             raise TypeError("allow must answer at once: nobody awaits it")

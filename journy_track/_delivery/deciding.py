@@ -1,4 +1,4 @@
-"""What the outcome of a request means for its job: settled, retried, or given up."""
+"""Decides from the outcome of a request whether its job is settled, retried or given up."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ from journy_track._model.outcomes import (
 )
 from journy_track._stores.store import Job
 
-#: Seconds for which an item that failed in an outage lets others try.
+#: Seconds for which an item that failed during an outage lets other items probe.
 _BEHIND_OTHERS = 0.5
-#: Seconds for which a job waits whose key is tried, or was refused.
+#: Seconds for which a job waits while its key is being tried or after it was refused.
 _BEHIND_TRIAL = 1.0
-#: Failures of a request with several jobs after which it is halved: the server may fail at one of them.
+#: Failures after which a request with several jobs is halved, because the server may be failing on one of them.
 _HALVED_AFTER = 2
 
 
 class Decider:
-    """Decides under *lock*, which guards *outbox* and ways, and calls hooks outside of it.
+    """Decides under *lock*, which guards *outbox* and the ways, and calls hooks outside it.
 
-    *try_key* makes a trial of a way's key and returns whether it is accepted. *is_over*: no request begins any more.
+    *try_key* tries a way's key and returns whether it is accepted. *is_over* returns whether it is too late to start
+    a request.
     """
 
     def __init__(
@@ -67,11 +68,11 @@ class Decider:
         self._wait_before = wait_before
         self._try_key = try_key
         self._is_over = is_over
-        #: What journy.io confirmed last of each identity; `None`: everything is sent.
+        #: Knows what journy.io last confirmed for each identity. If `None`, every item is sent.
         self.unchanged = unchanged
 
     def decide(self, way: Way, jobs: Sequence[Job], outcomes: Sequence[JobOutcome]) -> None:
-        """Do what *outcomes* mean for *jobs*, which went together."""
+        """Apply *outcomes* to *jobs*, which were sent in one request."""
         if len(jobs) > 1 and self._are_delivered(jobs, outcomes):
             return
         if self.unchanged is not None:
@@ -100,7 +101,7 @@ class Decider:
             raise interrupted
 
     def _are_delivered(self, jobs: Sequence[Job], outcomes: Sequence[JobOutcome]) -> bool:
-        """Settle *jobs* at once where all of them were delivered; false where each is to be looked at."""
+        """Settle *jobs* together if all were delivered. Returns false if each has to be decided separately."""
         outcome = outcomes[0]
         if not isinstance(outcome, Delivered) or self._reports.debug or self.unchanged is not None:
             return False
@@ -119,13 +120,14 @@ class Decider:
     def _confirm(
         self, unchanged: Unchanged | KeptUnchanged, jobs: Sequence[Job], outcomes: Sequence[JobOutcome]
     ) -> None:
-        """Note what journy.io has now: before anything is settled, so that who waits for that finds it noted."""
+        """Record what journy.io confirmed, before any job is settled, so that whatever waits for a job finds it."""
         try:
             with self._lock:
                 for job, outcome in zip(jobs, outcomes, strict=True):
                     if not isinstance(outcome, Delivered):
                         continue
-                    if outcome.response.rejected or job.deferrals >= PATIENCE:  # without its place: was it the last?
+                    # After too many deferrals a job lost its place, so it may not be the last upsert.
+                    if outcome.response.rejected or job.deferrals >= PATIENCE:
                         unchanged.forget(job.item)
                     else:
                         unchanged.confirmed(job.item, job.number, self._clock())
@@ -154,12 +156,15 @@ class Decider:
                 self._refused(way, job, response)
 
     def _next_user(self, way: Way, job: Job, outcome: Delivered | Rejected | Unsendable) -> None:
-        """One of the users of a membership is done. Its end is theirs who could not be added, if there are any."""
+        """Continue a membership with its next user, or end it after the last one.
+
+        If journy.io rejected any user, the job ends as rejected, and its item keeps only the users that were refused.
+        """
         refused: dict[UserIdentified, Rejected | Unsendable] = {} if job.refused is None else job.refused
         if not isinstance(outcome, Delivered):
             refused[job.sole] = outcome
         with self._lock:
-            # By name: a delete may have taken others out meanwhile.
+            # Removed by name rather than by position, because a delete may have removed other users meanwhile.
             left = tuple(user for user in job.item.users if user != job.sole)
             if left or refused:
                 job.item = replace(job.item, users=left or tuple(refused))
@@ -185,7 +190,7 @@ class Decider:
         self._settle(job, "delivered", response=response)
 
     def give_up(self, job: Job, reason: str, response: Response | None) -> None:
-        """*job* is not tried again."""
+        """Give up *job*: report it and settle it without another attempt."""
         with self._lock:
             self._outbox.settle(job)
             if self.unchanged is not None:
@@ -193,10 +198,13 @@ class Decider:
         try:
             self._reports.given_up(job, reason, response)
         finally:
-            self._settle(job, "given_up", reason, response)  # last: what waits for it goes on
+            self._settle(job, "given_up", reason, response)  # last, because callers that wait for it then continue
 
     def _defer(self, way: Way, job: Job, outcome: Deferred, until: float | None, count: int) -> float | None:
-        """Try it again at *until*; `None`: find out when. Returns when, so that the *count* that went go together."""
+        """Retry *job* at *until*, or at a time to be determined if that is `None`. Returns the time.
+
+        The *count* jobs of one request are retried at the same time, so that they are sent together.
+        """
         if outcome.ambiguous and self._config.on_ambiguous == "drop" and not job.item.repeatable:
             self.give_up(job, f"ambiguous: {outcome.reason}", outcome.response)
             return until
@@ -212,7 +220,7 @@ class Decider:
             return until
         if is_first and in_turn:
             self._reports.not_published(outcome.reason)
-        elif is_first and not self._is_over(now):  # else the end cut it off, and counts what is lost
+        elif is_first and not self._is_over(now):  # otherwise shutdown cut the request off and counts the loss
             self._reports.deferred(outcome.reason)
         fails_at_it = outcome.response is not None and outcome.response.status >= 500 and not out
         if count > 1 and fails_at_it and not in_turn and job.deferrals >= _HALVED_AFTER:
@@ -221,12 +229,13 @@ class Decider:
         return until
 
     def _pause(self, job: Job, outcome: Deferred, *, too_many: bool, out: bool, in_turn: bool) -> float:
-        """Seconds before the next attempt."""
-        if too_many:  # the pacer makes everyone wait; the item itself has nothing to wait for
+        """Return the seconds before the next attempt."""
+        if too_many:  # the pacer makes all items wait, so this one needs no pause of its own
             return 0.0
-        # Where all go in turn they wait for the transport, which knows for how long.
+        # Items that are sent in turn wait for the transport, which knows for how long.
         wait = max(outcome.retry_after or 0.0, 0.0 if in_turn else self._wait_before(job.deferrals + 1))
-        return min(wait, _BEHIND_OTHERS) if out else wait  # all wait for the way; the next probe is another item
+        # In an outage all items wait for the server, and the next probe is another item.
+        return min(wait, _BEHIND_OTHERS) if out else wait
 
     def _retry_at(self, job: Job, until: float, *, counts: bool) -> None:
         with self._lock:
@@ -235,7 +244,7 @@ class Decider:
             self._settle(job, "dropped", "deleted")
 
     def _refused(self, way: Way, job: Job, response: Response) -> None:
-        """A 401 or 403: either the key is bad, or it lacks the permission for this operation. A trial decides."""
+        """Handle a 401 or 403: a trial shows whether the key is invalid or only lacks this operation's permission."""
         circuit = way.circuit
         with self._lock:
             tries = way.transport.try_key is not None and circuit.begin_trial()
@@ -254,5 +263,5 @@ class Decider:
             self.give_up(job, "missing permission", response)
         elif circuit.state is CircuitState.OPEN:
             self._retry_at(job, self._clock() + _BEHIND_TRIAL, counts=False)
-        else:  # without a verdict, both are tried again
+        else:  # without a verdict, both the job and the key are tried again
             self._retry_at(job, self._clock() + self._wait_before(job.deferrals + 1), counts=True)

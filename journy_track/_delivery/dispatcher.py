@@ -1,4 +1,4 @@
-"""The dispatcher: which jobs go when, and what each outcome means for them."""
+"""The dispatcher decides which jobs are sent when, and applies each outcome to its jobs."""
 
 from __future__ import annotations
 
@@ -34,33 +34,34 @@ from journy_track._model.purging import Delete
 from journy_track._model.retry import backoff
 from journy_track._stores.store import Job
 
-#: Seconds after the last request began before another sender joins in: if responses come sooner, one thread does
-#: it all, and several would only compete for the interpreter (1.5 times the CPU, two thirds of the rate).
+#: Seconds after the start of the last request before another sender joins in. If responses arrive sooner than this,
+#: one thread can do all the work, and more would only compete for the interpreter (1.5 times the CPU for two thirds
+#: of the rate).
 NEXT_SENDER_DELAY = 0.004
-#: The same before a sender goes on while others are at work.
+#: The same delay for a sender that continues with its next request while others are busy.
 BUSY_SENDER_DELAY = 0.001
-#: Seconds to the worker's next look where nothing earlier is due.
+#: Seconds until the worker looks again when nothing is due earlier.
 _LATER = 60.0
-#: The same where more is just being read.
+#: The same while more jobs are being read from the store.
 _FILLING = 0.01
-#: Seconds below which no response is slow, even where all connections are in use just now.
+#: Responses faster than this many seconds do not count as slow, even when all connections are in use.
 _SLOW = 0.05
 
 
 class Task(NamedTuple):
-    """What a sender does: send these jobs that way or, without any, try whether its key is accepted again."""
+    """Work for one sender: send *jobs* over *way* or, with no jobs, check whether its key is accepted again."""
 
     way: Way
     jobs: list[Job]
 
 
 class Dispatcher:
-    """Sends what may go: paced, in order, as many requests at once as the *ways* permit.
+    """Sends jobs at the allowed pace and in order, with as many concurrent requests as the *ways* permit.
 
-    Each job takes the first of them that has a counterpart for it. One lock guards outbox and ways; requests are
-    made, and hooks called, outside of it. *settle* ends a job, *settle_delivered* several. *wake* makes the worker
-    look again. *unchanged* knows what need not be sent; `None`: everything is. With *inline* the caller's thread
-    sends, one request after the other.
+    Each job uses the first way that supports it. One lock guards the outbox and the ways; requests are made and
+    hooks are called outside it. *settle* ends one job, *settle_delivered* ends several. *wake* makes the worker look
+    again. *unchanged* knows which items need not be sent; if it is `None`, every item is sent. With *inline*, the
+    caller's thread sends, one request at a time.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Dispatcher:
         self._max_age = config.max_age
         self._yields = config.priority == "bulk"
         self.ways = ways
-        #: Where there is one way, and it is the API's own or a broker's, it has a counterpart for everything.
+        #: Whether a job's way has to be chosen. A single way to the REST API or to a broker supports every item.
         self._chooses = len(ways) > 1 or not (ways[0].transport.merges or ways[0].transport.in_turn)
         self._ledger = ledger
         self._reports = reports
@@ -109,24 +110,24 @@ class Dispatcher:
             unchanged=unchanged,
         )
         self._senders: Senders[Task] = Senders(sum(way.connections for way in ways), self._perform, mark_internal)
-        #: When the worker looks again by itself.
+        #: When the worker next looks without being woken.
         self._looks_at = math.inf
-        #: Whether more is just being read that could fill a request.
+        #: Whether more jobs, which could fill a request, are being read at the moment.
         self._filling = False
-        #: Until when a key's budget holds back what could be sent, as far as is known.
+        #: The time until which a key's budget is known to hold back jobs that could otherwise be sent.
         self.held_until = NOT_HELD
         self._stopped = False
         #: Whether the caller's own thread sends.
         self.inline = inline
-        #: Returns the clock's time by which every request must end; `None`: as configured.
+        #: Returns the clock time by which every request must end. If `None`, the configured timeout applies.
         self.until: Callable[[], float] | None = None
-        #: Called with the seconds that a request took, and what became of it. Must not raise.
+        #: Called with the duration of each request in seconds and its outcome. Must not raise.
         self.on_request: Callable[[float, JobOutcome | None], object] | None = None
 
     # ── The worker's side ──
 
     def put(self, job: Job) -> None:
-        """Take *job* in: it waits, joins one that waits, or turns out to be needless."""
+        """Accept *job*: queue it, merge it into a waiting job, or settle it if it need not be sent."""
         unchanged, item = self._decider.unchanged, job.item
         target: Job | None = job
         gone: list[Job] = []
@@ -150,7 +151,7 @@ class Dispatcher:
             job.item = None  # a store keeps it until *target* is settled, and it may be large
 
     def _choose(self, job: Job) -> bool:
-        """Choose the way of *job*; false when there is none."""
+        """Choose the way for *job*. Returns false if no way supports it."""
         for way in self.ways:
             if not way.transport.lacks(job.item):
                 job.way = way.number
@@ -158,14 +159,14 @@ class Dispatcher:
         return False
 
     def purge(self, delete: Delete) -> None:
-        """Drop what waits and is about the user or account of *delete*."""
+        """Drop the waiting jobs that concern the user or account in *delete*."""
         with self._lock:
             gone = self._outbox.purge(delete)
         for job in gone:
             self._settle(job, "dropped", "deleted")
 
     def withdraw(self, job: Job, reason: str) -> bool:
-        """Drop a job that waits; false when it does not, because it is in flight or settled."""
+        """Drop a waiting job. Returns false if it is already in flight or settled."""
         with self._lock:
             waited = self._outbox.withdraw(job)
         if waited:
@@ -173,24 +174,24 @@ class Dispatcher:
         return waited
 
     def amend(self, job: Job, item: Item) -> None:
-        """Send *item* in the place of one that waits; the names it claims stay."""
+        """Send *item* instead of the waiting job's own item. The job keeps the names that it claims."""
         with self._lock:
             job.item = item
 
     @property
     def waiting(self) -> int:
-        """How many jobs wait here."""
+        """The number of jobs that wait here."""
         return len(self._outbox)
 
     @property
     def waiting_last(self) -> int:
-        """How many of them wait for the last of the ways."""
+        """The number of jobs that wait for the last way."""
         return self._outbox.count(len(self.ways) - 1)
 
     def dispatch(self, *, filling: bool = False) -> float | None:
-        """Start everything that may be sent now. Returns seconds until the next look; `None` when nothing waits.
+        """Start everything that may be sent now. Returns the seconds until the next look, `None` if nothing waits.
 
-        *filling*: more is read at once, which may go in the same request.
+        *filling* means that more jobs are about to be read, which may be sent in the same request.
         """
         self._filling = filling
         while True:
@@ -198,43 +199,44 @@ class Dispatcher:
             if task is None:
                 self._looks_at = math.inf if wait is None else self._clock() + wait
                 return wait
-            # Without a thread for it the caller's own sends, and what follows may find one.
+            # If no thread is available, the caller's thread sends; a later task may find one.
             while task is not None and (self.inline or not self._senders.hand(task)):
                 task = self._perform(task)
 
     def make_ready(self, waiting: int) -> None:
-        """Start the threads that this many jobs may need, for when none can be started later."""
+        """Start the threads that *waiting* jobs may need, because no thread can be started later."""
         self._senders.make_ready(waiting)
 
     def stop(self) -> None:
-        """Begin no more requests; those in flight go on."""
+        """Start no more requests. Those in flight continue."""
         self._stopped = True
         self._senders.stop()
 
     def join(self, timeout: float) -> None:
-        """Wait for the senders to end, at most *timeout* seconds for all of them."""
+        """Wait up to *timeout* seconds in total for the senders to end."""
         self._senders.join(timeout)
 
     @property
     def alive(self) -> bool:
-        """Whether a sender still runs."""
+        """Whether a sender is still running."""
         return self._senders.alive
 
     @property
     def circuit(self) -> CircuitState:
-        """Whether requests flow: open while any key is refused."""
+        """The state of the circuit: open while any key is refused."""
         return CircuitState.CLOSED if self.refused_key is None else CircuitState.OPEN
 
     @property
     def refused_key(self) -> str | None:
-        """What the key is called that is refused; `None`: none is."""
+        """The name of the key that is refused, or `None`."""
         refused = (way for way in self.ways if way.circuit.state is CircuitState.OPEN)
         return next((way.transport.key.name for way in refused), None)
 
     def remember(self, note_key: Callable[[float | None], object], quiet: tuple[float, float] | None) -> None:
-        """Call *note_key* when the key is refused, with the pause in seconds, and when it is accepted, with `None`.
+        """Call *note_key* with the pause in seconds when the key is refused, and with `None` when it is accepted.
 
-        *quiet*: an earlier process was refused; seconds that are left of its pause, and the seconds of that pause.
+        *quiet* is given if an earlier process was refused: the seconds that remain of its pause, and the length of
+        that pause in seconds.
         """
         with self._lock:
             self.ways[0].circuit.note_key = note_key
@@ -243,12 +245,12 @@ class Dispatcher:
 
     @property
     def suspended(self) -> list[str]:
-        """The operations that a key has no permission for."""
+        """The operations for which a key lacks the permission."""
         with self._lock:
             return [operation for way in self.ways for operation in way.circuit.suspended]
 
     def waits_for(self) -> str:
-        """What the waiting jobs wait for: `"key"`, `"outage"`, `"connections"`, the `"budget"`, or `"batch"`."""
+        """What the waiting jobs wait for: `"key"`, `"outage"`, `"connections"`, `"budget"` or `"batch"`."""
         with self._lock:
             waiting = [way for way in self.ways if self._outbox.count(way.number)] or self.ways[:1]
             reasons = [self._waits_for(way) for way in waiting]
@@ -264,26 +266,27 @@ class Dispatcher:
         return "batch" if way.linger and not way.budget.pauses else "budget"
 
     def explain(self, seconds: float) -> None:
-        """Log why the oldest item has been waiting for *seconds*, unless something else does."""
+        """Log why the oldest item has been waiting for *seconds*, unless that reason is logged elsewhere."""
         for way in self.ways:
             if isinstance(way.budget, Unlimited) or not self._outbox.count(way.number):
                 continue
             with self._lock:
                 why = self._waits_for(way)
-                # The youngest request has waited at least as long as that.
+                # The latest request has been waiting at least this long.
                 latency = max(way.latency or 0.0, self._clock() - way.began_at)
                 busy = way.in_flight
             if why == "connections" and latency >= _SLOW:
                 self._reports.slow(seconds, busy, latency)
             elif why in ("budget", "connections") and not self._yields:
-                # With responses as fast as that it is the pace, just not now. Bulk work waits on purpose.
+                # With responses this fast, the pace is the limit, even if all connections are busy at this moment.
+                # Bulk work waits on purpose.
                 own, used = way.budget.used
                 self._reports.held_back(seconds, own, used)
 
     def _next(self, delay: float) -> tuple[Task | None, float | None]:
-        """What goes now, or how long until something may; nothing waits: `(None, None)`.
+        """Return the next task, or else the seconds until there may be one; `(None, None)` if nothing waits.
 
-        Not while another request is on its way that began less than *delay* seconds ago.
+        No task starts while a request that began less than *delay* seconds ago is in flight.
         """
         while True:
             with self._lock:
@@ -299,7 +302,7 @@ class Dispatcher:
                 return None, found
 
     def _look(self, now: float, delay: float) -> Task | Expired | float | None:
-        """What goes now, or is not sent any more; else seconds until something may; `None`: nothing waits."""
+        """Return the next task or expired job, else the seconds until there may be one; `None` if nothing waits."""
         soonest = math.inf
         for way in self.ways:
             job = self._outbox.first(now, way.number)
@@ -332,14 +335,14 @@ class Dispatcher:
         return Task(way, self._outbox.take(now, limit, way=way.number, since=now - self._max_age))
 
     def _is_over(self, now: float) -> bool:
-        """Whether it is too late to begin a request."""
+        """Whether it is too late to start a request."""
         return self.until is not None and now >= self.until()
 
     def _wait(self, way: Way, job: Job, now: float, delay: float) -> float:
-        """Seconds until a request with *job* may go; 0: now, and the budget counts it."""
+        """Seconds until a request with *job* may be sent. 0 means now, and the budget has counted it."""
         if way.in_flight:
             if way.in_flight >= (1 if self.inline else way.connections):
-                return _LATER  # whoever comes back looks again
+                return _LATER  # the sender whose request ends first looks again
             since = now - way.began_at
             if since < delay:
                 return delay - since
@@ -348,12 +351,12 @@ class Dispatcher:
         if way.circuit.try_at is not None and (trial := way.circuit.wait(now)) != 0.0:
             return _LATER if trial is None else trial
         wait = way.budget.claim()
-        if wait and way.takes_items and not way.in_flight:  # else it is the server that keeps us waiting
+        if wait and way.takes_items and not way.in_flight:  # otherwise the server keeps us waiting, not the budget
             self.held_until = now + wait
         return wait
 
     def _lingers(self, way: Way, job: Job, now: float) -> float:
-        """Seconds for which *job* waits for others to go with."""
+        """Seconds that *job* still waits for others to join its request."""
         if self._outbox.count(way.number) >= way.transport.max_jobs:
             return 0.0
         if self._filling:
@@ -365,7 +368,7 @@ class Dispatcher:
     # ── The senders' side ──
 
     def _perform(self, task: Task) -> Task | None:
-        """Make the request, settle what it was for, and return what the same sender does next."""
+        """Make the request, settle its jobs, and return the sender's next task."""
         way, jobs = task
         if jobs:
             self._deliver(way, jobs)
@@ -374,17 +377,17 @@ class Dispatcher:
         if self.inline:
             return None
         following, wait = self._next(BUSY_SENDER_DELAY)
-        if len(jobs) > 1 or self._worker_is_late(following, wait):  # after many, there is room to read more
+        if len(jobs) > 1 or self._worker_is_late(following, wait):  # a batch leaves room to read more
             self._wake()
         return following
 
     def _worker_is_late(self, following: Task | None, wait: float | None) -> bool:
-        """Whether the worker would look too late by itself. To wake it costs more than most of what is done here."""
+        """Whether the worker would otherwise look too late. Waking it costs more than most of the work here."""
         if following is None and wait is None:
             return False
         with self._lock:
             now = self._clock()
-            if following is not None:  # what was settled may have held several jobs back
+            if following is not None:  # the settled jobs may have blocked several others
                 wait = None
                 for way in self.ways:
                     if way.in_flight < way.connections and self._outbox.first(now, way.number) is not None:
@@ -401,7 +404,7 @@ class Dispatcher:
         self._ledger.started(jobs)
         try:
             outcomes = self._sent(way, jobs)
-        finally:  # a Ctrl-C goes on, and the jobs wait for whoever sends next
+        finally:  # a Ctrl-C propagates, and the jobs wait for the next sender
             if len(outcomes) < len(jobs):
                 interrupted = Deferred("the request was interrupted", ambiguous=not way.transport.is_idempotent)
                 outcomes = [*outcomes, *[interrupted] * (len(jobs) - len(outcomes))]
@@ -414,7 +417,7 @@ class Dispatcher:
                 way.outages.note_recovery()
 
     def _sent(self, way: Way, jobs: list[Job]) -> Sequence[JobOutcome]:
-        """The outcomes of one request, whose place the budget gave. Gives it back."""
+        """Make one request, for which the budget was claimed, and return its outcomes. Releases the claim."""
         outcomes: Sequence[JobOutcome] = ()
         began = self._clock()
         try:
@@ -455,14 +458,14 @@ class Dispatcher:
             self._reports.key_refused(way.transport.key, verdict.response)
 
     def _try_key_now(self, way: Way) -> bool:
-        """A trial of the key outside the budget: a refused job waits for it."""
+        """Try the key at once, whatever the budget allows, because a refused job waits for the result."""
         with self._lock:
             way.in_flight += 1
         way.budget.spend()
         return self._try_key(way)
 
     def _try_key(self, way: Way) -> bool:
-        """Whether the key is accepted."""
+        """Try the key. Returns whether it is accepted."""
         assert way.transport.try_key is not None, "else a job tries the key"
         outcome: Outcome | None = None
         began = self._clock()
@@ -481,18 +484,18 @@ class Dispatcher:
 
 
 class Expired(NamedTuple):
-    """A job that is not sent any more, and why."""
+    """A job that will not be sent, and the reason."""
 
     job: Job
     reason: str
 
 
-#: What jobs wait for, the worst first.
+#: What jobs can wait for, worst first.
 _REASONS = ("key", "outage", "connections", "budget", "batch")
 
 
 def _of_all(outcomes: Sequence[JobOutcome]) -> JobOutcome:
-    """What became of the request itself: of a job that was in it, if any was."""
+    """The outcome of the request itself: that of the first job that could be part of it, if there is one."""
     if len(outcomes) == 1:
         return outcomes[0]
     return next((outcome for outcome in outcomes if not isinstance(outcome, Unsendable)), outcomes[0])

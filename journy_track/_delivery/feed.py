@@ -1,6 +1,7 @@
-"""The feed: puts jobs into a store, reads ahead from it for the dispatcher, and removes what is settled.
+"""The feed puts jobs into a store, reads ahead from it for the dispatcher, and removes settled jobs.
 
-What is captured is kept first. While the store cannot be used, jobs wait in memory, and are sent from there.
+Captured items are stored before they are sent. While the store cannot be used, jobs wait in memory and are sent from
+there.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from journy_track._model.outcomes import Response
 from journy_track._stores.store import DeadLetter, Job, Store, StoreError
 from journy_track._stores.trouble import Trouble
 
-#: Jobs that are appended to the store at once, at most.
+#: The maximum number of jobs appended to the store at once.
 MAX_APPENDED = 500
-#: Seconds to the next turn while something waits here, where nothing earlier is due.
+#: Seconds until the next turn while something waits here and nothing is due earlier.
 LATER = 1.0
 
 
 class Feed:
-    """Keeps jobs in *store* until they are settled. `settle` may be called by any thread, the rest by the worker.
+    """Keeps jobs in *store* until they are settled. Any thread may settle jobs; only the worker may call the rest.
 
-    Up to *window* jobs are read ahead, at most *chunk* of them in one turn, so that what is captured meanwhile is
-    soon kept. *wall* returns seconds since the epoch. The methods get the dispatcher that the jobs go *to*.
+    Up to *window* jobs are read ahead, at most *chunk* of them per turn, so that items captured meanwhile are stored
+    soon. *wall* returns seconds since the epoch. The dispatcher that gets the jobs is passed as *to*.
     """
 
     def __init__(
@@ -51,8 +52,8 @@ class Feed:
         self._chunk = min(chunk, max(1, window // 4))
         self._clock = clock
         self._wall = wall
-        #: Jobs that the store does not keep yet, and those that were fetched and not put into the dispatcher. They
-        #: are kept here so that a worker that dies leaves them to the next.
+        #: Jobs that are not in the store yet, and jobs that were fetched but not yet put into the dispatcher. They
+        #: are attributes so that a worker that dies leaves them to the next one.
         self._pending: list[Job] = []
         self._fetched: deque[Job] = deque()
         ledger.forget = store.forget
@@ -60,7 +61,7 @@ class Feed:
     # ── The worker's side ──
 
     def look(self, to: Dispatcher) -> None:
-        """See what others did to the store."""
+        """Pick up what other processes changed in the store."""
         self.store.look()
         self._follow_changes(to)
 
@@ -76,14 +77,14 @@ class Feed:
             to.amend(job, item)
 
     def add(self, jobs: list[Job], to: Dispatcher) -> None:
-        """Keep *jobs*, which are new."""
+        """Store *jobs*, which are new."""
         self._pending += jobs
         if self._pending and (append := self.store.append) is not None and not self.trouble.is_on:
             try:
                 self._append(append, to)
             except StoreError as error:
                 self.trouble.note(error)
-        # What cannot be kept is delivered from memory, unless that would overtake what the store has.
+        # Jobs that cannot be stored are delivered from memory, unless they would overtake jobs in the store.
         if self._pending and not self.store.unread:
             pending, self._pending = self._pending, []
             for job in pending:
@@ -103,19 +104,19 @@ class Feed:
 
     def _kept(self, jobs: list[Job], to: Dispatcher) -> None:
         self._ledger.stored(jobs)
-        # A delete is put into the dispatcher only when it is read again, perhaps days later: what it makes needless
-        # leaves now.
+        # A delete is put into the dispatcher only when it is read back, perhaps days later. The jobs that it makes
+        # unnecessary are removed now.
         for job in jobs:
             if isinstance(job.item, (DeleteUser, DeleteAccount)):
                 to.purge(job.item)
                 self._ledger.lost(self.store.purge(job.item, job), "deleted")
 
     def fetch(self, to: Dispatcher) -> float | None:
-        """Read ahead, as far as the window goes. Returns seconds to the next turn; `None`: nothing waits here."""
+        """Read ahead within the window. Returns the seconds until the next turn, or `None` if nothing waits here."""
         store = self.store
         if self._pending:  # the store could not be used a moment ago
             self.add([], to)
-        # What was merged into another no longer waits at the dispatcher, but is kept until that one is settled.
+        # A merged job no longer waits at the dispatcher, but the store keeps it until the other one is settled.
         room = self._window - max(to.waiting, store.unsettled) if store.durable else self._window
         if self._fetched:
             self._hand_on([], to)
@@ -152,18 +153,18 @@ class Feed:
                 kind = type(error).__name__
                 self._notices.log("internal", "an item could not be prepared: %s", kind)
                 self._reject(job, "internal_error", f"internal_error: {kind}")
-                to.withdraw(job, "internal_error")  # counts nothing twice
+                to.withdraw(job, "internal_error")  # nothing is counted twice
             job.message = None
 
     def _parse(self, job: Job) -> None:
-        """Make the item that was kept as a message."""
+        """Restore the item of *job* from the stored message."""
         job.item, message_id = read(job.message or "")
         job.message_id = message_id or job.message_id
-        age = max(0.0, self._wall() - job.at)  # a wall clock may have jumped: never captured in the future
+        age = max(0.0, self._wall() - job.at)  # never negative, even if the wall clock has jumped
         job.taken_at = job.renewed_at = self._clock() - age
 
     def _reject(self, job: Job, reason: str, details: str) -> None:
-        """Dead-letter what cannot be sent, and count it as dropped for *reason*."""
+        """Dead-letter *job*, which cannot be sent, and count it as dropped for *reason*."""
         self.store.dead_letter(job, self._letter(job, details, None))
         self._ledger.settle(job, "dropped", reason)
 
@@ -172,7 +173,7 @@ class Feed:
     def settle(
         self, job: Job, outcome: Outcome, reason: str = "", response: Response | None = None, into: Job | None = None
     ) -> None:
-        """*job* ends as *outcome*: as `Ledger.settle`, and the store need not keep it."""
+        """End *job* with *outcome*, like `Ledger.settle`, and remove it from the store."""
         if self.store.durable:
             if outcome == "given_up":
                 self.store.dead_letter(job, self._letter(job, reason, response))
@@ -181,7 +182,7 @@ class Feed:
         self._ledger.settle(job, outcome, reason, response, into)
 
     def settle_delivered(self, jobs: Sequence[Job], response: Response) -> None:
-        """All of *jobs* end as delivered: as `Ledger.settle_delivered`, and the store need not keep them."""
+        """End *jobs* as delivered, like `Ledger.settle_delivered`, and remove them from the store."""
         if self.store.durable and (kept := [job for job in jobs if job.receipts]):
             self.store.ack(kept)
         self._ledger.settle_delivered(jobs, response)

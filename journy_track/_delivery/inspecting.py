@@ -1,4 +1,4 @@
-"""What an inspector gets beside the requests, in development: what was dropped here, and what the log warns of."""
+"""Reports to an inspector in development, besides the requests: what was dropped here, and logged warnings."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from journy_track._model.items import Event, Item
 from journy_track._model.unnamed import UnnamedPlaces
 
 PATH = "/__inspector/reports"
-#: Reports that wait, at most; and how many go in one request.
+#: The maximum number of waiting reports, and of reports in one request.
 MAX_WAITING, MAX_TOGETHER = 1000, 100
-#: Seconds for which a report waits for others; for one response; and that the end of the process waits.
+#: In seconds: how long to wait for further reports, for a response, and for sending at the end of the process.
 PAUSE, TIMEOUT, GRACE = 0.05, 1.0, 1.0
-#: Bytes of a response that are read.
+#: The maximum number of bytes read from a response.
 MAX_ANSWER = 10_000
 
 
 class Inspecting:
-    """Reports to the inspector at `base_url`, where that is an address of this machine: names, reasons and places.
+    """Reports names, reasons and places to the inspector at `base_url`, if that is an address of this machine.
 
-    Values are only in it in debug mode. It is best effort, on a thread of its own: nothing waits for it, and what
-    cannot be sent is forgotten. A server that is not an inspector gets one request without content, and no other.
+    Reports contain values only in debug mode. They are best effort and sent on a separate thread: nothing waits for
+    them, and those that cannot be sent are discarded. A server that is not an inspector gets a single request without
+    content.
     """
 
     def __init__(self, config: Config, places: UnnamedPlaces, mark_internal: Callable[[], object]) -> None:
@@ -45,9 +46,9 @@ class Inspecting:
         self._shows_values = config.debug
         self._mark_internal = mark_internal
         self._pid = os.getpid()
-        # Its `put` may be called anywhere, also in a signal handler.
+        # Its `put` may be called anywhere, even in a signal handler.
         self._waiting: SimpleQueue[dict[str, Any]] = SimpleQueue()
-        #: Sends what waits, and ends: an app that drops nothing has no thread for it. It holds the lock meanwhile.
+        #: Sends what waits, then ends, so an app that drops nothing has no such thread. Holds the lock while it runs.
         self._thread: threading.Thread | None = None
         self._sending = threading.Lock()
         self._is_inspector: bool | None = None
@@ -61,7 +62,7 @@ class Inspecting:
     # ── What is reported ──
 
     def captured_dropped(self, captured: Captured, reason: str, why: str) -> None:
-        """What was captured is not sent: *reason* is what it is counted as, *why* a sentence with the remedy."""
+        """Report that *captured* is not sent. It is counted as *reason*; *why* is a sentence with the remedy."""
         is_event = captured.kind is Event
         operation = getattr(captured.kind, "operation", "")
         name = captured.subject if is_event and isinstance(captured.subject, str) else operation
@@ -70,14 +71,14 @@ class Inspecting:
         self._report("dropped", name, operation, without_values(why), captured.at, reason, place, values)
 
     def item_dropped(self, item: Item, reason: str, why: str) -> None:
-        """*item* is not sent, as above."""
+        """Report that *item* is not sent. The arguments are as for `captured_dropped`."""
         name = item.name if isinstance(item, Event) else item.operation
         values = item.body() if self._shows_values else None
         self._report("dropped", name, item.operation, why, time(), reason, values=values)
 
     @contextmanager
     def logging_a_drop(self) -> Iterator[None]:
-        """The lines that are logged in this block are about a drop, which is reported by itself."""
+        """In this block, do not report log lines, since they concern a drop that is reported separately."""
         self._logging.a_drop = True
         try:
             yield
@@ -85,10 +86,10 @@ class Inspecting:
             self._logging.a_drop = False
 
     def logged(self, level: int, message: str, arguments: tuple[Any, ...]) -> None:
-        """A line was logged."""
+        """Report a line that was logged, if it is a warning or worse."""
         if level < logging.WARNING or getattr(self._logging, "a_drop", False):
             return
-        with suppress(Exception):  # an argument without a text of its own: the log reports it
+        with suppress(Exception):  # an argument may fail to format, which the log itself reports
             self._report("warning", "", "", message % arguments if arguments else message, time())
 
     def _report(
@@ -116,18 +117,18 @@ class Inspecting:
             try:
                 self._thread = threading.Thread(target=self._run, name="journy_track inspecting", daemon=True)
                 self._thread.start()
-            except RuntimeError:  # no thread starts here, or any more: `close` sends it
+            except RuntimeError:  # no thread can be started: `close` sends the report
                 self._sending.release()
 
     # ── Sending ──
 
     def close(self, timeout: float = GRACE) -> None:
-        """Send what waits, for at most *timeout* seconds and `GRACE`."""
+        """Send what waits. Waits for the thread for at most *timeout* seconds, and never longer than `GRACE`."""
         if self._closed or self._pid != os.getpid():
             return
         self._closed = True
         logs.listeners.discard(self)
-        if self._sending.acquire(blocking=False):  # no thread could be started for what waits, if anything does
+        if self._sending.acquire(blocking=False):  # no thread is sending
             self._send_all()
         elif self._thread is not None and self._thread.ident is not None:
             self._thread.join(max(0.0, min(timeout, GRACE)))
@@ -142,12 +143,12 @@ class Inspecting:
                 self._try_to_send(reports)
                 continue
             self._sending.release()
-            # What came since then found the lock held, and started no thread.
+            # Reports that were added in the meantime found the lock held and did not start a thread.
             if self._waiting.empty() or not self._sending.acquire(blocking=False):
                 return
 
     def _next(self) -> list[dict[str, Any]]:
-        """The reports that wait, with those that follow at once."""
+        """Return the waiting reports, and those that follow within `PAUSE`."""
         reports: list[dict[str, Any]] = []
         with suppress(Empty):
             reports.append(self._waiting.get_nowait())
@@ -160,7 +161,7 @@ class Inspecting:
             if self._is_inspector is not False:
                 self._send(reports)
         except (OSError, http.client.HTTPException, ValueError, RuntimeError) as error:
-            # Nobody listens, or a test forbids sockets. What is reported next may arrive.
+            # Nothing listens there, or a test forbids sockets. A later report may arrive.
             logs.log(logging.DEBUG, "the inspector did not take a report: %s", type(error).__name__)
 
     def _send(self, reports: list[dict[str, Any]]) -> None:
@@ -171,7 +172,7 @@ class Inspecting:
             self._asked("POST", json.dumps({"reports": reports}, default=str))
 
     def _asked(self, method: str, body: str | None) -> tuple[int, bytes]:
-        # Straight to this machine: no proxy, no redirect, no key.
+        # The request is made directly to this machine: no proxy, no redirect, no key.
         connection = http.client.HTTPConnection(self._host or "", self._port, timeout=TIMEOUT)
         try:
             headers = {"X-Inspector-Control": "journy_track", "Content-Type": "application/json"}

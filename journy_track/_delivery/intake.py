@@ -1,4 +1,4 @@
-"""The intake: what was captured becomes jobs, in batches."""
+"""The intake turns what was captured into jobs, in batches."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from journy_track._model.items import Event
 from journy_track._model.notices import Notices
 from journy_track._stores.store import Job
 
-#: Items that are taken from the queue at once, at most.
+#: The maximum number of items taken from the queue at once.
 MAX_TAKEN = 500
 
 
 class Intake:
-    """Takes captured items from *ledger* and has *preparer* make their items. For the worker.
+    """Takes captures from *ledger* and lets *preparer* turn them into items. For the worker's thread.
 
-    *inspecting*: who else learns of what is dropped.
+    *inspecting* is also notified of what is dropped.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Intake:
         self._notices = notices
         self._clock = clock
         self._inspecting = inspecting
-        #: What was taken and is not prepared yet, and what is: a worker that dies leaves both to the next.
+        #: What was taken but is not prepared yet, and what is prepared. A worker that dies leaves both to the next.
         self._taken: deque[tuple[Job, Captured]] = deque()
         self._jobs: list[Job] = []
-        #: When something was taken last, by the clock.
+        #: The clock time at which an item was last taken.
         self.last_traffic = clock()
 
     def take(self) -> list[Job]:
-        """The next captured items as jobs. Empty: nothing was captured."""
+        """Return the next captured items as jobs; an empty list if nothing was captured."""
         while not self._jobs:
             if not self._taken:
                 self._taken.extend(self._ledger.take(MAX_TAKEN))
@@ -59,7 +59,7 @@ class Intake:
         return jobs
 
     def _prepare(self, job: Job, captured: Captured) -> bool:
-        """Make the item of *job*; false when it was dropped instead."""
+        """Make the item of *job*. Returns false if it was dropped or throttled instead."""
         try:
             job.item = self._preparer.prepare(captured)
         except Dropped as dropped:
@@ -75,7 +75,7 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - counted and logged
             self._notices.log("internal", "an item could not be prepared: %s", type(error).__name__)
             self._ledger.settle(job, "dropped", "internal_error")
-        except BaseException:  # Ctrl-C, while exit drains in the main thread
+        except BaseException:  # a Ctrl-C while exit drains in the main thread
             self._ledger.settle(job, "dropped", "internal_error")
             raise
         return job.item is not None

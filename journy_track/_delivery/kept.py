@@ -1,4 +1,4 @@
-"""Upserts that change nothing, by what journy.io confirmed to whichever process, also before a restart."""
+"""Detects upserts that change nothing, from what journy.io confirmed to any process, even before a restart."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from journy_track._model.notices import Notices
 from journy_track._state.digests import Confirmed, Digests, Hasher
 from journy_track._stores.store import StoreError
 
-#: Seconds for which digests are kept that nobody asks for yet.
+#: The minimum number of seconds for which digests are kept, even if they are not used yet.
 _KEPT = 30 * 24 * 3600.0
-#: What was confirmed on one day is sent again over so large a part of the time, and not on one day either.
+#: The fraction of the time over which items that were confirmed on one day are spread when they are sent again.
 SPREAD = 0.5
-#: Seconds until what could not be kept is tried again.
+#: Seconds until storing digests is retried after a failure.
 _PAUSE = 1.0
 #: Seconds by which a clock may be ahead of the one that wrote the digest.
 _AHEAD = 60.0
 
 
 class _Upserted(NamedTuple):
-    """An upsert on its way: its digest, and the number under which it will be confirmed."""
+    """An upsert in delivery: its digest, and the number under which it will be confirmed."""
 
     digest: bytes
     number: int
 
 
 class KeptUnchanged:
-    """Knows what journy.io confirmed last of each identity, by *digests* that outlive the process.
+    """Remembers what journy.io last confirmed for each identity, in *digests* that outlive the process.
 
-    An upsert that differs is forgotten before it is sent and kept once it is confirmed: whenever the process dies, no
-    digest says of journy.io what may not be there. *seconds* is how long a confirmation counts; each identity has a
-    time of its own between half of it and all. 0: nothing is skipped, and digests are kept for others.
+    If an upsert differs, its old digest is removed before it is sent, and the new one is stored once it is confirmed.
+    So whenever the process dies, no digest claims something that journy.io may not have. *seconds* is how long a
+    confirmation counts; each identity has its own time between half of it and all of it. With 0, nothing is skipped,
+    but digests are stored for others.
     """
 
     def __init__(
@@ -51,18 +52,18 @@ class KeptUnchanged:
         self._notices = notices
         self._wall = wall
         self._hasher: Hasher | None = None
-        #: Whether the digests may have been begun anew since, with another salt.
+        #: Whether the digests may have been started over since, with another salt.
         self._stale = False
         self._salt = b""
-        #: Until then, in seconds since the epoch, what is confirmed waits: it could not be kept.
+        #: Confirmations that could not be stored wait until this time, in seconds since the epoch.
         self._again_at = 0.0
         self._sent: Memory[_Upserted] = Memory()
         self._confirmed: dict[bytes, Confirmed] = {}
-        #: What could not be forgotten yet. Until then it does not count.
+        #: The names whose digests could not be removed yet. Their digests are ignored until then.
         self._owed: set[bytes] = set()
 
     def is_unchanged(self, item: Item, number: int, now: float) -> bool:
-        """Whether *item* need not be sent. If it is sent, it is what will be confirmed under *number*."""
+        """Return whether *item* need not be sent. If it is sent, it will be confirmed under *number*."""
         if isinstance(item, (DeleteUser, DeleteAccount)):
             self.forget(item)
         if not isinstance(item, (UpsertUser, UpsertAccount)):
@@ -87,15 +88,15 @@ class KeptUnchanged:
         return -_AHEAD <= self._wall() - known.at < lasts
 
     def sends(self, item: Item, number: int) -> None:
-        """*item* is what is sent under *number*, also after another was merged into it."""
+        """Record that *item* is sent under *number*. Called again when another item is merged into it."""
         if isinstance(item, (UpsertUser, UpsertAccount)) and self._hasher is not None:
             sent = _Upserted(self._hasher.of_body(item.body()), number)
             for name in self._names(item, self._hasher):
                 self._sent.keep(name, sent)
-                self._confirmed.pop(name, None)  # an older confirmation, if it still waits to be saved
+                self._confirmed.pop(name, None)  # an older confirmation that may still wait to be saved
 
     def confirmed(self, item: Item, number: int, now: float) -> None:
-        """journy.io took *item* whole. If another was queued since, that one counts. `save` keeps it."""
+        """Record that journy.io accepted all of *item*, for `save` to store, unless another was queued since."""
         if isinstance(item, (UpsertUser, UpsertAccount)) and self._hasher is not None:
             for name in self._names(item, self._hasher):
                 sent = self._sent.get(name)
@@ -104,7 +105,7 @@ class KeptUnchanged:
                     self._confirmed[name] = Confirmed(sent.digest, self._wall())
 
     def save(self) -> None:
-        """Keep what was confirmed: before anybody hears that it is settled."""
+        """Store the confirmations. Called before the items are reported as settled."""
         if self._confirmed and not 0 < self._again_at - self._wall() <= _PAUSE:
             self._save()
 
@@ -115,14 +116,14 @@ class KeptUnchanged:
                 self._forget(())
             self._digests.keep(self._confirmed, self._wall() + max(self._seconds, _KEPT))
             self._confirmed = {}
-        except StoreError as error:  # once more, with what is confirmed until then
+        except StoreError as error:  # retried later, with whatever is confirmed by then
             self._note(error)
             self._again_at = self._wall() + _PAUSE
             if len(self._confirmed) >= REMEMBERED:
                 self._confirmed = {}
 
     def forget(self, item: Item) -> None:
-        """It was deleted, or something went wrong with it: the next upsert is sent."""
+        """Forget the identity of *item*, which was deleted or failed, so that its next upsert is sent."""
         if isinstance(item, (UpsertUser, UpsertAccount, DeleteUser, DeleteAccount)):
             try:
                 names = self._names(item, self._hashes())
@@ -134,7 +135,7 @@ class KeptUnchanged:
                 self._note(error)
 
     def close(self) -> None:
-        """Keep what could not be kept before, and close what keeps the digests."""
+        """Store the remaining confirmations, and close the digests."""
         if self._confirmed:
             self._save()
         self._digests.close()
@@ -144,7 +145,7 @@ class KeptUnchanged:
             salt = self._digests.salt()
             if self._hasher is None or salt != self._salt:
                 self._hasher, self._salt = Hasher(self._secret, salt, self._base_url), salt
-                self._confirmed = {}  # under names that nobody looks for
+                self._confirmed = {}  # their names were hashed with the old salt
             self._stale = False
         return self._hasher
 

@@ -1,4 +1,4 @@
-"""The ledger: every captured item ends in exactly one count."""
+"""The ledger counts every captured item under exactly one outcome."""
 
 from __future__ import annotations
 
@@ -18,37 +18,38 @@ from journy_track._model.outcomes import Response
 from journy_track._stores.store import Job
 
 MAX_RECEIPTS = 100
-#: Reasons of what is given up that are counted apart, and the characters of each: some hold the server's own text.
+#: The maximum number of reasons for giving up that are counted separately, and the maximum length of each in
+#: characters, since some contain text from the server.
 MAX_REASONS, MAX_REASON = 50, 100
-#: Delays between capture and delivery that are kept for the percentiles, and the seconds they are from.
+#: How many delays between capture and delivery are kept for the percentiles, and for how many seconds each counts.
 MAX_DELAYS, RECENT = 2000, 300.0
-#: Units of 512 bytes that a merged item keeps charged, about what a call can hold; of more, the values were
-#: overwritten.
+#: The maximum number of 512-byte units that a merged item keeps charged, which is about what one call can hold.
+#: Anything beyond that was overwritten by later values.
 MAX_KEPT = 128
 
 Outcome = Literal["delivered", "published", "given_up", "dropped", "coalesced", "throttled"]
 
 
 class Watcher:
-    """Follows each captured item, by its place in the order of capture, which begins at 1. This one ignores it.
+    """Follows each captured item by its position in the order of capture, starting at 1. The base class does nothing.
 
-    Called from any thread of the library, and must not raise. It is not called for what shutdown drops: that is as
-    if it had never been captured.
+    The methods are called from any thread of the library and must not raise. They are not called for items that
+    shutdown drops: for a watcher, those were never captured.
     """
 
     def id_of(self, index: int, /) -> str | None:
-        """What tells it from all others wherever it is sent again; `None`: whatever is made for it."""
+        """Return an ID that stays the same whenever the item is sent again. With `None`, an ID is generated."""
         return None
 
     def settled(self, index: int, outcome: str, response: Response | None, /) -> None:
-        """It is `delivered`, or lost for the reason that *outcome* gives."""
+        """Called when the item is `delivered`, or lost for the reason in *outcome*."""
 
     def joined(self, index: int, target: int, /) -> None:
-        """It was merged into *target*, and is settled with it: later, or a moment ago."""
+        """Called when the item was merged into *target*. It is settled with *target*, which may already have been."""
 
 
 class Settle(Protocol):
-    """Ends a job, as `Ledger.settle` does."""
+    """Ends a job in the same way as `Ledger.settle`."""
 
     def __call__(
         self, job: Job, outcome: Outcome, reason: str = "", response: Response | None = None, into: Job | None = None
@@ -56,33 +57,33 @@ class Settle(Protocol):
 
 
 class Checkpoint(NamedTuple):
-    """Everything captured up to the place *last*; and, with *stored*, what a store keeps."""
+    """Everything captured up to position *last* and, if *stored* is set, what a store keeps."""
 
     last: int
     stored: Callable[[], bool] | None = None
 
 
 class Ledger:
-    """Counts, in one place and under one lock, what was captured and what became of it.
+    """Counts captured items and their outcomes under one lock.
 
-    It takes items from *queue*, where what is not settled stays charged.
+    It takes items from *queue*. Items that are not settled remain charged to the queue.
     """
 
     def __init__(self, queue: BoundedQueue, clock: Callable[[], float] = monotonic) -> None:
         self._queue = queue
         self._clock = clock
-        # Re-entrant, like every lock that a call of the app's takes: a signal handler may ask while its thread does.
+        # Re-entrant, like every lock that the app's calls take: a signal handler may call while its thread holds it.
         self._lock = threading.RLock()
-        #: Called with each settled job that a store keeps, once it is counted.
+        #: Called with each settled job that a store keeps, when it is counted.
         self.forget: Callable[[Job], object] = lambda job: None
-        #: Who follows each item; `None`: nobody.
+        #: Follows each item, if set.
         self.watcher: Watcher | None = None
         self._numbers = itertools.count(1)
         self._taken = 0
-        #: Jobs in memory alone; and those that a store keeps and that were fetched.
+        #: Jobs that are only in memory, and jobs that were fetched from a store, which still keeps them.
         self._unsettled: dict[int, Job] = {}
         self._fetched: dict[int, Job] = {}
-        #: How many a store keeps, fetched or not, and how many of them this process did not capture.
+        #: How many items a store keeps, fetched or not, and how many so far were captured by other processes.
         self._stored = 0
         self._adopted = 0
         self._in_flight: dict[int, Job] = {}
@@ -93,12 +94,12 @@ class Ledger:
         self._retried = 0
         self._responses: Counter[int] = Counter()
         self._calls: tuple[int | None, int | None] = (None, None)
-        #: When something was last delivered or published, by the clock; `None`: never.
+        #: The clock time of the last delivery or publication; `None` before the first.
         self.last_success: float | None = None
-        #: When something was last given up, and why.
+        #: When an item was last given up, and why.
         self._last_loss: tuple[float, str] | None = None
         self._receipts: deque[tuple[Any, str | None, str, int, Response | None]] = deque(maxlen=MAX_RECEIPTS)
-        #: When something was delivered, and the seconds since its capture.
+        #: The time of each delivery, and the seconds since the item was captured.
         self._delays: deque[tuple[float, float]] = deque(maxlen=MAX_DELAYS)
         self._callbacks: list[tuple[Checkpoint, Callable[[], None]]] = []
         self._ended: str | None = None
@@ -107,7 +108,7 @@ class Ledger:
     # ── What comes ──
 
     def take(self, limit: int) -> list[tuple[Job, Captured]]:
-        """The next captured items, at most *limit*, on the worker's side from now on."""
+        """Take up to *limit* captured items from the queue to the worker's side."""
         with self._lock:
             return self._take(limit)
 
@@ -115,7 +116,7 @@ class Ledger:
         taken: list[tuple[Job, Captured]] = []
         now = self._clock()
         while len(taken) < limit and (captured := self._queue.take()) is not None:
-            self._queue.outside += 1  # at once: the app's side must not see more room than there is
+            self._queue.outside += 1  # immediately, so that the app's side never sees more room than there is
             self._taken += 1
             number = next(self._numbers)
             job = Job(number, now, captured[1], index=self._taken, extra=captured[13])
@@ -132,23 +133,23 @@ class Ledger:
 
     @property
     def has_taken(self) -> bool:
-        """Whether anything was ever taken."""
+        """Whether any item has ever been taken."""
         return self._taken > 0
 
     @property
     def in_memory(self) -> int:
-        """How many were taken that are neither settled nor safe in a store."""
+        """The number of items taken that are neither settled nor safe in a store."""
         return len(self._unsettled)
 
     @property
     def delivered(self) -> int:
-        """How many items were delivered."""
+        """The number of delivered items."""
         return self._outcomes["delivered"]
 
     # ── What a store keeps ──
 
     def stored(self, jobs: Iterable[Job]) -> None:
-        """A store keeps *jobs*: they are safe."""
+        """Record that a store keeps *jobs*, so they are safe."""
         with self._lock:
             for job in jobs:
                 if self._unsettled.pop(job.number, None) is not None:
@@ -160,13 +161,13 @@ class Ledger:
             callback()
 
     def adopted(self, count: int) -> None:
-        """The store keeps *count* more items: from a process that ended, or from another writer."""
+        """Record that the store keeps *count* more items, from a process that ended or from another writer."""
         with self._lock:
             self._adopted += count
             self._stored += count
 
     def lost(self, count: int, reason: str) -> None:
-        """The store no longer keeps *count* unread items; they are dropped for *reason*."""
+        """Count *count* unread items, which the store no longer keeps, as dropped for *reason*."""
         with self._lock:
             self._stored -= count
             if count:
@@ -176,7 +177,7 @@ class Ledger:
             callback()
 
     def fetched(self, jobs: Iterable[Job]) -> None:
-        """*jobs* were fetched from the store and may be sent, in this order: each gets its number."""
+        """Record that *jobs* were fetched from the store, and number them in the order in which they may be sent."""
         with self._lock:
             for job in jobs:
                 job.number = next(self._numbers)
@@ -186,7 +187,7 @@ class Ledger:
     # ── What becomes of it ──
 
     def started(self, jobs: Iterable[Job]) -> None:
-        """A request with *jobs* is on its way."""
+        """Record that a request with *jobs* is in flight."""
         with self._lock:
             for job in jobs:
                 self._in_flight[job.number] = job
@@ -195,7 +196,7 @@ class Ledger:
                     self._retried += 1
 
     def responded(self, jobs: Iterable[Job], response: Response | None) -> None:
-        """That request has ended, with a response or without."""
+        """Record that the request with *jobs* has ended. *response* is `None` if there was none."""
         with self._lock:
             for job in jobs:
                 self._in_flight.pop(job.number, None)
@@ -207,15 +208,15 @@ class Ledger:
     def settle(
         self, job: Job, outcome: Outcome, reason: str = "", response: Response | None = None, into: Job | None = None
     ) -> None:
-        """*job* ends as *outcome*; *reason* is why it was lost.
+        """End *job* with *outcome*. *reason* is why it was lost.
 
-        *into*: the job that it is part of now; itself where journy.io had it already.
+        *into* is the job that it was merged into, or *job* itself if journy.io already had the same content.
         """
         what = reason or outcome
         with self._lock:
             kept = self._fetched.pop(job.number, None) is not None
             if not kept and self._unsettled.pop(job.number, None) is None:
-                return  # it was counted as dropped at shutdown, while its request was still on its way
+                return  # already counted as dropped at shutdown, while its request was in flight
             if kept:
                 self._stored -= 1
                 self.forget(job)
@@ -243,7 +244,7 @@ class Ledger:
             callback()
 
     def settle_delivered(self, jobs: Sequence[Job], response: Response) -> None:
-        """All of *jobs*, which went in one request, end as delivered: as `settle`, at a part of the cost."""
+        """End *jobs*, which were sent in one request, as delivered. Like `settle`, but cheaper for many jobs."""
         counted: list[Job] = []
         with self._lock:
             now = self._clock()
@@ -291,9 +292,9 @@ class Ledger:
         job.extra = 0
 
     def end(self, reason: str) -> int:
-        """Count all that is neither settled nor stored as dropped for *reason*, and whatever still comes.
+        """Count every item that is neither settled nor stored as dropped for *reason*, and all later ones too.
 
-        Returns how many.
+        Returns the number of items counted now.
         """
         with self._lock:
             self._ended = reason
@@ -323,12 +324,12 @@ class Ledger:
     # ── Waiting ──
 
     def checkpoint(self) -> Checkpoint:
-        """All that was captured so far: for the methods below."""
+        """Return a checkpoint for everything captured so far."""
         with self._lock:
             return Checkpoint(self._taken + len(self._queue))
 
     def is_past(self, checkpoint: Checkpoint) -> bool:
-        """Whether all of it is settled, or safe in a store and not asked for."""
+        """Whether everything in *checkpoint* is settled or, unless the checkpoint includes the store, stored."""
         with self._lock:
             return self._is_past(checkpoint)
 
@@ -341,20 +342,20 @@ class Ledger:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits for what was captured."""
+        """Whether a caller waits for a checkpoint."""
         return bool(self._callbacks)
 
     @property
     def is_pressed(self) -> bool:
-        """Whether there may soon be no room for what is captured."""
+        """Whether the queue may soon be full."""
         return self._queue.is_half_full
 
     def wait(self, checkpoint: Checkpoint, timeout: float, wake: Callable[[], object] = lambda: None) -> bool:
-        """Wait for *checkpoint*; false when *timeout* seconds were not enough.
+        """Wait for *checkpoint*. Returns false if it is not past within *timeout* seconds.
 
-        *wake* is called once it is known that somebody waits.
+        *wake* is called once the wait is registered.
         """
-        # A lock that is released, not a condition: that would wake the app's thread for each item that is settled.
+        # A lock rather than a condition, which would wake the app's thread for every settled item.
         passed = threading.Lock()
         passed.acquire()
         callback = passed.release
@@ -368,7 +369,7 @@ class Ledger:
         return self.is_past(checkpoint)
 
     def add_done_callback(self, checkpoint: Checkpoint, callback: Callable[[], None]) -> None:
-        """Call *callback*, from whichever thread settles the last of it, once *checkpoint* is past."""
+        """Call *callback* once *checkpoint* is past, from the thread that settles its last item."""
         with self._lock:
             past = self._is_past(checkpoint)
             if not past:
@@ -377,7 +378,7 @@ class Ledger:
             callback()
 
     def remove_done_callback(self, callback: Callable[[], None]) -> None:
-        """Nobody waits for that call any more."""
+        """Remove a callback that `add_done_callback` registered."""
         with self._lock:
             self._callbacks = [(checkpoint, other) for checkpoint, other in self._callbacks if other is not callback]
 
@@ -390,7 +391,7 @@ class Ledger:
     # ── Numbers ──
 
     def stats(self, *, delays: bool = True) -> Stats:
-        """All counts at one moment. Without *delays*, which have to be sorted, at a tenth of the cost."""
+        """Return a consistent snapshot of all counts. Without *delays*, which have to be sorted, it costs a tenth."""
         with self._lock:
             self._sweep()
             refused = {reason: count for reason, count in self._queue.refused().items() if count}
@@ -423,29 +424,29 @@ class Ledger:
             )
 
     def resumed(self) -> None:
-        """The process was suspended: what waits did not wait for us, so a stall begins to count now."""
+        """Start counting stalls from now, because the process was suspended and could not deliver."""
         with self._lock:
             self._began = self._clock()
 
     def _oldest(self) -> float | None:
-        """When the oldest of what waits here was captured."""
+        """When the oldest item that waits here was captured."""
         return min(
             (next(iter(some.values())).taken_at for some in (self._unsettled, self._fetched) if some), default=None
         )
 
     def ages(self) -> tuple[float | None, float | None]:
-        """Seconds since the oldest waiting item was captured, and since the last success; `None` without one."""
+        """Return the seconds since the oldest waiting item's capture and since the last success, `None` if none."""
         with self._lock:
             now, oldest, success = self._clock(), self._oldest(), self.last_success
             return None if oldest is None else now - oldest, None if success is None else now - success
 
     def stalled(self, seconds: float) -> float | None:
-        """Seconds since anything was delivered, while items wait, if they are more than *seconds*; else `None`."""
-        # What the spool keeps may be days old: that alone is not a stall.
+        """Return for how long items have waited without any delivery, if longer than *seconds*; else `None`."""
+        # Items in the spool may be days old. Their age alone is not a stall.
         return self._waited(seconds, self.last_success)
 
     def delayed(self, seconds: float) -> float | None:
-        """Seconds for which the oldest item waits here, if they are more than *seconds*; else `None`."""
+        """Return for how long the oldest item has waited in this process, if longer than *seconds*; else `None`."""
         return self._waited(seconds, None)
 
     def _waited(self, seconds: float, since: float | None) -> float | None:
@@ -455,18 +456,18 @@ class Ledger:
                 return None
             waited = self._clock() - max(
                 oldest, self._began, since or self._began
-            )  # before, no process could send it
+            )  # the item could not have been sent before
             return waited if waited > seconds else None
 
     def losing(self, seconds: float) -> str | None:
-        """Why something was last given up, if that was within *seconds*."""
+        """Return why an item was last given up, if that was within the last *seconds*; else `None`."""
         with self._lock:
             if self._last_loss is None or self._last_loss[0] < self._clock() - seconds:
                 return None
             return self._last_loss[1]
 
     def recent(self) -> list[Receipt]:
-        """The last settled items, oldest first."""
+        """Return receipts for the most recently settled items, oldest first."""
         with self._lock:
             receipts = list(self._receipts)
         return [_receipt(*receipt) for receipt in receipts]
@@ -477,7 +478,7 @@ def _quantile(ordered: list[float], part: float) -> float | None:
 
 
 def _receipt(kind: Any, name: str | None, outcome: str, attempts: int, response: Response | None) -> Receipt:
-    """Made on request: most receipts are never looked at."""
+    """Make a receipt. This is done on request, since most receipts are never read."""
     label = "an item that was not made" if kind is type(None) else label_of(kind, name)
     if response is None:
         return Receipt(label, outcome, attempts)

@@ -1,4 +1,4 @@
-"""Two calls that can be one: journy.io takes the merged call for the same as both."""
+"""Merges two calls into one where the merged call has the same effect at journy.io as both."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from journy_track._model.items import (
 
 
 def merge_key(item: Item) -> Hashable | None:
-    """Items with equal keys may be merged; `None`: never. Only equal identifications count as the same."""
+    """Return a key such that items with equal keys may be merged, or `None` if *item* may not be.
+
+    Identifications match only if they are equal.
+    """
     if isinstance(item, UpsertUser):
         return UpsertUser, item.user
     if isinstance(item, UpsertAccount):
@@ -30,9 +33,9 @@ def merge_key(item: Item) -> Hashable | None:
 
 
 def merged(first: Item, second: Item) -> Item | None:
-    """Both in one call, *second*'s values winning; `None` when one call cannot take them.
+    """Merge both into one call, in which *second*'s values win. Returns `None` if one call cannot hold them.
 
-    `None` as a property's value stays: it deletes the property.
+    A property whose value is `None` is kept, because it deletes the property.
     """
     if isinstance(first, (UpsertUser, UpsertAccount)) and isinstance(second, (UpsertUser, UpsertAccount)):
         return _if_small(replace(first, properties=FrozenDict({**first.properties, **second.properties})))

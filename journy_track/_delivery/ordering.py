@@ -1,9 +1,9 @@
-"""Ordering locks: which items have to wait for which.
+"""Ordering locks, which determine which items have to wait for which.
 
-Each name of a user or account is a lock. An item claims several, some alone and some shared with others. Who claims a
-name first goes first, and those that share it go side by side. That gives the order that is promised: the items of
-one user one after the other; upserts, deletes and memberships as barriers for whatever names the same user or
-account; and events of different users of one account side by side.
+Each name of a user or account is a lock. An item claims several locks, some exclusively and some shared. Claims of a
+name are granted in order, and items that share it can be sent concurrently. This gives the documented order: the
+items of one user are sent one after the other; upserts, deletes and memberships are barriers for all items that name
+the same user or account; and events of different users of one account are sent concurrently.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from journy_track._model.items import (
 from journy_track._model.purging import Delete
 from journy_track._stores.store import Job
 
-#: Names, and whether each is claimed alone.
+#: Names, and whether each is claimed exclusively.
 Claims = Mapping[str, bool]
 #: The name of an identity's ID and that of its alias (e-mail, domain).
 IdAndAlias = tuple[str | None, str | None]
 
 
 def claims_of(item: Item) -> Claims:
-    """What *item* claims."""
+    """Return the names that *item* claims."""
     claims: dict[str, bool] = {}
     if isinstance(item, Event):
         user = item.user
         if user is not None:
-            # Two identities are one when their IDs are equal or, where one has none, their aliases. So who has an ID
-            # shares the alias (two IDs with one e-mail are two users, and go side by side), and who is known by the
-            # alias alone claims it alone.
+            # Two identities are the same if their IDs are equal or, if one has no ID, if their aliases are equal. So
+            # a user with an ID shares the alias (two IDs with one e-mail address are two users, sent concurrently),
+            # and a user known only by the alias claims it exclusively.
             if user.user_id is not None:
                 claims[f"user {user.user_id}"] = True
             if user.email is not None:
@@ -46,7 +46,7 @@ def claims_of(item: Item) -> Claims:
         if item.account is not None:
             key, alias = names = account_names(item.account)
             _claim(claims, names, alone=False)
-            if user is None:  # in order among themselves, and side by side with those of the account's users
+            if user is None:  # such events are in order among themselves, and concurrent with those of users
                 if key is not None:
                     claims[f"events of {key}"] = True
                 if alias is not None:
@@ -62,19 +62,19 @@ def claims_of(item: Item) -> Claims:
 
 
 def user_names(user: UserIdentified) -> IdAndAlias:
-    """The names of a user's ID and e-mail."""
+    """Return the names for a user's ID and e-mail address."""
     key, alias = user.user_id, user.email
     return None if key is None else f"user {key}", None if alias is None else f"email {alias}"
 
 
 def account_names(account: AccountIdentified) -> IdAndAlias:
-    """The names of an account's ID and domain."""
+    """Return the names for an account's ID and domain."""
     key, alias = account.account_id, account.domain
     return None if key is None else f"account {key}", None if alias is None else f"domain {alias}"
 
 
 def names_of(delete: Delete) -> list[str]:
-    """The names of the locks of the user or account that is deleted."""
+    """Return the lock names of the deleted user or account."""
     names = user_names(delete.user) if isinstance(delete, DeleteUser) else account_names(delete.account)
     return [name for name in names if name is not None]
 
@@ -86,7 +86,7 @@ def _claim(claims: dict[str, bool], names: IdAndAlias, *, alone: bool) -> None:
 
 
 class LockQueue:
-    """Who holds the lock of one name, and who waits for it behind them, in order."""
+    """The jobs that hold the lock of one name, and those that wait for it, in order."""
 
     __slots__ = ("holders", "shared", "waiting")
 
@@ -94,11 +94,11 @@ class LockQueue:
         self.holders: dict[Job, None] = {holder: None}
         #: Whether the holders share it.
         self.shared = shared
-        #: Whether each shares it.
+        #: The waiting jobs, and whether each wants to share the lock.
         self.waiting: dict[Job, bool] = {}
 
     def enter(self, job: Job, *, shared: bool) -> bool:
-        """Queue up, and return whether that is to hold it at once."""
+        """Add *job*. Returns whether it holds the lock at once."""
         if shared and self.shared and not self.waiting:
             self.holders[job] = None
             return True
@@ -106,7 +106,7 @@ class LockQueue:
         return False
 
     def leave(self, job: Job) -> list[Job]:
-        """Let go. Returns those that hold it now and did not before."""
+        """Remove *job*. Returns the jobs that newly hold the lock."""
         if self.waiting.pop(job, None) is not None:
             return []
         del self.holders[job]
@@ -119,7 +119,7 @@ class LockQueue:
         return next_ones
 
     def groups(self) -> Iterator[list[Job]]:
-        """Those that wait, by who can hold the lock together."""
+        """Yield the waiting jobs in groups that can hold the lock together."""
         group: list[Job] = []
         for job, shared in self.waiting.items():
             if group and not (shared and self.waiting[group[0]]):
@@ -130,7 +130,7 @@ class LockQueue:
             yield group
 
     def ends_with(self, job: Job) -> bool:
-        """Whether nothing waits behind *job* but what can hold the lock together with it."""
+        """Return whether only jobs that can hold the lock together with *job* wait behind it."""
         last = True
         for other, shared in reversed(self.waiting.items()):
             if other is job:
@@ -144,8 +144,8 @@ class LockQueue:
 class OrderingLocks:
     """Gives each job the locks that it claims, in order. Not thread-safe: its owner holds a lock.
 
-    Most names have one job at a time, and there may be ten thousand of them: that job is kept there itself, and only
-    the second one makes a queue.
+    There may be ten thousand names, most with a single job. A single job is stored directly, and a queue is created
+    only for the second one.
     """
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class OrderingLocks:
         return name in self._at
 
     def enter(self, job: Job, claims: Claims) -> None:
-        """Queue *job* up at each name in *claims*. It may enter again with further names."""
+        """Add *job* to the queue of each name in *claims*. It may enter again with further names."""
         held = job.names
         alone: list[str] = []
         shared: list[str] = []
@@ -179,7 +179,7 @@ class OrderingLocks:
             job.blocked += 1
 
     def leave(self, job: Job) -> list[Job]:
-        """Let all its names go. Returns the jobs that are not blocked any more."""
+        """Release all names of *job*. Returns the jobs that are no longer blocked."""
         ready: list[Job] = []
         for name in job.names:
             queue = self._at[name]
@@ -197,7 +197,7 @@ class OrderingLocks:
         return ready
 
     def is_last(self, job: Job) -> bool:
-        """Whether nothing waits behind it: only then may another item still be merged into it."""
+        """Return whether nothing waits behind *job*. Only then may another item be merged into it."""
         for name in job.names:
             queue = self._at[name]
             if isinstance(queue, LockQueue) and not queue.ends_with(job):
@@ -205,26 +205,26 @@ class OrderingLocks:
         return True
 
     def queue_at(self, name: str) -> LockQueue | None:
-        """The queue at *name*; `None` where nothing waits there."""
+        """Return the queue of *name*, or `None` if nothing waits there."""
         queue = self._at[name]
         return queue if isinstance(queue, LockQueue) else None
 
 
 class Batch:
-    """Jobs that go in one request, in order. What waits only for them may go with them, behind them."""
+    """The jobs of one request, in order. A job that waits only for these may follow them in the same request."""
 
     def __init__(self, locks: OrderingLocks) -> None:
         self._locks = locks
         self.jobs: list[Job] = []
-        #: Those that wait for nothing but jobs of this batch.
+        #: The jobs that wait only for jobs in this batch.
         self._followers: list[tuple[int, Job]] = []
-        #: At how many names each job would be blocked no more.
+        #: For each job, the number of names at which this batch would unblock it.
         self._unblocked: dict[Job, int] = {}
-        #: At each name: how many of the group there are not in the batch yet, and the groups behind it.
+        #: For each name, how many jobs of the current group are not in the batch yet, and the groups behind it.
         self._groups: dict[str, tuple[int, Iterator[list[Job]]]] = {}
 
     def add(self, job: Job) -> None:
-        """Put *job* behind the others."""
+        """Append *job*."""
         self.jobs.append(job)
         for name in job.names:
             queue = self._locks.queue_at(name)
@@ -242,7 +242,7 @@ class Batch:
             self._groups[name] = missing, groups
 
     def follower(self, before: int | None) -> Job | None:
-        """The next that may go with them, if its number is below *before*; `None`: any number."""
+        """Return the next job that may follow, if its number is below *before* (`None`: any number)."""
         if not self._followers or (before is not None and self._followers[0][0] > before):
             return None
         return heapq.heappop(self._followers)[1]

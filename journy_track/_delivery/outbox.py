@@ -1,4 +1,4 @@
-"""The outbox: what has to be sent, in order, merged where two calls can be one."""
+"""The outbox holds the jobs to send, in order, and merges calls where possible."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from journy_track._model.items import DeleteAccount, DeleteUser
 from journy_track._model.purging import Delete, left_of
 from journy_track._stores.store import Job
 
-#: Deferrals after which an item lets others of its user go on without it.
+#: The number of deferrals after which an item no longer blocks other items of its user.
 PATIENCE = 10
-#: What all jobs claim if they go in the order of capture.
+#: What all jobs claim if they are sent in the order of capture.
 _IN_TURN = {"turn": True}
 
 
 class Outbox:
-    """Jobs from the moment they are put here until they are settled. Not thread-safe: its owner holds a lock.
+    """Holds jobs from the moment they are put here until they are settled. Not thread-safe: its owner holds a lock.
 
-    Each takes one of several ways, whose jobs are ready by themselves, while one order holds for all. *merges*: for
-    each way, whether two of its jobs may become one. *in_turn*: all go in the order in which they came.
+    Each job uses one of several ways. Each way has its own queue of ready jobs, but the ordering locks are shared by
+    all. *merges* states for each way whether two of its jobs may be merged. With *in_turn*, all jobs are sent in the
+    order in which they came.
     """
 
     def __init__(self, *, merges: Sequence[bool] = (True,), in_turn: bool = False) -> None:
         self._merges = merges
         self._in_turn = in_turn
         self._locks: OrderingLocks = OrderingLocks()
-        #: By number, the jobs that are neither in flight nor settled.
+        #: The jobs that are neither in flight nor settled, by number.
         self._waiting: dict[int, Job] = {}
-        #: How many of them take each way, and those of them that may go.
+        #: For each way, the number of waiting jobs, and a heap of those that may be sent.
         self._counts = [0] * len(merges)
         self._ready: list[list[tuple[int, Job]]] = [[] for _ in merges]
         self._later: list[tuple[float, int, Job]] = []
         self._joinable: dict[Hashable, Job] = {}
-        #: Numbers of the jobs that let others go on without them, and the deletes that may overtake them.
+        #: The numbers of the jobs that no longer block others, and the deletes that may overtake them.
         self._loose: set[int] = set()
         self._deletes: dict[int, Job] = {}
 
@@ -44,11 +45,11 @@ class Outbox:
         return len(self._waiting)
 
     def count(self, way: int) -> int:
-        """How many wait for that way."""
+        """Return the number of jobs that wait for *way*."""
         return self._counts[way]
 
     def put(self, job: Job) -> Job | None:
-        """Append *job*. Returns the waiting one that it was merged into, `None` when it goes by itself."""
+        """Append *job*. Returns the waiting job that it was merged into, or `None` if it was not merged."""
         item = job.item
         key = merge_key(item) if item.mergeable and self._merges[job.way] else None
         if key is not None:
@@ -67,25 +68,25 @@ class Outbox:
 
     def _joined(self, target: Job, job: Job) -> bool:
         if target.number not in self._waiting or not self._locks.is_last(target):
-            return False  # something waits behind it, which came before this one
+            return False  # another job waits behind it, and that one came before *job*
         item = merged(target.item, job.item)
         if item is None:
             return False
         was_ready = not target.blocked
         target.item = item
-        # Theirs too: while the call that is both is not settled, a store keeps both.
+        # A store keeps both until the merged call is settled.
         target.receipts += job.receipts
         job.receipts = ()
         target.renewed_at = job.taken_at
         self._locks.enter(target, claims_of(item))
-        if was_ready and target.blocked:  # a member was added who still has something to wait for
+        if was_ready and target.blocked:  # the merge added a member whose lock is held by another job
             ready = self._ready[target.way]
             ready[:] = [entry for entry in ready if entry[1] is not target]
             heapq.heapify(ready)
         return True
 
     def first(self, now: float, way: int = 0) -> Job | None:
-        """The oldest job that may go that way now; `None` when none may."""
+        """Return the oldest job that may be sent by *way* now, or `None`."""
         while self._later and self._later[0][0] <= now:
             _, number, job = heapq.heappop(self._later)
             if number in self._waiting and not job.blocked:
@@ -99,9 +100,9 @@ class Outbox:
         return None
 
     def take(self, now: float, limit: int = 1, *, way: int = 0, since: float = -math.inf) -> list[Job]:
-        """What `first` returned, in flight from now on; and, up to *limit*, what may go in the same request.
+        """Take the job that `first` returned and, up to *limit* in total, jobs that may be sent in the same request.
 
-        One that came before *since* is too old to go with others.
+        They are in flight from now on. A job from before *since* is too old to be sent with others.
         """
         job = heapq.heappop(self._ready[way])[1]
         self._take_off(job)
@@ -138,20 +139,21 @@ class Outbox:
             self._close(job)
 
     def put_back(self, job: Job) -> None:
-        """It was taken, but not sent, or is to be sent in another request: it waits as before."""
+        """Put back *job*, which was taken but not sent, or is to be sent in another request. It waits as before."""
         self._waiting[job.number] = job
         self._counts[job.way] += 1
         if not job.blocked:
             heapq.heappush(self._ready[job.way], (job.number, job))
 
     def next_due(self) -> float | None:
-        """When the next deferred job may be retried; `None` when none is deferred."""
+        """Return when the next deferred job may be retried, or `None` if none is deferred."""
         return self._later[0][0] if self._later else None
 
     def defer(self, job: Job, until: float, *, counts: bool = True) -> bool:
-        """Its request failed: retry it at *until*. It keeps its place, but not for more than ten deferrals.
+        """Retry *job*, whose request failed, at *until*. It keeps its place until the tenth deferral that *counts*.
 
-        False when it is gone instead: after a delete that overtakes it, it would bring back what was deleted.
+        Returns false if the job is removed instead, because a delete overtakes it: sent after the delete, it would
+        restore what was deleted.
         """
         job.deferrals += counts
         if job.deferrals >= PATIENCE:
@@ -167,7 +169,7 @@ class Outbox:
         return True
 
     def settle(self, job: Job) -> None:
-        """It is delivered or given up: whatever waited for it may go."""
+        """Remove *job*, which is delivered or given up, and unblock the jobs that waited for it."""
         if self._waiting.pop(job.number, None) is not None:
             self._counts[job.way] -= 1
         if job.item.mergeable:
@@ -178,11 +180,11 @@ class Outbox:
                 self._deletes.pop(job.number, None)
         elif job.number in self._loose:
             self._loose.remove(job.number)
-            if not self._loose:  # nothing is left that the settled ones may have overtaken
+            if not self._loose:  # no job is left that the settled deletes may have overtaken
                 self._deletes = {number: delete for number, delete in self._deletes.items() if delete.names}
 
     def withdraw(self, job: Job) -> bool:
-        """Settle a job that waits; false when it does not, because it is in flight or settled already."""
+        """Settle a waiting job. Returns false if it is already in flight or settled."""
         if job.number not in self._waiting:
             return False
         self.settle(job)
@@ -190,7 +192,7 @@ class Outbox:
         return True
 
     def purge(self, delete: Delete) -> list[Job]:
-        """Remove what waits and names the user or account of *delete*. Returns the jobs that are gone."""
+        """Remove waiting jobs that name the user or account in *delete*. Returns the removed jobs."""
         if not (self._in_turn or self._loose or any(name in self._locks for name in names_of(delete))):
             return []
         gone = [job for job in self._waiting.values() if not self._survives(job, delete)]
@@ -206,7 +208,7 @@ class Outbox:
         return left is not None
 
     def _close(self, job: Job) -> None:
-        """Nothing can join it any more."""
+        """Allow no more merges into *job*."""
         key = merge_key(job.item)
         if self._joinable.get(key) is job:
             del self._joinable[key]
@@ -217,7 +219,7 @@ class Outbox:
                 heapq.heappush(self._ready[ready.way], (ready.number, ready))
 
     def _tidy(self) -> None:
-        """Forget those that are gone: while nothing may be sent, nothing else would remove them."""
+        """Remove the entries of removed jobs, which otherwise stay for as long as nothing may be sent."""
         if sum(map(len, self._ready)) + len(self._later) > 2 * len(self._waiting):
             for ready in self._ready:
                 ready[:] = [entry for entry in ready if entry[0] in self._waiting]

@@ -1,4 +1,4 @@
-"""The pace where no header tells a rate: as responses come, and a pause after each refusal."""
+"""The pace for servers that send no rate headers: a fixed maximum rate, and a pause after each refusal."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 from journy_track._delivery.pacing import MAX_PAUSE, MAX_RETRY_AFTER, PAUSE, WINDOW
 
-#: Requests a second, at most. Segment asks for as many; journy.io's limit for batches is not known.
+#: The maximum number of requests per second. Segment asks for this limit; journy.io's limit for batches is not known.
 MAX_RATE = 50.0
 
 
 class PausingPacer:
-    """Says when the next request may go. As `Pacer`, to be called under one lock."""
+    """Computes when the next request may be sent. Like `Pacer`, it must be called under one lock."""
 
-    #: What no response tells.
+    #: Unknown, since no response reports it.
     limit: int | None = None
     remaining: int | None = None
     rate = MAX_RATE
@@ -29,18 +29,18 @@ class PausingPacer:
 
     @property
     def own(self) -> int:
-        """Requests of this process within the last minute."""
+        """The number of requests by this process within the last minute."""
         since = self._clock() - WINDOW
         while self._sent and self._sent[0] <= since:
             self._sent.popleft()
         return len(self._sent)
 
     def ready_at(self, in_flight: int) -> float:
-        """The clock's time at which the next request may go."""
+        """Return the clock time at which the next request may be sent."""
         return self._next_at
 
     def sent(self) -> None:
-        """A request goes now."""
+        """Record that a request is being sent."""
         now = self._clock()
         self._sent.append(now)
         self._next_at = max(self._next_at, now + 1 / MAX_RATE)
@@ -50,13 +50,13 @@ class PausingPacer:
     def answered(
         self, *, limit: int | None, remaining: int | None, refused: bool = False, retry_after: float | None = None
     ) -> None:
-        """A response came, or none. *refused*: it was a 429, perhaps with a `Retry-After` in seconds."""
+        """Record that a request has ended. *refused*: it was a 429, perhaps with a `Retry-After` in seconds."""
         if not refused:
             self._refusals = 0
             return
         now = self._clock()
         pause = min(retry_after or 0.0, MAX_RETRY_AFTER)
-        if now >= self._pause_until:  # else it was on its way when the first refusal came
+        if now >= self._pause_until:  # otherwise it was in flight when the first refusal came
             pause = max(pause, self._uniform(0.75, 1.0) * min(MAX_PAUSE, PAUSE * 2.0 ** min(self._refusals, 20)))
             self._refusals += 1
         self._pause_until = max(self._pause_until, now + pause)

@@ -1,4 +1,4 @@
-"""The pipeline of one process: from the queue through a store to journy.io or a broker.
+"""The delivery pipeline of one process, from the queue through a store to journy.io or a broker.
 
 BoundedQueue → Intake (Preparer) → Feed (Store) → Dispatcher (Outbox, Budget, Senders) → Transport
              → Decider → Feed.settle → Ledger
@@ -48,21 +48,22 @@ from journy_track._stores.trouble import Trouble
 from journy_track._transport.broker import BrokerTransport, broker_at
 from journy_track._transport.rest import CallTransport
 
-#: Jobs in memory that a store on disk keeps, at most; and how many of them are read in one turn.
+#: The maximum number of jobs in memory that a store on disk also keeps, and how many of them are read per turn.
 WINDOW, CHUNK = 5_000, 100
-#: Seconds until a store that could not be used is retried.
+#: Seconds until an unusable store is retried.
 RETRY = 5.0
-#: Seconds that an end without time left waits for requests that it has just interrupted.
+#: Seconds that a shutdown with no time left waits for the requests that it has just interrupted.
 _GRACE = 0.2
 
 
 class Pipeline:
-    """A queue, its store, its worker, its connections. A forked child gets its own.
+    """A queue with its store, worker and connections. A forked child gets a pipeline of its own.
 
-    *clock* (monotonic), *wall* (seconds since the epoch), *budget*, *wait_before* (seconds before an attempt, by the
-    deferrals so far) and *digests* (of what was confirmed) are handed in by tests and simulations, and the last by a
-    sync. With *inline* there is no thread: the caller runs `turn()`, and requests are made in it. *places*: where the
-    app's side notes what names nobody, for an inspector.
+    Tests and simulations pass *clock* (monotonic), *wall* (seconds since the epoch), *budget*, *wait_before* (returns
+    the seconds before the next attempt, given the number of deferrals so far) and *digests* (of what was confirmed);
+    a sync also passes *digests*. With *inline* there are no threads: the caller runs `turn()`, which makes the
+    requests. *places* is where the app's side records, for an inspector, where items without an identity were
+    captured.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Pipeline:
         digests: Digests | None = None,
         places: UnnamedPlaces | None = None,
     ) -> None:
-        # Here, and not by the worker when it sends.
+        # Imported here rather than by the worker when it sends.
         with importing:
             from journy_track._model import tracing  # noqa: F401
 
@@ -99,7 +100,7 @@ class Pipeline:
         self.feed = Feed(
             self.store, self.ledger, notices, trouble, window=window, chunk=CHUNK, clock=clock, wall=wall
         )
-        # Through a broker nobody here hears what journy.io confirms: the relay does.
+        # With a broker, only the relay learns what journy.io confirms.
         self.unchanged = unchanged_of(config, notices, digests, wall) if config.broker is None else None
         broker = None if config.broker is None else broker_at(config.broker)
         ways = (
@@ -164,7 +165,7 @@ class Pipeline:
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> Store:
-        # Imported here: an app without a spool does not load SQLite, and a Python may have been built without it.
+        # Imported here, so that an app without a spool does not load SQLite. Python may also be built without it.
         with importing:
             try:
                 from journy_track._stores.sqlite.folder import Folder
@@ -175,8 +176,8 @@ class Pipeline:
                     raise
                 raise ConfigurationError(NEED_SQLITE) from None
 
-        def on_open(quiet: tuple[float, float] | None) -> None:  # in a turn, when the dispatcher is there
-            if config.broker is None:  # which has no key
+        def on_open(quiet: tuple[float, float] | None) -> None:  # called in a turn, when the dispatcher exists
+            if config.broker is None:  # a broker has no key
                 self.dispatcher.remember(store.note_key, quiet)
 
         store = SqliteStore(
@@ -202,10 +203,10 @@ class Pipeline:
         )
 
     def resume(self) -> None:
-        """Deliver what processes that have ended left in the store, also where nothing is captured here.
+        """Deliver what ended processes left in the store, even if nothing is captured in this one.
 
-        A process that forks afterwards goes on with it, for as long as it lives; its children have pipelines of
-        their own.
+        If this process forks later, it continues with the delivery for as long as it lives; its children have their
+        own pipelines.
         """
         if self.store.has_orphans():
             self.worker.start()
@@ -213,7 +214,10 @@ class Pipeline:
     # ── The worker's turn ──
 
     def turn(self) -> float | None:
-        """Take what was captured, keep it, start what may go. Returns seconds to the next turn."""
+        """Take and store what was captured, and send what may be sent. Returns the seconds until the next turn.
+
+        Returns `None` if nothing waits.
+        """
         self.feed.look(self.dispatcher)
         self.keep_captured()
         again = self.feed.fetch(self.dispatcher)
@@ -222,32 +226,32 @@ class Pipeline:
         return wait if again is None else again if wait is None else min(wait, again)
 
     def keep_captured(self) -> None:
-        """Make jobs of what was captured, and keep them."""
+        """Turn what was captured into jobs, and store them."""
         while jobs := self.intake.take():
             self.feed.add(jobs, self.dispatcher)
 
     def _is_safe(self, wait: float | None) -> bool:
-        """Whether the worker may end: nothing waits, or the store keeps it. *wait*: what the last turn returned."""
+        """Whether the worker may end: nothing waits, or the store keeps it. *wait* is what the last turn returned."""
         return not self.ledger.in_memory if self.store.durable else wait is None
 
     def _drain(self, until: Callable[[], float]) -> None:
-        """Run turns in this thread, until nothing is left or *until* has passed."""
+        """Run turns in this thread until nothing is left or the time that *until* returns has passed."""
         dispatcher = self.dispatcher
         before = dispatcher.inline, dispatcher.until
         dispatcher.inline, dispatcher.until = True, until
         try:
             self.worker.drain(until)
-        finally:  # a thread may be had again: flush() is not the end
+        finally:  # threads may be available again later: flush() is not the end
             dispatcher.inline, dispatcher.until = before
 
     # ── Ending ──
 
     def left_of(self, ending: Ending) -> float:
-        """Seconds for which *ending* goes on, as far as is known now."""
+        """The seconds that *ending* still allows, as far as is known now."""
         return ending.deadline(self.ledger.last_success, self.dispatcher.held_until) - self._clock()
 
     def before_exit(self) -> None:
-        """Soon no thread may start any more: start those that the waiting items may need."""
+        """Start the threads that the waiting items may need, since soon none can be started."""
         waiting = self.ledger.in_memory + len(self.queue)
         if waiting > 1:
             self.dispatcher.make_ready(waiting)
@@ -260,17 +264,17 @@ class Pipeline:
     def end(
         self, ending: Ending, on_wait: Callable[[int], object] = lambda left: None, *, quiet: bool = False
     ) -> bool:
-        """Accept nothing more, deliver for as long as *ending* allows, drop the rest; false when any was dropped.
+        """Accept nothing more, deliver for as long as *ending* allows, and drop the rest.
 
-        *on_wait* is called now and then with the number of items that are left. *quiet*: what is dropped is
-        not logged.
+        Returns false if an item was dropped. *on_wait* is called periodically with the number of items that are left.
+        With *quiet*, dropped items are not logged.
         """
 
         def until() -> float:
             return self._clock() + self.left_of(ending)
 
         self.queue.closed = True
-        # A process that captured nothing does not open the store in order to end.
+        # A process that captured nothing does not open the store just to end.
         used = len(self.queue) > 0 or self.ledger.has_taken
         checkpoint = self._checkpoint_of(used)
         if not self.worker.alive and not self.ledger.is_past(checkpoint):
@@ -278,18 +282,18 @@ class Pipeline:
         self.dispatcher.until = until
         self.queue.wake_worker()
         settled = self._ended(checkpoint, until, on_wait)
-        # A thread that was about to append when the queue was closed has done so since. No others can.
+        # A thread that was about to append when the queue was closed has done so by now. No other thread can.
         while settled and not self.ledger.is_past(checkpoint := self._checkpoint_of(used)):
             settled = self._ended(checkpoint, until, on_wait)
         self.dispatcher.stop()
         self.worker.stop(then=self._close)
-        # Of several trackers at the end of the process, those without time share one moment of grace.
+        # If several trackers end with the process and have no time left, they share one grace period.
         grace = max(0.0, min(_GRACE, until() + _GRACE - self._clock()))
-        # What is on its way is cut off just now, or was sent just before: see what came of it.
+        # Requests in flight are being cut off, or were sent a moment ago: wait for their outcomes.
         if self.worker.alive and (self.ledger.in_memory or not settled):
             self.dispatcher.join(1.0 if settled else grace)
         lost = self.ledger.end("shutdown")
-        if settled or self.store.durable:  # its files are closed rather than left
+        if settled or self.store.durable:  # so that the store's files are closed
             self._join(1.0 if settled else grace)
         if not self.worker.alive:
             self._close()
@@ -309,7 +313,7 @@ class Pipeline:
         return self.waiting.checkpoint(delivered=self.store.is_open or used)
 
     def _ended(self, checkpoint: Checkpoint, until: Callable[[], float], on_wait: Callable[[int], object]) -> bool:
-        """Wait for *checkpoint*; false when *until* has passed."""
+        """Wait for *checkpoint*. Returns false if the time that *until* returns passes first."""
         while True:
             left = until() - self._clock()
             if self.ledger.wait(checkpoint, min(LOOK, left) if self.worker.alive else 0.0):
@@ -330,7 +334,7 @@ class Pipeline:
             self.unchanged.close()
 
     def retire(self, then: Callable[[], object]) -> None:
-        """Accept nothing more, deliver what waits, then stop, and call *then*. Does not wait."""
+        """Accept nothing more, deliver what waits, then stop and call *then*. Returns without waiting."""
         self.queue.closed = True
         if self.worker.alive:
             self.worker.retire(then=lambda: self._retired(then))
@@ -341,7 +345,7 @@ class Pipeline:
     def _retired(self, then: Callable[[], object]) -> None:
         self.dispatcher.stop()
         self.dispatcher.join(self._timeout)
-        self.ledger.end("closed")  # what came while it was closing
+        self.ledger.end("closed")  # counts what arrived while it was closing
         self._close()
         self._stop_inspecting()
         then()
@@ -353,21 +357,21 @@ class Pipeline:
     # ── Numbers ──
 
     def stats(self) -> Stats:
-        """All counts at one moment, and what the pace allows."""
+        """Return a consistent snapshot of all counts, with what the pace allows."""
         return replace(self.signs.stats(), carriers_refused=self.queue.carriers_refused.read())
 
     def numbers(self) -> tuple[Stats, Health]:
-        """Both at one moment, without the delays, for whoever reads them often."""
+        """Return a consistent snapshot of stats and health, without the delays: cheap enough for frequent reads."""
         self.worker.look_for_a_pause()
         stats = self.signs.stats(delays=False)
         return stats, self.signs.health(closed=self.queue.closed, stats=stats)
 
     def health(self) -> Health:
-        """Whether delivery works."""
-        self.worker.look_for_a_pause()  # it may not have had a turn since
+        """Return whether delivery works, and why not."""
+        self.worker.look_for_a_pause()  # the worker may not have run a turn since the pause
         return self.signs.health(closed=self.queue.closed)
 
 
 def mark_internal() -> None:
-    """Mark this thread as the library's own: nothing that is captured in it is tracked."""
+    """Mark this thread as the library's own, so that nothing captured in it is tracked."""
     set_frame(INTERNAL)

@@ -1,4 +1,4 @@
-"""From what was captured to what is sent: values converted, identities checked, `before_send` called."""
+"""Turns what was captured into items to send: converts values, checks identities and calls `before_send`."""
 
 from __future__ import annotations
 
@@ -34,18 +34,19 @@ from journy_track._model.notices import Notices
 from journy_track._model.once import warn_once
 from journy_track._model.values import plain_metadata, plain_properties
 
-#: Units up to which an item cannot be larger: below 4 KiB of text, each byte at most 6 in JSON (`\\u0000`).
+#: Up to this many units, an item cannot be too large: it has less than 4 KiB of text, and JSON turns a byte into at
+#: most 6 (`\\u0000`).
 SURELY_SMALL = 1
 _write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _is_too_large(item: Item) -> bool:
     body = _write(item.body())
-    return len(body) > MAX_BODY // 4 and len(body.encode()) > MAX_BODY  # a character is 4 bytes at most
+    return len(body) > MAX_BODY // 4 and len(body.encode()) > MAX_BODY  # a character has at most 4 bytes
 
 
 class Dropped(Exception):
-    """The item is not sent. *reason* is what it is counted as."""
+    """The item is not sent. It is counted as *reason*."""
 
     def __init__(self, reason: str, why: str) -> None:
         super().__init__(why)
@@ -53,11 +54,11 @@ class Dropped(Exception):
 
 
 class Throttled(Exception):
-    """There was an event like it within its window."""
+    """A matching event was already let through within the window."""
 
 
 class Preparer:
-    """Makes items. For the worker's thread, except `check`, which is pure."""
+    """Makes items from captures. Only for the worker's thread, except `check`, which is pure."""
 
     def __init__(self, config: Config, notices: Notices) -> None:
         self._configured = config.metadata
@@ -66,12 +67,12 @@ class Preparer:
         self._notices = notices
         self._consent = None if config.allow is None else Consent(config.allow)
         self._at_most_every = AtMostEvery()
-        #: Whether anything is added to items that the queue did not count.
+        #: Whether the configuration may add data to items that the queue did not count.
         self._adds_much = config.before_send is not None or len(str(dict(config.metadata))) > MAX_BODY // 8
 
     def prepare(self, captured: Captured) -> Item:
-        """The item to send. Raises `Dropped` and `Throttled`."""
-        if captured.request is None:  # of a request that is skipped, as was found after it was captured
+        """Return the item to send. Raises `Dropped` or `Throttled` if there is none."""
+        if captured.request is None:  # its request turned out to be skipped after the capture
             raise Dropped("suppressed", "")
         item, problems = self._made(captured)
         if problems:
@@ -88,7 +89,7 @@ class Preparer:
         return item
 
     def check(self, captured: tuple[Any, ...]) -> None:
-        """In debug mode, on the thread that captures: raises `InvalidArgument` for what would be lost."""
+        """Raise `InvalidArgument` for anything that would be lost. In debug mode, called on the capturing thread."""
         try:
             item, problems = self._made(Captured(*captured))
         except Dropped as dropped:
@@ -119,7 +120,7 @@ class Preparer:
         return event, problems
 
     def _merged(self, captured: Captured) -> Mapping[Any, Any]:
-        """Configured, then the request's, the blocks', the event's own; automatic keys never overwrite."""
+        """Merge the metadata: configured, the request's, the blocks', then the event's. Automatic keys never win."""
         merged: dict[Any, Any] = {}
         if captured.trace_id is not None and captured.span_id is not None:
             from journy_track._model.tracing import trace_ids
@@ -178,7 +179,7 @@ def _consented(consent: Consent, item: Item) -> Item:
 
 
 def _other(captured: Captured) -> tuple[Item, list[tuple[str, str]]]:
-    """Any item that is not an event."""
+    """Make any item that is not an event."""
     kind = captured.kind
     if kind is UpsertUser:
         properties, problems = plain_properties(captured.values or {})
@@ -219,7 +220,7 @@ def _account(captured: Captured) -> AccountIdentified:
 
 
 def never_returns_a_value(function: Any) -> bool:
-    """Whether *function* returns `None` only, as where a `return` was forgotten. False if that cannot be known."""
+    """Return whether *function* only returns `None`, as if a `return` was forgotten. False if that is not known."""
     if not inspect.isroutine(function):
         function = getattr(function, "__call__", None)  # noqa: B004
     code = getattr(getattr(function, "__func__", function), "__code__", None)
@@ -232,11 +233,11 @@ def never_returns_a_value(function: Any) -> bool:
 
 
 def _returns_none(before: Any, step: Any) -> bool:
-    """Whether that instruction returns no value, or is not a return."""
+    """Whether the instruction *step* returns no value, or is not a return."""
     if step.opname == "RETURN_CONST":
         return step.argval is None
     if step.opname == "RETURN_VALUE":
-        # One that is jumped to may return what was there at the jump.
+        # A return that is a jump target may return a value from before the jump.
         only = before is not None and not step.is_jump_target
         return only and before.opname == "LOAD_CONST" and before.argval is None
     return True

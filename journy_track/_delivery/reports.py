@@ -1,4 +1,4 @@
-"""What delivery logs, each cause at most once a minute, and what `on_error` is called with."""
+"""Logs delivery problems, each cause at most once a minute, and calls `on_error`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from journy_track._model.outcomes import JobOutcome, Response, Undelivered
 from journy_track._model.secret import KeyName
 from journy_track._stores.store import Job
 
-#: Fields of a response that a line names, at most.
+#: The maximum number of a response's fields in a log message.
 MAX_FIELDS = 10
 WHERE = "at journy.io: Settings, Connections"
 
 
 class Reports:
-    """Logs what the operators of the app need to know. Raises nothing but a `KeyboardInterrupt` within `on_error`."""
+    """Logs what the operators of the app need to know. Raises only a `KeyboardInterrupt` from within `on_error`."""
 
     def __init__(self, config: Config, notices: Notices, inspecting: Inspecting | None = None) -> None:
         self._config = config
@@ -33,11 +33,11 @@ class Reports:
         self.debug = config.debug
 
     def outcome(self, job: Job, outcome: JobOutcome) -> None:
-        """In debug mode: every item and what became of it."""
+        """Log an item and its outcome, in debug mode."""
         log_or_print(f"{job.item.label()} {json.dumps(job.item.body(), ensure_ascii=False)}: {outcome}")
 
     def rejected_properties(self, job: Job, response: Response) -> None:
-        """An upsert was taken, but not all of its properties."""
+        """Log that an upsert was accepted, but not all of its properties."""
         for name, why in response.rejected.items():
             self._notices.log(
                 ("rejected", job.item.label(), name),
@@ -49,7 +49,7 @@ class Reports:
             )
 
     def deferred(self, reason: str) -> None:
-        """Items wait for another try."""
+        """Log that items wait to be retried."""
         self._notices.log(
             ("deferred", reason),
             "delivery to %s is delayed: %s; items wait and are retried.",
@@ -58,7 +58,7 @@ class Reports:
         )
 
     def not_published(self, reason: str) -> None:
-        """The broker did not take items: they wait for another try."""
+        """Log that the broker did not accept items, which wait to be retried."""
         self._notices.log(
             ("broker", reason),
             "the broker does not accept items: %s. They wait here and are retried.",
@@ -67,7 +67,7 @@ class Reports:
         )
 
     def unsendable(self, job: Job, reason: str, why: str) -> None:
-        """It cannot be written as a request or a message."""
+        """Log that an item cannot be written as a request or a message."""
         if self._inspecting is None:
             self._log_unsendable(job, reason, why)
         else:
@@ -79,7 +79,7 @@ class Reports:
         self._notices.log(("dropped", job.item.label()), "dropped and counted as %s: %s", reason, why)
 
     def outage(self, reason: str) -> None:
-        """Requests fail one after the other: all wait."""
+        """Log that requests fail in a row, so that all items wait."""
         self._notices.log(
             "outage",
             "%s cannot be reached: %s. Items wait, and one request at a time is retried with growing pauses, "
@@ -89,7 +89,7 @@ class Reports:
         )
 
     def held_back(self, seconds: float, own: int, used: int | None) -> None:
-        """Items wait because the key's requests of this minute are used."""
+        """Log that items wait because the key's requests for this minute are used up."""
         others = "unknown" if used is None else str(max(0, used - own))
         self._notices.log(
             "held back",
@@ -102,7 +102,7 @@ class Reports:
         )
 
     def slow(self, seconds: float, busy: int, latency: float) -> None:
-        """Items wait for the responses to the requests before them."""
+        """Log that items wait for the responses to earlier requests."""
         self._notices.log(
             "slow",
             "items have been waiting for %.0f s: the server is slow. A response takes %.1f s or more, and %d %s.",
@@ -114,7 +114,7 @@ class Reports:
         )
 
     def recovered(self, count: int, seconds: float) -> None:
-        """An outage is over, and what waited is delivered."""
+        """Log that an outage is over and that the waiting items were delivered."""
         log(
             logging.INFO,
             "delivery has recovered: %d %s in %.0f s",
@@ -125,7 +125,7 @@ class Reports:
         self._notices.log_left_out("outage", "deferred")
 
     def given_up(self, job: Job, reason: str, response: Response | None) -> None:
-        """It is not tried again. Calls `on_error`."""
+        """Log that an item is not retried, and call `on_error`."""
         status, request_id, fields = None, None, FrozenDict()
         if response is not None:
             status, request_id, fields = response.status, response.request_id, FrozenDict(response.fields)
@@ -147,7 +147,7 @@ class Reports:
             self._notices.log("on_error", "on_error raised %s", type(error).__name__)
 
     def missing_permission(self, operation: str, response: Response) -> None:
-        """The key is good, but not for this."""
+        """Log that the key is valid but lacks the permission for *operation*."""
         self._notices.log(
             ("permission", operation),
             f"the API key lacks the permission for %s%s: its items are given up. Add the permission {WHERE}.",
@@ -157,7 +157,7 @@ class Reports:
         )
 
     def key_refused(self, key: KeyName, response: Response) -> None:
-        """The key is refused for every operation."""
+        """Log that the key is refused for every operation."""
         self._notices.log(
             ("key", key.name),
             "%s refuses the %s%s: nothing is delivered with it, items wait, and the key is retried with growing "
@@ -171,16 +171,16 @@ class Reports:
         )
 
     def key_accepted(self, key: KeyName) -> None:
-        """The key is good again."""
+        """Log that the key is accepted again."""
         log(logging.INFO, "journy.io accepts the %s again: what waited is delivered now.", key.name)
 
     def our_mistake(self, error: Exception) -> None:
-        """Something in here went wrong; one item was counted for it."""
+        """Log an internal error while deciding on an outcome."""
         self._notices.log("internal", "deciding on an outcome raised %s", type(error).__name__)
 
 
 def _meaning(status: int) -> str:
-    """What the status of a refused key says about it: journy.io responds with 403 to one that is disabled."""
+    """What the status says about a refused key: journy.io responds with 403 if the key is disabled."""
     return "The key is disabled." if status == 403 else "The key is unknown: mistyped, incomplete or deleted."
 
 
@@ -189,15 +189,15 @@ def _request_id(response: Response | None) -> str:
 
 
 def _in_brackets(*parts: str, separator: str = "; ") -> str:
-    """What is known about a response, to put behind a sentence."""
+    """Join what is known about a response, in brackets, to append it to a sentence."""
     known = separator.join(part for part in parts if part)
     return f" ({known})" if known else ""
 
 
 class OutageLog:
-    """Logs when an outage begins and, once what waited has been delivered, that it is over.
+    """Logs when an outage begins and, once the waiting items have been delivered, that it is over.
 
-    *delivered* returns how many items were delivered so far.
+    *delivered* returns the number of items delivered so far.
     """
 
     def __init__(self, reports: Reports, delivered: Callable[[], int], clock: Callable[[], float]) -> None:
@@ -205,14 +205,14 @@ class OutageLog:
         self._delivered = delivered
         self._clock = clock
         self._lock = threading.Lock()
-        #: Whether an outage is on; and, after one, since when it is over and how many had been delivered by then.
+        #: Whether an outage is in progress and, after one, when it ended and how many items were delivered by then.
         self.is_on = False
         self._over: tuple[float, int] | None = None
-        #: Whether an outage is over and what waited meanwhile may still be on its way.
+        #: Whether an outage is over but items that waited may not be delivered yet.
         self.is_recovering = False
 
     def note(self, reason: str | None) -> None:
-        """A request has ended. *reason*: why requests fail; `None`: they do not."""
+        """Record that a request has ended. *reason* is why requests fail; `None` if they do not."""
         with self._lock:
             begins = reason is not None and not self.is_on
             if reason is not None:
@@ -225,7 +225,7 @@ class OutageLog:
             self._reports.outage(reason)
 
     def note_recovery(self) -> None:
-        """Nothing waits any more."""
+        """Record that nothing waits any longer, and log the recovery."""
         with self._lock:
             over, self._over = self._over, None
             self.is_recovering = False

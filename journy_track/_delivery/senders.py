@@ -1,4 +1,4 @@
-"""Senders: threads that make requests, started as needed, ended when idle."""
+"""Senders: threads that make requests. They are started as needed and end when idle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IDLE = 10.0
 
 
 class _Sender(Generic[T]):
-    """One thread and the work that it was handed."""
+    """One thread and the work assigned to it."""
 
     __slots__ = ("wakeup", "work")
 
@@ -28,9 +28,9 @@ class _Sender(Generic[T]):
 
 
 class Senders(Generic[T]):
-    """Up to *max_threads* daemon threads, each running *perform* on what it is handed.
+    """Up to *max_threads* daemon threads that run *perform* on the work assigned to them.
 
-    *perform* returns what to do next, or `None`. *mark_internal* is called once in each thread.
+    *perform* returns the next piece of work, or `None`. *mark_internal* is called once in each thread.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Senders(Generic[T]):
         self._stopping = False
 
     def hand(self, work: T) -> bool:
-        """Have *work* done by an idle or a new thread; false when none can be started."""
+        """Assign *work* to an idle or a new thread. Returns false if none is available."""
         with self._lock:
             if self._stopping:
                 return False
@@ -60,7 +60,7 @@ class Senders(Generic[T]):
         return self._started(thread)
 
     def _add(self, target: Callable[..., object], *args: object) -> threading.Thread | None:
-        """A thread that is about to start; `None` in a subinterpreter, which allows no daemon threads."""
+        """Return a thread to be started, or `None` in a subinterpreter, which allows no daemon threads."""
         try:
             thread = threading.Thread(target=target, args=args, name="journy_track sender", daemon=True)
         except RuntimeError:
@@ -73,14 +73,14 @@ class Senders(Generic[T]):
             return False
         try:
             thread.start()
-        except RuntimeError:  # no new threads: the interpreter shuts down, or the system has no more
+        except RuntimeError:  # the interpreter is shutting down, or the system has no more threads
             with self._lock:
                 self._threads.discard(thread)
             return False
         return True
 
     def make_ready(self, count: int) -> None:
-        """Start idle threads, until there are *count*, or as many as are allowed."""
+        """Start idle threads until there are *count*, or as many as are allowed."""
         while True:
             with self._lock:
                 if self._stopping or len(self._threads) >= min(count, self._max_threads):
@@ -90,7 +90,7 @@ class Senders(Generic[T]):
                 return
 
     def stop(self) -> None:
-        """End the idle threads now, the others after their request."""
+        """End idle threads now and the others after their current request."""
         with self._lock:
             self._stopping = True
             idle, self._idle = self._idle, []
@@ -98,16 +98,16 @@ class Senders(Generic[T]):
             sender.wakeup.release()
 
     def join(self, timeout: float) -> None:
-        """Wait for the threads to end, at most *timeout* seconds for all of them."""
+        """Wait up to *timeout* seconds in total for the threads to end."""
         deadline = monotonic() + timeout
         for thread in list(self._threads):
-            # A thread that is just being started cannot be joined: it finds that it has to stop.
+            # A thread that is still starting cannot be joined. It will find that it has to stop.
             if thread is not threading.current_thread() and thread.is_alive():
                 thread.join(max(0.0, deadline - monotonic()))
 
     @property
     def alive(self) -> bool:
-        """Whether any thread still runs."""
+        """Whether any thread is still running."""
         return any(thread.is_alive() for thread in list(self._threads))
 
     def _run(self, sender: _Sender[T]) -> None:
@@ -127,7 +127,7 @@ class Senders(Generic[T]):
                 self._threads.discard(threading.current_thread())
 
     def _rest(self, sender: _Sender[T]) -> None:
-        """Wait for work. Without any in time, the thread ends."""
+        """Wait for work. If none arrives within `IDLE` seconds, the thread ends."""
         with self._lock:
             if self._stopping:
                 return
@@ -137,4 +137,4 @@ class Senders(Generic[T]):
                 if sender in self._idle:
                     self._idle.remove(sender)
                     return
-            sender.wakeup.acquire()  # it was handed work at the last moment
+            sender.wakeup.acquire()  # work was assigned at the last moment

@@ -1,4 +1,4 @@
-"""`health()` and `stats()`, and the lines in the log while items wait or are refused."""
+"""`health()`, `stats()`, and the log messages while items wait or are refused."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from journy_track._delivery.ledger import Ledger
 from journy_track._model.notices import Notices
 from journy_track._model.numbers import Health, Stats
 
-#: Seconds between two looks: each takes locks, and there are 20 turns a second.
+#: Seconds between two checks. Each takes locks, and there are 20 turns per second.
 LOOK = 0.5
-#: Seconds that the oldest item waits before the reason is logged.
+#: Seconds that the oldest item has to wait before the reason is logged.
 HELD = 10.0
-#: Seconds without any success, while items wait, after which that is an error.
+#: Seconds without any success, while items wait, after which an error is logged.
 STALL = 60.0
 
 
 class Signs:
-    """What can be seen of the *ledger* and the *dispatcher*. *refused* returns what the queue did not take."""
+    """Reports on the *ledger* and the *dispatcher*. *refused* returns the counts of what the queue did not accept."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Signs:
         self._look_at = clock()
 
     def look(self) -> None:
-        """Log what has to be seen, now and then."""
+        """Log problems, at most once every `LOOK` seconds."""
         now = self._clock()
         if now < self._look_at:
             return
@@ -71,7 +71,7 @@ class Signs:
         self._logged_refused = refused
 
     def stats(self, *, delays: bool = True) -> Stats:
-        """All counts at one moment, and what the pace allows. *delays* as in `Ledger.stats`."""
+        """Return a consistent snapshot of all counts, with what the pace allows. *delays* is as in `Ledger.stats`."""
         stats = self._ledger.stats(delays=delays)
         budgets = [way.budget for way in self._dispatcher.ways]
         if isinstance(budgets[0], Unlimited):
@@ -87,7 +87,7 @@ class Signs:
         )
 
     def health(self, *, closed: bool, stats: Stats | None = None) -> Health:
-        """Whether delivery works; *closed*: the tracker was shut down. *stats*: what was counted just now."""
+        """Return whether delivery works. *closed*: the tracker was shut down. *stats*: a current snapshot, if any."""
         stats = self.stats() if stats is None else stats
         age, success = self._ledger.ages()
         why = "shut down" if closed else self._trouble()

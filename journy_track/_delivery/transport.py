@@ -1,4 +1,7 @@
-"""What the dispatcher sends jobs with: `RestTransport`, `BatchTransport` or `BrokerTransport`, in `_transport/`."""
+"""The protocol through which the dispatcher sends jobs.
+
+`RestTransport`, `BatchTransport` and `BrokerTransport` in `_transport/` implement it.
+"""
 
 from __future__ import annotations
 
@@ -12,46 +15,46 @@ from journy_track._stores.store import Job
 
 
 class Transport(Protocol):
-    """Sends jobs, and returns what became of each. Raises nothing but `KeyboardInterrupt`."""
+    """Sends jobs and returns the outcome of each. Raises only `KeyboardInterrupt`."""
 
     @property
     def key(self) -> KeyName:
-        """What to call its key."""
+        """How messages name its key."""
 
     @property
     def max_jobs(self) -> int:
-        """How many go in one request, at most, as far as is known before they are looked at."""
+        """The maximum number of jobs in one request, regardless of their size."""
 
     @property
     def in_turn(self) -> bool:
-        """Whether all go in the order of capture: the relay behind a broker does the rest."""
+        """Whether all jobs are sent in the order of capture, as to a broker, whose relay does the rest."""
 
     @property
     def merges(self) -> bool:
-        """Whether two jobs that can be one are worth making one."""
+        """Whether it is worth merging two jobs that can be merged."""
 
     @property
     def is_idempotent(self) -> bool:
-        """Whether a job that is sent twice is surely taken once."""
+        """Whether a job that is sent twice is certain to take effect once."""
 
     @property
     def try_key(self) -> Callable[[float | None], Outcome] | None:
-        """Makes a call that every key has the permission for, to learn whether the key is good; it lasts as `send`.
+        """A function that checks the key with a call that every key may make. Its timeout is as for `send`.
 
-        `None`: there is no such call, and a job tries the key.
+        `None` if there is no such call; a job then tries the key.
         """
 
     def lacks(self, item: Item, /) -> bool:
-        """Whether *item* has no counterpart here, and goes another way if there is one."""
+        """Return whether this transport cannot send *item*, which is then sent another way if there is one."""
 
     def log_lack(self, item: Item, /) -> None:
-        """Log, once for each kind of item, that there is none, and the remedy."""
+        """Log, once per kind of item, that no transport can send *item*, and the remedy."""
 
     def fits(self, jobs: Sequence[Job], /) -> int:
-        """How many of *jobs*, from the first on, fit into one request; at least one. `send` comes next."""
+        """Return how many of *jobs*, from the first on, fit into one request, at least one. Called before `send`."""
 
     def send(self, jobs: Sequence[Job], /, timeout: float | None = None) -> Sequence[JobOutcome]:
-        """Send *jobs* in one request that lasts *timeout* seconds at most; `None`: as configured."""
+        """Send *jobs* in one request that may last up to *timeout* seconds; `None` means the configured timeout."""
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,4 +1,4 @@
-"""`flush()` and `aflush()`: wait until all that was captured so far is settled."""
+"""`flush()` and `aflush()`, which wait until everything captured so far is settled."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from journy_track._model.loops import in_asyncio, in_thread
 from journy_track._model.notices import Notices
 from journy_track._stores.store import Store
 
-#: Seconds between two looks, while somebody waits for the worker, at whether its thread still runs.
+#: Seconds between two checks, during a wait, that the worker's thread is still running.
 _LOOK = 1.0
 #: Seconds between two calls of `Broker.is_empty`.
 _ASK = 0.2
 
 
 class Waiting:
-    """Waits for checkpoints of *ledger*. *drain* runs turns in this thread, where the worker cannot be started."""
+    """Waits for checkpoints of *ledger*. *drain* runs turns in this thread if the worker cannot be started."""
 
     def __init__(
         self,
@@ -48,16 +48,16 @@ class Waiting:
         self._clock = clock
 
     def checkpoint(self, *, delivered: bool) -> Checkpoint:
-        """All that was captured so far; with *delivered*, also what the store keeps."""
+        """Return a checkpoint for everything captured so far and, with *delivered*, for what the store keeps."""
         checkpoint = self._ledger.checkpoint()
         return (
             checkpoint._replace(stored=self._store.checkpoint()) if delivered and self._store.durable else checkpoint
         )
 
     def flush(self, seconds: float, *, delivered: bool = False) -> bool:
-        """Wait until everything captured so far is settled or safe on disk; false when *seconds* were not enough.
+        """Wait until everything captured so far is settled or safe on disk. Returns false after *seconds* otherwise.
 
-        With *delivered* neither the disk nor the broker is enough.
+        With *delivered*, items on disk or in the broker also have to be delivered.
         """
         deadline = self._clock() + seconds
         if not self._settled(self.checkpoint(delivered=delivered), deadline):
@@ -81,7 +81,7 @@ class Waiting:
         return False
 
     async def aflush(self, seconds: float, *, delivered: bool = False) -> bool:
-        """As `flush()`, without blocking the event loop, whichever library's that is."""
+        """Like `flush()`, but does not block the event loop, whichever async library runs it."""
         if not in_asyncio():
             return await in_thread(lambda: self.flush(seconds, delivered=delivered))
         deadline = self._clock() + seconds
@@ -100,7 +100,7 @@ class Waiting:
         settled = asyncio.Event()
 
         def callback() -> None:
-            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            with suppress(RuntimeError):  # the loop was closed, so no caller waits any longer
                 loop.call_soon_threadsafe(settled.set)
 
         self._ledger.add_done_callback(checkpoint, callback)
@@ -123,10 +123,10 @@ class Waiting:
             with suppress(RuntimeError):  # the system has no more threads
                 await asyncio.to_thread(self._drain, lambda: deadline)
                 return
-        self._drain(lambda: deadline)  # the loop has to wait
+        self._drain(lambda: deadline)  # this blocks the loop
 
     def _has_left_the_broker(self, seconds: float) -> bool:
-        """Whether all that was published has left the broker. False where it does not respond within *seconds*."""
+        """Whether everything published has left the broker. False if it does not respond within *seconds*."""
         if self._broker is None:
             return True
         responses: list[bool] = []

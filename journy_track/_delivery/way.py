@@ -1,4 +1,4 @@
-"""A way: one transport with its pace, its circuit and its requests in flight. Several may serve one outbox."""
+"""A way: one transport with its pace, circuit and requests in flight. Several ways may serve one outbox."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from journy_track._model.outcomes import (
 
 
 class Way:
-    """What the dispatcher knows of one transport. Its lock guards all of it.
+    """What the dispatcher knows about one transport. The dispatcher's lock guards it.
 
-    *connections*: requests in flight at once, at most. *linger*: seconds for which a job waits for others to go with.
+    *connections* is the maximum number of requests in flight. *linger* is how many seconds a job waits for others to
+    join its request.
     """
 
     def __init__(
@@ -41,19 +42,19 @@ class Way:
         self.connections = connections
         self.linger = linger
         self.circuit = Circuit(clock)
-        #: Its place among the ways of its dispatcher, which makes the log, too.
+        #: Its index among the ways of its dispatcher, which sets this and `outages`.
         self.number = 0
         self.outages: OutageLog
         self.in_flight = 0
-        #: When the last request began.
+        #: The clock time at which the last request began.
         self.began_at = -math.inf
-        #: Whether the last response was one of a server that takes items, or would if the key's budget allowed it.
+        #: Whether the last response shows that the server accepts items, or would if the key's budget allowed it.
         self.takes_items = False
-        #: Seconds that a response takes, of about the last eight; `None` before the first.
+        #: The moving average of the response time in seconds over about the last eight; `None` before the first.
         self.latency: float | None = None
 
     def ended(self, took: float, outcome: JobOutcome | None) -> None:
-        """A request has ended after *took* seconds."""
+        """Record that a request ended after *took* seconds."""
         self.in_flight -= 1
         self.latency = took if self.latency is None else self.latency + (took - self.latency) / 8
         response = None if outcome is None else outcome.response
@@ -62,11 +63,11 @@ class Way:
         )
 
     def judge(self, outcome: JobOutcome | None) -> Outcome | None:
-        """Where jobs are what tries the key: follow what became of them. Returns an outcome that is worth a line."""
+        """Update the circuit where jobs themselves try the key. Returns a verdict if it should be logged."""
         circuit = self.circuit
         if not circuit.on_trial and (circuit.try_at is not None or not isinstance(outcome, Unauthorized)):
             return None
         if isinstance(outcome, (Rejected, Split, Unsendable)) and outcome.response is not None:
-            outcome = Delivered(outcome.response)  # whatever is wrong with the jobs, the key is not
+            outcome = Delivered(outcome.response)  # the jobs may be invalid, but the key is accepted
         verdict = outcome if isinstance(outcome, (Delivered, Unauthorized)) else None
         return verdict if circuit.end_trial(verdict) else None

@@ -1,4 +1,4 @@
-"""What the settings mean for delivery: the ways to journy.io that the keys open, and what need not be sent."""
+"""Derives from the settings the ways to journy.io, and how upserts that need not be sent are detected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from journy_track._stores.sqlite import NEED_SQLITE, is_sqlite
 from journy_track._transport.batch import BatchTransport
 from journy_track._transport.rest import CallTransport, HttpTransport, RestTransport, requests_client
 
-#: Batches on their way at once, at most.
+#: The maximum number of batches in flight.
 MAX_BATCHES = 2
 
 
@@ -32,9 +32,9 @@ def ways_of(
     calls: CallTransport | None = None,
     budget: Budget | Unlimited | None = None,
 ) -> list[Way]:
-    """The ways to journy.io that the keys open: batches first, then the REST API.
+    """Return the ways to journy.io that the configured keys allow: batches first, then the REST API.
 
-    *calls* and *budget* take the place of the API's own; with *budget*, time is handed in for batches, too.
+    *calls* and *budget* replace the REST API's own. With *budget*, batches are also paced by *clock*.
     """
     ways: list[Way] = []
     if config.write_key is not None:
@@ -61,9 +61,9 @@ def ways_of(
 def unchanged_of(
     config: Config, notices: Notices, digests: Digests | None = None, wall: Callable[[], float] = time
 ) -> Unchanged | KeptUnchanged | None:
-    """What knows which upserts need not be sent; `None`: all are sent.
+    """Return an object that detects upserts that need not be sent, or `None` if all are sent.
 
-    *digests* take the place of those in the file that *config* names.
+    *digests* replace those in the file that *config* names.
     """
     if digests is None and config.skip_unchanged_state is not None:
         with importing:
@@ -76,13 +76,13 @@ def unchanged_of(
         digests = SqliteDigests(config.skip_unchanged_state, wall)
     if digests is None:
         return Unchanged(config.skip_unchanged) if config.skip_unchanged else None
-    # Of both keys the one for the REST API: a write key may come later.
+    # If both keys are set, the one for the REST API is used, because a write key may be added later.
     secret = config.api_key or config.write_key or key_of(config)
     return KeptUnchanged(digests, secret.reveal(), config.base_url, config.skip_unchanged, notices, wall)
 
 
 def batches_of(config: Config, write_key: Secret) -> BatchTransport:
-    """Batches over HTTP, with these settings."""
+    """Return the transport for batches over HTTP with these settings."""
     return BatchTransport(
         write_key,
         config.batch_url,
@@ -94,18 +94,18 @@ def batches_of(config: Config, write_key: Secret) -> BatchTransport:
 
 
 def place_of(config: Config) -> tuple[str, Secret]:
-    """Where most of what is captured goes, and under which key."""
+    """Return the URL to which most items are sent, and the key."""
     return (config.base_url, key_of(config)) if config.write_key is None else (config.batch_url, config.write_key)
 
 
 def transport_of(config: Config) -> HttpTransport:
-    """The API over HTTP, with these settings."""
+    """Return the transport for the REST API over HTTP with these settings."""
     make_client = partial(requests_client, config.max_connections)
     return HttpTransport(key_of(config), config.base_url, config.timeout, config.http_client, make_client)
 
 
 def key_of(config: Config) -> Secret:
-    """The key that *config* delivers with."""
+    """Return the key that *config* delivers with."""
     key = config.usable_key
     assert key is not None, "a tracker without a key has no pipeline"
     return key

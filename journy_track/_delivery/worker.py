@@ -17,23 +17,24 @@ from journy_track._model.logs import log
 from journy_track._model.notices import Notices
 from journy_track._model.once import warn_once
 
-#: Seconds for which the worker polls after traffic: waking it costs the app more than the capture.
+#: Seconds for which the worker keeps polling after traffic, since waking it costs the app more than a capture.
 POLLING = 2.0
 POLL = 0.1
-#: The same with a store on disk: 50 ms after its capture an item is safe.
+#: The polling interval with a store on disk, where an item should be safe 50 ms after its capture.
 POLL_TO_DISK = 0.02
-#: Seconds after which a sleeping worker looks anyway, in case it missed a wake.
+#: Seconds after which a sleeping worker looks anyway, in case it missed a wake-up.
 SLEEP = 1.0
-#: If a rest takes this many seconds too long, the process must have been suspended.
+#: If a rest overruns by this many seconds, the process must have been suspended.
 SUSPENDED = 3.0
 
 
 class Worker:
-    """Runs turns in a thread that starts with the first item. At exit the thread that waits may run them.
+    """Runs turns in a thread that starts with the first item. At exit, the waiting thread may run them instead.
 
-    *turn* does all that can be done now, and returns seconds to the next turn; `None` when nothing waits. *is_safe*
-    gets what it returned last: whether the thread may end. *last_traffic* is when something was last taken from the
-    queue, by the clock. *resumed* is called after the process was suspended, *on_start* before the thread starts.
+    *turn* does everything that can be done now and returns the seconds until the next turn, or `None` if nothing
+    waits. *is_safe* is called with the last of these values and returns whether the thread may end. *last_traffic*
+    returns the clock time at which an item was last taken from the queue. *resumed* is called after the process was
+    suspended, *on_start* before the thread starts.
     """
 
     def __init__(
@@ -67,14 +68,14 @@ class Worker:
         self._stopping = False
         self._retiring = False
         self._at_end: Callable[[], object] = lambda: None
-        #: When the rest of this thread should end; `None`: it does not rest.
+        #: When the thread's current rest should end; `None` while it is not resting.
         self._rests_until: float | None = None
         queue.without_worker(self.start)
 
     # ── Life ──
 
     def start(self) -> None:
-        """Start the thread, once. Called with the first item, on the app's thread."""
+        """Start the thread once. The first item calls this, on the app's thread."""
         if next(self._starts) > 0:
             return
         thread = None
@@ -88,8 +89,8 @@ class Worker:
             thread.start()
             self._thread = thread
         except BaseException as error:
-            # RuntimeError: no new threads while the interpreter shuts down, where exit drains by itself, or the
-            # system has none. Anything else is a signal handler's, and the app's: a time limit, a Ctrl-C.
+            # RuntimeError: the interpreter is shutting down, in which case exit drains the queue, or the system has
+            # no more threads. Anything else comes from a signal handler and concerns the app: a time limit, a Ctrl-C.
             if isinstance(error, RuntimeError) and (thread is None or sys.platform == "emscripten"):
                 self._goes_without(error)
             elif thread is None or thread.ident is None:
@@ -102,7 +103,7 @@ class Worker:
             self._starting = False
 
     def _goes_without(self, error: RuntimeError) -> None:
-        """No thread can ever be started here: in a subinterpreter, which allows no daemon threads, or in Pyodide."""
+        """Run without a thread. Pyodide cannot start one; a subinterpreter allows no daemon threads."""
         self._queue.without_worker(lambda: None)
         warn_once(
             "no thread",
@@ -112,32 +113,32 @@ class Worker:
         )
 
     def _again(self) -> None:
-        """The next item starts the thread."""
+        """Let the next item start the thread."""
         self._starts = itertools.count()
         self._queue.without_worker(self.start)
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs, or is about to."""
-        # In this order: it does not end before it has started.
+        """Whether the thread is running or about to start."""
+        # The order of the checks matters: the thread cannot end before it has started.
         return self._starting or (self._thread is not None and self._thread.is_alive())
 
     def retire(self, then: Callable[[], object]) -> None:
-        """End the thread once everything is settled. *then* is the last it calls."""
+        """End the thread once everything is settled. It calls *then* last."""
         self._at_end = then
         self._retiring = True
         self._queue.wake_worker()
 
     def stop(self, then: Callable[[], object]) -> None:
-        """End the thread after this turn. *then* is the last it calls."""
+        """End the thread after this turn. It calls *then* last."""
         self._at_end = then
         self._stopping = True
         self._queue.wake_worker()
 
     def join(self, timeout: float) -> None:
-        """Wait for the thread to end, at most *timeout* seconds."""
+        """Wait up to *timeout* seconds for the thread to end."""
         thread = self._thread
-        # A thread that never started, or is just about to, cannot be joined.
+        # A thread that has not started cannot be joined.
         if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join(timeout)
 
@@ -150,10 +151,10 @@ class Worker:
             stay_apart()
             self._turn_by_turn()
         except BaseException as error:  # noqa: BLE001 - a killed greenlet, a SystemExit: the next thread goes on
-            # Without its traceback: the frames may hold personal data.
+            # Logged without its traceback, because the frames may hold personal data.
             log(logging.ERROR, "the worker of journy_track ended with %s; another replaces it", type(error).__name__)
             self._again()
-            if self._clock() - started > 1.0:  # at once, unless it would die again at once: then with the next item
+            if self._clock() - started > 1.0:  # a thread that dies at once is restarted only by the next item
                 self.start()
             return
         self._at_end()
@@ -175,7 +176,7 @@ class Worker:
             self._rest(wait)
 
     def step(self) -> float | None:
-        """One turn. Returns seconds to the next; `None` when nothing waits."""
+        """Run one turn. Returns the seconds until the next, or `None` if nothing waits."""
         with self._lock:
             return self._turn()
 
@@ -193,13 +194,13 @@ class Worker:
             self._rests_until = None
 
     def look_for_a_pause(self) -> None:
-        """If the whole process was suspended, do not count the wait before that: it was not the server's fault."""
+        """Call *resumed* if the process was suspended, since the time before that is not a delay by the server."""
         until = self._rests_until
         if until is not None and self._clock() - until > SUSPENDED:
             self._resumed()
 
     def drain(self, until: Callable[[], float]) -> None:
-        """Run turns in this thread, until nothing is left or *until* has passed. For exit, when no thread can run."""
+        """Run turns in this thread until nothing is left or *until()* has passed. For exit without threads."""
         contextvars.copy_context().run(self._drain, until)
 
     def _drain(self, until: Callable[[], float]) -> None:
@@ -208,6 +209,6 @@ class Worker:
             wait = self.step()
             if wait is None and not len(self._queue):
                 return
-            left = until() - self._clock()  # after the turn, which may have sent
+            left = until() - self._clock()  # read after the turn, which may have changed it by sending
             if wait and left > 0:
                 self._queue.wait(min(wait, left), wakeable=False)

@@ -1,1 +1,1 @@
-"""The relay: what producers handed to a broker, delivered to journy.io by one process at a time."""
+"""The relay delivers what producers published to a broker to journy.io, from one process at a time."""

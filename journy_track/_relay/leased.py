@@ -15,10 +15,10 @@ _NOT_LEADING = Deferred("this relay no longer leads", ambiguous=False)
 
 
 class Leased:
-    """Begins a request only while the lease surely holds.
+    """Starts a request only while the lease is certain to hold.
 
-    It waits for the response also when the lease has ended meanwhile: journy.io has the request, and another relay
-    sends its item again, whether we listen or not. Mostly the lease is renewed, and the response as good as any.
+    It waits for the response even if the lease ends meanwhile: journy.io has the request, and another relay sends its
+    item again, whether we listen or not. Usually the lease is renewed in time, and the response is as good as any.
     """
 
     def __init__(self, transport: Transport, holds: Callable[[], bool]) -> None:
@@ -59,7 +59,7 @@ class Leased:
         return _NOT_LEADING if self._seen(outcome) is _NOT_LEADING else outcome
 
     def _seen(self, outcome: JobOutcome) -> JobOutcome:
-        """*outcome*, or that the lease has ended before anything was sent."""
+        """Return *outcome*, or a deferral if the lease ended before anything was sent."""
         unsent = isinstance(outcome, Deferred) and not outcome.ambiguous and outcome.response is None
         return _NOT_LEADING if unsent and not self._holds() else outcome
 

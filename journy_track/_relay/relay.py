@@ -1,4 +1,4 @@
-"""Lead, deliver, acknowledge: at most one relay does, under a lease; the others stand by."""
+"""The relay: at most one leads at a time, under a lease, and delivers and acknowledges; the others stand by."""
 
 from __future__ import annotations
 
@@ -31,22 +31,25 @@ from journy_track._stores.store import StoreError
 from journy_track._stores.trouble import Trouble
 from journy_track._transport.rest import CallTransport
 
-#: Seconds for which a relay leads without renewing. It renews three times as often, and stops sending earlier.
+#: Seconds for which a relay leads without renewing its lease. It renews three times as often, and stops sending
+#: before the lease ends.
 LEASE = 10.0
-#: Part of the lease after which nothing more is sent: a request takes its time, and clocks differ.
+#: The part of the lease after which nothing more is sent, because a request takes time and clocks differ.
 _SURE = 0.7
-#: Seconds before a broker that failed is asked again.
+#: Seconds until a broker that failed is retried.
 AGAIN = 0.5
-#: Jobs in memory, at most, unless batches need more; and how many are read at once.
+#: The maximum number of jobs in memory, unless batches need more, and how many are read at once.
 WINDOW, CHUNK = 2_000, 500
-#: Seconds between two looks for new messages.
+#: Seconds between two checks for new messages.
 POLL = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a relay does. The numbers of the broker are `None` before the first look; *broker_oldest* is seconds.
-    *circuit* is `"open"` while the key is refused.
+    """The state of a relay.
+
+    The broker's numbers are `None` before the first check. *broker_oldest* is in seconds. *circuit* is `"open"` while
+    the key is refused.
     """
 
     role: str
@@ -60,7 +63,7 @@ class Status:
 
 
 class Term:
-    """One time of leading: what was read and is not settled ends with it."""
+    """One term of leadership. Jobs that were read but not settled are discarded with it."""
 
     def __init__(
         self,
@@ -74,8 +77,8 @@ class Term:
     ) -> None:
         notices = Notices()
         self.ledger = Ledger(BoundedQueue(1, 1))  # nothing is captured here
-        # Another batch is ready when one of those on their way returns. With less, each is filled with what there
-        # is: where a response takes a second, half as much goes.
+        # The window allows another batch to be ready when one in flight returns. With a smaller window, each batch
+        # holds only what is there, which halves the throughput if a response takes a second.
         window = max(WINDOW, (MAX_BATCHES + 1) * max(way.transport.max_jobs for way in ways))
         self.feed = Feed(store, self.ledger, notices, trouble, window=window, chunk=CHUNK, clock=monotonic, wall=wall)
         self.unchanged = unchanged_of(config, notices)
@@ -93,18 +96,18 @@ class Term:
         )
 
     def turn(self) -> float:
-        """Read and send. Returns seconds until the next turn."""
+        """Read and send. Returns the seconds until the next turn."""
         again = self.feed.fetch(self.dispatcher)
         wait = self.dispatcher.dispatch(filling=again == 0.0)
         return 0.0 if again == 0.0 else POLL if wait is None else min(wait, POLL)
 
 
 class Relay:
-    """Runs until `stop()`, through lost leases and brokers that come and go.
+    """Runs until `stop()`, even if the lease is lost or the broker is temporarily unavailable.
 
-    *calls* takes the place of the REST API. *mark_internal* is called once in each of its threads, *on_request* with
-    the seconds and the outcome of each request. All calls of the
-    broker are made in the thread that calls `run`.
+    *calls* replaces the REST API. *mark_internal* is called once in each of the relay's threads, and *on_request*
+    with the duration in seconds and the outcome of each request. All calls to the broker are made in the thread that
+    calls `run`.
     """
 
     def __init__(
@@ -127,15 +130,15 @@ class Relay:
         self._on_request = on_request
         self._wake = threading.Event()
         self._stopping = False
-        #: Until when the lease surely holds, and when it is renewed. By the monotonic clock.
+        #: The monotonic times until which the lease is certain to hold, and at which it is renewed.
         self._sure_until = 0.0
         self._renew_at = 0.0
-        # Not a term's: what was delivered in one that ended is still true in the next, and not sent again.
+        # Kept across terms: what was delivered in an earlier term must not be sent again in the next.
         self._settled: deque[Settled] = deque()
         self._term: Term | None = None
         self._past = Stats()
         self._terms = 0
-        # A broker may come and go, and so may the lease, several times a second.
+        # The broker and the lease may be lost and regained several times a second.
         self._notices = Notices()
         self._trouble = Trouble(self._log_trouble, monotonic, pause=AGAIN)
         self._looked: tuple[int, float | None, int] | None = None
@@ -147,12 +150,12 @@ class Relay:
         )
 
     def stop(self) -> None:
-        """Finish what is in flight, give the rest back, and return from `run`: within a second."""
-        # No wake: this may be a signal handler, in the middle of the thread's own wait for it.
+        """Finish the requests in flight, give the rest back and return from `run`. Takes effect within a second."""
+        # The event is not set: this may run in a signal handler that interrupted the thread's own wait for it.
         self._stopping = True
 
     def run(self, turned: Callable[[], object] = lambda: None) -> None:
-        """Lead, or stand by, until `stop()`. *turned* is called after each turn, several times a second."""
+        """Lead or stand by until `stop()`. *turned* is called after each turn, several times a second."""
         self._mark_internal()
         while not self._stopping:
             wait = AGAIN
@@ -199,24 +202,24 @@ class Relay:
         return self._term.turn() if self._holds() else 0.0
 
     def _leased(self, way: Way) -> Way:
-        """That way, for one term."""
+        """Return a copy of *way* for one term, with a leased transport."""
         leased = Leased(way.transport, self._holds)
         return Way(leased, way.budget, connections=way.connections, clock=monotonic, linger=way.linger)
 
     def _renewed(self) -> bool:
-        """Renew the lease when it is time; false when another relay leads."""
+        """Renew the lease if it is time. Returns false if another relay leads."""
         return monotonic() < self._renew_at or self._lead(again=True)
 
     def _settle(self) -> bool:
-        """Remove what is settled from the broker; false when another relay leads."""
+        """Remove settled messages from the broker. Returns false if another relay leads."""
         while self._settled:
             some = [self._settled.popleft() for _ in range(min(500, len(self._settled)))]
             done: int | None = None
             try:
                 done = self._queue.settle(some)
             finally:
-                self._settled.extendleft(reversed(some[done or 0 :]))  # never skipped: it would be sent again
-            if done is None or not self._renewed():  # many dead letters take their time
+                self._settled.extendleft(reversed(some[done or 0 :]))  # must not be lost, or they would be sent again
+            if done is None or not self._renewed():  # many dead letters take time
                 return False
         return True
 
@@ -232,7 +235,7 @@ class Relay:
         return monotonic() < self._sure_until
 
     def _lose(self, turned: Callable[[], object]) -> None:
-        """Another relay may lead: nothing more is sent. What was in flight may be sent twice."""
+        """End the term, because another relay may lead now. Requests in flight may be sent twice."""
         self._notices.log(
             "does not lead",
             "this relay no longer leads: its lease could not be renewed in time.",
@@ -275,7 +278,7 @@ class Relay:
             self._looked = self._queue.depth()
 
     def status(self) -> Status:
-        """What it is doing, and has done since it began."""
+        """Return what the relay is doing, and what it has done since it started."""
         stats = self._past if self._term is None else _sum(self._past, self._term.ledger.stats())
         waiting, oldest, dead = self._looked or (None, None, None)
         age = None if oldest is None else max(0.0, self._wall() - oldest)
@@ -287,12 +290,12 @@ class Relay:
 
 
 def _ended(stats: Stats) -> Stats:
-    """What a term leaves: what it did not settle waits in the broker, and is adopted by whoever leads next."""
+    """The numbers of an ended term. What it did not settle waits in the broker, and the next leader adopts it."""
     return replace(stats, adopted=stats.adopted - stats.spooled - stats.in_flight, spooled=0, in_flight=0)
 
 
 def _sum(past: Stats, now: Stats) -> Stats:
-    """What was done in past terms and in this one; what waits is this one's alone."""
+    """The total of past terms and the current one. What waits is counted only for the current one."""
     return Stats(
         adopted=past.adopted + now.adopted,
         delivered=past.delivered + now.delivered,

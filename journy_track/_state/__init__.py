@@ -1,1 +1,1 @@
-"""What journy.io confirmed last of each user and account, kept beyond the process: digests, and no personal data."""
+"""Persists digests, without personal data, of what journy.io last confirmed for each user and account."""

@@ -1,4 +1,4 @@
-"""One sync at a time for each state: who works with it now."""
+"""Ensures that only one sync at a time uses a state, and reports which one that is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import Protocol
 from journy_track._model.logs import log
 from journy_track._stores.store import StoreError
 
-#: Seconds for which a sync holds a state in Redis without renewing it: a killed one blocks the next for as long.
+#: Seconds for which a sync holds a state in Redis without renewing its lease. A killed sync blocks the next one for
+#: that long.
 LEASE = 30.0
 _TAKEN_OVER = (
     "a sync could not renew its lease of the state, and another one took it: both send the same rows. It is %s"
@@ -23,22 +24,22 @@ _TAKEN_OVER = (
 
 
 class Alone(Protocol):
-    """Lets one process work with a state. Ends with the process that holds it, however that ends."""
+    """Lets one process use a state. The claim ends with the process that holds it, however that ends."""
 
     def take(self) -> str | None:
-        """Take it. `None`: it is ours; else who has it. Raises `StoreError` where that cannot be known."""
+        """Claim the state. Returns `None` on success, else the current holder. Raises `StoreError` on failure."""
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the state."""
 
 
 def myself() -> str:
-    """This process, for those who wait for it."""
+    """Return a description of this process, for syncs that have to wait for it."""
     return f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 class AloneWithFile:
-    """By a lock of the operating system, on a file beside the state."""
+    """Claims a state with an operating system lock on a file beside it."""
 
     def __init__(self, state: Path, what: str) -> None:
         self._path = state.with_name(f"{state.name}.{what}.lock")
@@ -61,20 +62,20 @@ class AloneWithFile:
 
 
 class Leases(Protocol):
-    """Keeps leases by name."""
+    """Keeps named leases."""
 
     def lease(self, what: str, mine: str, seconds: float) -> str | None:
-        """Take or renew one; who has it, if that is somebody else. Raises `StoreError`."""
+        """Take or renew the lease *what*. Returns the holder if that is not *mine*. Raises `StoreError`."""
 
     def end_lease(self, what: str, mine: str) -> None:
-        """Give it back, if it is still ours. Raises `StoreError`."""
+        """Give the lease back if *mine* still holds it. Raises `StoreError`."""
 
     def close(self) -> None:
-        """Close what it uses."""
+        """Close the underlying resources."""
 
 
 class AloneInRedis:
-    """By a lease beside the digests, which a thread renews."""
+    """Claims a state with a lease beside the digests, which a thread renews."""
 
     def __init__(self, leases: Leases, what: str, seconds: float = LEASE) -> None:
         self._leases = leases
@@ -96,7 +97,7 @@ class AloneInRedis:
         if self._thread is not None:
             self._ended.set()
             self._thread.join()
-            with suppress(StoreError):  # it ends by itself
+            with suppress(StoreError):  # the lease expires anyway
                 self._leases.end_lease(self._what, self._mine)
         self._leases.close()
 
@@ -105,11 +106,11 @@ class AloneInRedis:
             try:
                 holder = self._leases.lease(self._what, self._mine, self._seconds)
             except StoreError:
-                continue  # the digests report it; the next time may do
+                continue  # using the digests reports the failure, and the next attempt may succeed
             if holder is not None:
                 log(logging.WARNING, _TAKEN_OVER, holder.partition(" ")[2])
                 return
 
 
 def _nothing() -> None:
-    """There is nothing to release."""
+    """Do nothing: there is nothing to release."""

@@ -1,8 +1,8 @@
-"""Digests of what journy.io confirmed: the protocol of what keeps them, and how they are made.
+"""Digests of what journy.io confirmed: the protocol for storing them, and how they are computed.
 
-Names and contents are kept as keyed digests (BLAKE2b, whose keyed mode is a MAC: RFC 7693). Their key comes from the
-API key, which is not kept beside them, and from a salt, which is: whoever has the file alone cannot try addresses or
-IDs against it. With another API key everything is sent once more.
+Names and contents are stored as keyed digests (BLAKE2b, whose keyed mode is a MAC: RFC 7693). The digest key is
+derived from the API key, which is not stored with them, and from a salt, which is. So someone who has only the file
+cannot test addresses or IDs against it. With another API key, everything is sent once more.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from typing import Any, NamedTuple, Protocol
 
 from journy_track._stores.store import StoreError
 
-#: Bytes of a digest, and of a salt.
+#: The sizes of a digest and of a salt in bytes.
 SIZE, SALT = 16, 32
 
 
 class Confirmed(NamedTuple):
-    """What is kept of one name: a digest of what was confirmed last, and when, in seconds since the epoch."""
+    """The record for one name: a digest of what was last confirmed, and when, in seconds since the epoch."""
 
     digest: bytes
     at: float
 
 
 class Digests(Protocol):
-    """Keeps digests by name. May be called by any thread; raises `StoreError` where it cannot be used now."""
+    """Stores digests by name. Any thread may call it. Raises `StoreError` while it cannot be used."""
 
     def salt(self) -> bytes:
-        """The salt of all that it keeps; made when it is first asked for."""
+        """Return the salt for all digests. It is created on first use."""
 
     def find(self, names: Sequence[bytes], /) -> dict[bytes, Confirmed]:
-        """What is kept of *names*."""
+        """Return the records for those of *names* that have one."""
 
     def keep(self, confirmed: Mapping[bytes, Confirmed], /, until: float) -> None:
-        """Keep *confirmed* until that second since the epoch, each in the place of what was there."""
+        """Store *confirmed* until *until*, in seconds since the epoch. Each record replaces the previous one."""
 
     def forget(self, names: Iterable[bytes], /) -> None:
-        """Keep nothing of *names*."""
+        """Remove the records for *names*."""
 
     def close(self) -> None:
-        """Close what it uses."""
+        """Close the underlying resources."""
 
 
 def trouble_with(digests: Digests) -> str | None:
-    """Why *digests* cannot be used; `None`: they can. For what waits for a person, before anything is sent."""
+    """Return why *digests* cannot be used, or `None` if they can. Commands call this before anything is sent."""
     trouble = None
-    for _ in range(2):  # what is damaged is begun anew the second time
+    for _ in range(2):  # a damaged state is started over on the second attempt
         try:
             digests.salt()
         except StoreError as error:
@@ -58,18 +58,18 @@ def trouble_with(digests: Digests) -> str | None:
 
 
 class Hasher:
-    """Makes digests under a *secret* and the *salt*. What belongs to another *base_url* never looks the same."""
+    """Computes digests from a *secret* and the *salt*. Digests for different values of *base_url* never match."""
 
     def __init__(self, secret: str, salt: bytes, base_url: str) -> None:
         secret_key = hashlib.blake2b(secret.encode(), digest_size=32, person=b"journy_track").digest()
         self._key = hashlib.blake2b(salt + base_url.encode(), key=secret_key, digest_size=32).digest()
 
     def of_name(self, name: str) -> bytes:
-        """The digest of the name of a user or account."""
+        """Return the digest of the name of a user or account."""
         return self._digest(b"name", name.encode("utf-8", "surrogatepass"))
 
     def of_body(self, body: Mapping[str, Any]) -> bytes:
-        """The digest of what is sent. JSON, since to Python 1 and True are equal."""
+        """Return the digest of what is sent, computed from its JSON, because Python considers 1 and True equal."""
         return self._digest(b"body", json.dumps(body, sort_keys=True).encode())
 
     def _digest(self, person: bytes, content: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Digests in the broker's Redis, for whichever host runs the next sync."""
+"""Digests in the broker's Redis, shared by all hosts that run a sync."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from journy_track._state.digests import SALT, SIZE, Confirmed
 from journy_track._stores.redis.connection import Names, RedisConnection, queue_of
 from journy_track._stores.store import StoreError
 
-# KEYS: lease. ARGV: who takes or renews it, milliseconds. Returns who has it. A DEL comes first, as in the relay's:
-# without memory left, Redis refuses a SET that is a script's first write.
+# KEYS: the lease. ARGV: who takes or renews it, the milliseconds. Returns the holder. As in the relay's script, a DEL
+# comes first: when Redis is out of memory, it refuses a SET that is a script's first write.
 _LEASE = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return holder end
@@ -28,9 +28,9 @@ _END_LEASE = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL',
 
 
 class RedisDigests:
-    """The digests beside the queue that *url* names, a key for each, which expires.
+    """Stores each digest under its own expiring key, beside the queue that *url* names.
 
-    Connects when it is first used. Raises `ConfigurationError` as `RedisConnection` does.
+    Connects on first use. Raises `ConfigurationError` as `RedisConnection` does.
     """
 
     def __init__(self, url: Secret, wall: Callable[[], float] = time) -> None:
@@ -39,13 +39,13 @@ class RedisDigests:
         self._wall = wall
 
     def salt(self) -> bytes:
-        """The salt of all that it keeps."""
+        """Return the salt for all digests."""
         with self._used() as client:
             client.set(self._salt, os.urandom(SALT), nx=True)
             return bytes(client.get(self._salt))
 
     def find(self, names: Sequence[bytes], /) -> dict[bytes, Confirmed]:
-        """What is kept of *names*."""
+        """Return the records for those of *names* that have one."""
         with self._used() as client:
             values = client.mget([self._key(name) for name in names])
         return {
@@ -55,7 +55,7 @@ class RedisDigests:
         }
 
     def keep(self, confirmed: Mapping[bytes, Confirmed], /, until: float) -> None:
-        """Keep *confirmed* until that second since the epoch, each in the place of what was there."""
+        """Store *confirmed* until *until*, in seconds since the epoch. Each record replaces the previous one."""
         seconds = max(1, int(until - self._wall()))
         with self._used() as client, client.pipeline(transaction=False) as pipe:
             for name, known in confirmed.items():
@@ -63,7 +63,7 @@ class RedisDigests:
             pipe.execute()
 
     def forget(self, names: Iterable[bytes], /) -> None:
-        """Keep nothing of *names*."""
+        """Remove the records for *names*."""
         keys = [self._key(name) for name in names]
         if keys:
             with self._used() as client:

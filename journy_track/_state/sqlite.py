@@ -17,23 +17,23 @@ from journy_track._stores.sqlite.errors import Corrupt, SpoolError, mapped_error
 from journy_track._stores.sqlite.lock import open_regular
 from journy_track._stores.sqlite.statements import Connection
 
-#: In the file's head, so that a file of something else is not taken for ours.
+#: Stored in the file's header, so that another application's file is not mistaken for ours.
 APPLICATION = 0x6A746467
 VERSION = 1
-#: Seconds to wait for another process that writes.
+#: Seconds to wait while another process writes.
 BUSY = 1.0
 _SCHEMA = (
-    # Without a rowid: the name is the key, and the table its own index.
+    # Without a rowid, the name is the primary key and the table is its own index.
     "CREATE TABLE digests (name BLOB PRIMARY KEY, digest BLOB, at REAL, until REAL) WITHOUT ROWID",
     "CREATE TABLE about (salt BLOB NOT NULL)",
 )
 
 
 class SqliteDigests:
-    """The digests in the file at *path*, made for its owner only. It is opened when it is first used.
+    """Stores digests in the file at *path*, which only its owner can access. The file is opened on first use.
 
-    After a crash of the process it is whole. After one of the machine it may be damaged: then it is begun anew, and
-    everything is sent once more. The disk is not forced for what can be sent again.
+    The file survives a crash of the process. A crash of the machine may damage it; it is then started over, and
+    everything is sent once more. Writes are not synced to disk, because everything can be sent again.
     """
 
     def __init__(self, path: Path, wall: Callable[[], float] = time) -> None:
@@ -43,25 +43,25 @@ class SqliteDigests:
         self._connection: Connection | None = None
 
     def salt(self) -> bytes:
-        """The salt of all that it keeps."""
+        """Return the salt for all digests."""
         with self._used() as connection:
             return bytes(connection.first("SELECT salt FROM about")[0])
 
     def find(self, names: Sequence[bytes], /) -> dict[bytes, Confirmed]:
-        """What is kept of *names*."""
+        """Return the records for those of *names* that have one."""
         marks = ", ".join("?" * len(names))
         with self._used() as connection:
             rows = connection.execute(f"SELECT name, digest, at FROM digests WHERE name IN ({marks})", names)  # noqa: S608 - marks
             return {bytes(name): Confirmed(bytes(digest), float(at)) for name, digest, at in rows}
 
     def keep(self, confirmed: Mapping[bytes, Confirmed], /, until: float) -> None:
-        """Keep *confirmed* until that second since the epoch, each in the place of what was there."""
+        """Store *confirmed* until *until*, in seconds since the epoch. Each record replaces the previous one."""
         rows = [(name, known.digest, known.at, until) for name, known in confirmed.items()]
         with self._used() as connection, _transaction(connection):
             connection.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)", rows)
 
     def forget(self, names: Iterable[bytes], /) -> None:
-        """Keep nothing of *names*."""
+        """Remove the records for *names*."""
         with self._used() as connection, _transaction(connection):
             connection.executemany("DELETE FROM digests WHERE name = ?", [(name,) for name in names])
 
@@ -83,7 +83,7 @@ class SqliteDigests:
                 self._remove()
                 raise
             except BaseException:
-                self._close()  # whatever it was, the next use looks anew
+                self._close()  # whatever the cause, the next use opens the file again
                 raise
 
     def _close(self) -> None:
@@ -122,7 +122,7 @@ class SqliteDigests:
         return connection
 
     def _prepare(self, connection: Connection) -> None:
-        # Not WAL: the memory that its users share ends with the first of them whose app closes the file by itself.
+        # Not WAL: its shared memory breaks as soon as the app of any process that uses it closes the file on its own.
         connection.first("PRAGMA journal_mode = TRUNCATE")
         connection.first("PRAGMA synchronous = OFF")
         with _transaction(connection):

@@ -1,1 +1,1 @@
-"""All accounts or users of an app at journy.io: only what changed is sent."""
+"""Syncs all accounts or users of an app to journy.io, sending only what changed."""

@@ -1,4 +1,4 @@
-"""What a row of a sync is."""
+"""The rows of a sync, and how they are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UserRow: TypeAlias = tuple[Identifier | UserIdentified, Mapping[str, object]] | 
 
 
 class Kind(NamedTuple):
-    """What is synced: the verb, its argument for an identity, and the keys of a mapping that say whose it is."""
+    """What is synced: the verb, its argument for an identity, and the keys that identify a mapping's owner."""
 
     rows: str
     verb: str
@@ -29,9 +29,10 @@ USERS = Kind("users", "upsert_user", "user", "user_id", "email")
 
 
 def calls_of(rows: Iterable[Any], kind: Kind) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
-    """The properties of each row, and the arguments that say whose they are.
+    """Yield the properties of each row, and the arguments that identify their user or account.
 
-    Raises `InvalidArgument` for what is not a row: that is a mistake in the code, and not in a value.
+    Raises `InvalidArgument` for anything that is not a row, since that is a mistake in the code rather than in a
+    value.
     """
     if isinstance(rows, (str, bytes, Mapping)) or not isinstance(rows, Iterable):
         raise InvalidArgument(f"rows must be an iterable of rows, got {described(rows)}. {_form(kind)}")
@@ -48,19 +49,19 @@ def calls_of(rows: Iterable[Any], kind: Kind) -> Iterator[tuple[Mapping[str, Any
 
 
 def _is_missing(value: object) -> bool:
-    """Whether *value* is what pandas and NumPy have in the place of `None`: nan, NaT or NA."""
+    """Whether *value* is what pandas and NumPy use instead of `None`: nan, NaT or NA."""
     if isinstance(value, (float, Decimal)):
         return value != value  # noqa: PLR0124 - nan is what does not equal itself
     return type(value).__name__ in ("NaTType", "NAType")
 
 
 def names_nobody(whose: Mapping[str, object]) -> bool:
-    """Whether the arguments of `calls_of` hold no identity, as for a row of a join that found nothing."""
+    """Whether the arguments from `calls_of` contain no identity, as in a row of an outer join without a match."""
     return all(value is None for value in whose.values())
 
 
 def _shown(row: object) -> str:
-    """What a row is instead, by types and keys: its values may name a person."""
+    """Describe an invalid row by its types and keys, since its values may identify a person."""
     if isinstance(row, Mapping):
         return f"a mapping of {', '.join(map(str, row))}"[:200]
     if isinstance(row, (tuple, list)):

@@ -1,4 +1,4 @@
-"""`sync_accounts()` and `sync_users()`: a row is sent if it differs from what journy.io confirmed last."""
+"""`sync_accounts()` and `sync_users()`, which send a row if it differs from what journy.io last confirmed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from journy_track._tracker import Tracker
 
 _GO_ON = "Run it again: what journy.io confirmed is not sent again."
 _MONTH = timedelta(days=30)
-#: Seconds after which a sync that waits looks again.
+#: Seconds after which a waiting sync checks again.
 _LOOK_AGAIN = 0.2
 
 
@@ -59,21 +59,23 @@ def sync_accounts(
 
     *state* is the path of a SQLite file, readable only by its owner. It holds keyed digests and no personal data. The
     default is `skip_unchanged_state`, else the Redis of `broker`. If the app also deletes or upserts accounts, set
-    `skip_unchanged_state` to the same file there, so that the sync knows. Confirmations are stored at once: after a
-    Ctrl-C or a kill, a second run continues where the first one ended.
+    `skip_unchanged_state` to the same file there, so that the sync knows about these changes. Confirmations are
+    stored at once: after a Ctrl-C or a kill, a second run continues where the first one ended.
 
     *max_age* (seconds or a timedelta): what was confirmed longer ago is sent again. Each account gets its own time
     between half of it and all of it, so that they are not all sent on one day. *share*: the most it uses of the key's
     budget, above 0 and up to 1; live events come first. *dry_run*: send nothing, and count in `Report.would_send`.
     *everything*: send all rows, even unchanged ones. *patience*: as for `bulk()`.
 
-    Two syncs of accounts with one state would send the same rows, so the second raises `JournyError`, which names the
-    process that is running; with *wait* (seconds or a timedelta), only if that one is not done by then. A sync that
-    was killed does not block the next (or, with a state in Redis, for at most half a minute). A dry run ignores them.
+    Two concurrent syncs of accounts with the same state would send the same rows, so the second one raises
+    `JournyError`, which names the running process. With *wait* (seconds or a timedelta), it first waits that long for
+    the other one to finish. A killed sync does not block the next one (with a state in Redis, for at most half a
+    minute). A dry run ignores other syncs.
 
-    It waits until everything is delivered, and returns what became of the rows. It sends to journy.io directly, even
-    if the app has a broker: it needs a key, for the confirmations. Raises `InvalidArgument` for what is not a row,
-    `ConfigurationError` without a key or a usable state, and `JournyError` where it must not wait, as `bulk()` does.
+    It waits until everything is delivered, and returns a report of what became of the rows. It sends to journy.io
+    directly, even if the app has a broker, because it needs the confirmations; so it needs a key. Raises
+    `InvalidArgument` for anything that is not a row, `ConfigurationError` without a key or a usable state, and, like
+    `bulk()`, `JournyError` where it must not wait.
     """
     options = _Options(state, max_age, share, patience, wait, dry_run=dry_run, everything=everything)
     return _sync(rows, ACCOUNTS, "sync_accounts()", options)
@@ -90,16 +92,16 @@ def sync_users(
     patience: float | timedelta = PATIENCE,
     wait: float | timedelta = 0.0,
 ) -> Report:
-    """As `sync_accounts()`, for users: rows of an ID or a `UserIdentified`, and the user's properties.
+    """Like `sync_accounts()`, but for users: each row is an ID or a `UserIdentified`, and the user's properties.
 
-    A mapping is a row if it has `user_id` or `email`. *max_age*, *patience* and *wait* are in seconds, or timedeltas.
+    A mapping is a row if it has `user_id` or `email`. *max_age*, *patience* and *wait* are seconds or timedeltas.
     """
     options = _Options(state, max_age, share, patience, wait, dry_run=dry_run, everything=everything)
     return _sync(rows, USERS, "sync_users()", options)
 
 
 class _Options:
-    """The arguments, checked. Raises `InvalidArgument`."""
+    """The checked arguments of a sync. Raises `InvalidArgument`."""
 
     def __init__(
         self,
@@ -133,11 +135,11 @@ def _sync(rows: Iterable[Any], kind: Kind, name: str, options: _Options) -> Repo
     if app is None:
         _refuse_without_a_key(name)
         return Report()
-    if is_captured():  # the test sees every row
+    if is_captured():  # a test that captures items sees every row
         return _run(app, rows, kind, name, options)
     digests, alone = _state_of(app.config, options, kind, name)
     trouble = trouble_with(digests)
-    if trouble is not None:  # without it all would be sent, each time
+    if trouble is not None:  # without a state, every sync would send all rows
         digests.close()
         raise ConfigurationError(f"{name} cannot use its state: {trouble}")
     if options.dry_run:
@@ -154,7 +156,7 @@ def _sync(rows: Iterable[Any], kind: Kind, name: str, options: _Options) -> Repo
 
 
 def _take(alone: Alone, name: str, wait: float) -> None:
-    """Have the state for this sync, for which another may be waited for. Raises `JournyError`."""
+    """Reserve the state for this sync, waiting up to *wait* seconds for another one. Raises `JournyError`."""
     until, told = monotonic() + wait, False
     while True:
         try:
@@ -210,7 +212,7 @@ def _run(tracker: Tracker, rows: Iterable[Any], kind: Kind, name: str, options: 
 
 
 def _refuse_without_a_key(name: str) -> None:
-    """A sync that sent nothing must not look like one that had nothing to send."""
+    """Raise `ConfigurationError` if a key is missing: the sync must not look as if it had nothing to send."""
     tracker = get_tracker()
     if tracker is not None and tracker.config.enabled:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""The tracker of a sync: beside the app's own, with a part of the budget, and with digests of what was confirmed."""
+"""The tracker of a sync: separate from the app's own, with a part of the budget and digests of what was confirmed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from journy_track._model.outcomes import Delivered, Outcome, Response
 from journy_track._state.digests import Confirmed, Digests
 from journy_track._tracker import Tracker
 
-#: Rows in memory, at most: two full batches.
+#: The maximum number of rows in memory: two full batches.
 QUEUE = 5000
-#: Seconds for which a row is tried.
+#: Seconds for which a row is retried.
 _MAX_AGE = 24 * 3600.0
-#: Seconds for what is on its way when a sync is stopped.
+#: Seconds that requests in flight have to finish when a sync is stopped.
 _FAREWELL = 2.0
 
 
 class SyncTracker(Tracker):
-    """Sends what differs from what *digests* know. A dry run sends nothing and keeps nothing."""
+    """Sends items that differ from their *digests*. A dry run sends and stores nothing."""
 
     def __init__(self, config: Config, digests: Digests, *, share: float, max_age: float, dry_run: bool) -> None:
         self._digests: Digests = Peeking(digests) if dry_run else digests
@@ -52,14 +52,14 @@ class SyncTracker(Tracker):
         return Pipeline(self.config, digests=self._digests, transport=Nowhere(), budget=Unlimited())
 
     def leave(self) -> None:
-        """End. The next sync sends what this one did not, so nothing is logged as lost."""
+        """End the tracker. Nothing is logged as lost, since the next sync sends what this one did not."""
         self._closed = True
         self._pipeline().end(Ending(_FAREWELL), quiet=True)
         _process.forget(self)
 
 
 class Peeking:
-    """Digests that are looked at, and stay as they are."""
+    """Reads digests without changing them."""
 
     def __init__(self, digests: Digests) -> None:
         self._digests = digests
@@ -77,7 +77,7 @@ class Peeking:
 
 
 class Nowhere:
-    """Takes each call, and sends none."""
+    """Accepts every call and sends nothing."""
 
     def send(self, call: ApiCall, /, timeout: float | None = None) -> Outcome:
         return Delivered(Response(201, "dry run"))
