@@ -1,4 +1,4 @@
-"""`journy-track check`: whether the key works, what it may do, and what is left of its budget."""
+"""`journy-track check`: shows whether the key works, its permissions, and its remaining rate budget."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def request_lines(inspector: Inspector, console: Console, *, quiet: bool) -> Abs
 
 
 def line_of(request: Received) -> Text:
-    """Time, method, path, status, and what the request is about."""
+    """One line for a request: time, method, path, status, event name, user, account and problems."""
     seen = summary(request)
     status = str(request.status) if request.status else "cut"
     call = f"{request.method} {request.path}"

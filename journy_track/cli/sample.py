@@ -41,24 +41,24 @@ class Person:
 
 @journy_track.event
 class TrialStarted(TypedEvent):
-    """An account tries the product."""
+    """An account started a trial."""
 
 
 @journy_track.event
 class SignedUp(TypedEvent):
-    """Somebody made an account."""
+    """A user signed up."""
 
     source: Literal["website", "invitation"]
 
 
 @journy_track.event
 class SignedIn(TypedEvent):
-    """Somebody signed in."""
+    """A user signed in."""
 
 
 @journy_track.event
 class CreatedInvoice(TypedEvent):
-    """What an account is billed: it is the product's own value, too."""
+    """An invoice was created. The product uses the event as its own value, too."""
 
     number: int
     amount: Annotated[Decimal, Doc("What it costs", unit="EUR")]
@@ -66,7 +66,7 @@ class CreatedInvoice(TypedEvent):
 
 @journy_track.event
 class ExportedInvoices(TypedEvent):
-    """Somebody got invoices as a file."""
+    """A user exported invoices as a file."""
 
     invoices: int
 
@@ -80,7 +80,7 @@ class PaymentFailed(TypedEvent):
 
 @journy_track.event
 class DunningStarted(TypedEvent):
-    """Somebody is asked to pay."""
+    """A user was asked to pay."""
 
     invoice: int
 
@@ -111,7 +111,7 @@ def sign_in() -> None:
 
 @track_event(CreatedInvoice, duration=True)
 async def create_invoice(number: int, amount: Decimal) -> CreatedInvoice:
-    """Async: what it returns is the event, which is sent when the coroutine has ended."""
+    """Return the event, which is sent when the coroutine ends."""
     await asyncio.sleep(0)
     return CreatedInvoice(number, amount)
 

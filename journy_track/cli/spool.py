@@ -362,7 +362,7 @@ def _over(folder: Path, do: Callable[[SpoolFile], int]) -> int:
     return count
 
 
-# ── Words ──
+# ── Formatting ──
 
 
 def _moment(at: float) -> str:

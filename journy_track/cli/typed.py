@@ -14,7 +14,7 @@ _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, 
 
 
 class Mistyped(ValueError):
-    """The text is not of the type. The message describes what is."""
+    """The text does not match the type. The message describes the expected form."""
 
 
 class Zoneless(Mistyped):

@@ -44,7 +44,7 @@ class _Reader:
         self._message = message
         self._context = message["context"] if isinstance(message.get("context"), dict) else {}
         self.problems: rules.Errors = {}
-        self.fatal: rules.Errors = {}  # problems because of which the message is ignored
+        self.fatal: rules.Errors = {}  # problems that cause the message to be ignored
 
     def someone(self) -> str | None:
         """The user's ID; None for an anonymous visitor, who needs an `anonymousId`."""

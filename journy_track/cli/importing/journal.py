@@ -38,7 +38,7 @@ class Position:
     rejected: int = 0
     #: Rows that were not sent, because journy.io has the same values already.
     unchanged: int = 0
-    #: Delivered rows of which journy.io rejected some properties.
+    #: Delivered rows with some properties that journy.io rejected.
     in_part: int = 0
     #: The size in bytes of the file of rejected rows, as of this position.
     rejected_bytes: int = 0

@@ -25,7 +25,7 @@ class Busy(Exception):
 
 @contextmanager
 def stoppable() -> Iterator[Interrupted]:
-    """Let the first Ctrl-C or SIGTERM request a stop, which takes a moment; a second one ends the process at once."""
+    """Let the first Ctrl-C or SIGTERM request a graceful stop; a second one ends the process at once."""
     asked: list[str] = []
     why_of = {signal.SIGINT: _INTERRUPTED, **dict.fromkeys(TERMINATE, _TERMINATED)}
     before = {number: signal.getsignal(number) for number in why_of}
