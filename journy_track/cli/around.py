@@ -44,7 +44,7 @@ def who_listens(host: str, port: int) -> Literal["inspector", "another program"]
 
 
 def run_with(inspector: Inspector, command: list[str], *, stay: bool, quiet: bool) -> int:
-    """Run `command` until it ends, and return its exit code: that of a shell if a signal ended it.
+    """Run `command` until it ends, and return its exit code: as in a shell, 128 plus the signal if one ended it.
 
     `stay` keeps the page up until Ctrl-C. Raises OSError if the inspector's port is in use.
     """

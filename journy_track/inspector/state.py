@@ -45,8 +45,8 @@ SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})
 class InspectorState:
     """The requests, users, accounts, counts and rate windows of one inspector.
 
-    The server's thread changes it with every request, and other threads read it. Hold `changed` while you access it:
-    a condition that is notified after each request.
+    The server's thread changes it with every request, and other threads read it. Hold `changed`, a condition that is
+    notified after each request, while you access it.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from journy_track._model.outcomes import Response
 from journy_track.cli.importing.journal import Position
 from journy_track.cli.importing.source import Record
 
-#: The maximum of captured rows that are not settled: enough to merge memberships, but few to resend after a kill.
+#: The maximum number of captured rows not yet settled: enough to merge memberships, but few to resend after a kill.
 WINDOW = 200
 #: The same for batches: enough to fill two. Rows that are sent again have the same message IDs.
 BATCH_WINDOW = 5_000

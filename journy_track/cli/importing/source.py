@@ -17,9 +17,9 @@ from typing import Any
 
 from journy_track.cli.importing import parquet
 
-#: The maximum bytes of a line, well above the 64 KiB of an item.
+#: The maximum line length in bytes, well above the 64 KiB of an item.
 MAX_LINE = 1024 * 1024
-#: The bytes of a block, whose digest is verified before any of its rows are used.
+#: The size in bytes of a block, whose digest is verified before any of its rows are used.
 _BLOCK = 1024 * 1024
 _DELIMITERS = ";\t|"
 
