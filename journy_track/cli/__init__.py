@@ -1,4 +1,7 @@
-"""The command line, `journy-track`: one file per command. Needs the extra `cli`; each command names what else."""
+"""The command line, `journy-track`: one file per command.
+
+It needs the extra `cli`; each command reports what else it needs.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 the API or the data refused, 2 wrong usage."""
+    """Run the command line. Exit codes: 0 success, 1 the API refused or the data is invalid, 2 wrong usage."""
     try:
         from journy_track.cli.app import app
         from journy_track.cli.console import print_any_text

@@ -1,4 +1,4 @@
-"""The commands, put together."""
+"""The Typer app, with all commands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ app: typer.Typer = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(cls=CliCommand)(demo)
-# What follows the command is its own: `inspect -- python app.py --port 3`, with or without the two dashes.
+# Options after the command belong to it: `inspect -- python app.py --port 3`, with or without the two dashes.
 app.command(cls=CliCommand, context_settings={"allow_interspersed_args": False})(inspect)
 app.command(cls=CliCommand)(check)
 app.command(cls=CliCommand)(track)
@@ -48,7 +48,7 @@ def _add_spool() -> None:
         ignored = {"allow_extra_args": True, "ignore_unknown_options": True}
         app.command("spool", cls=CliCommand, context_settings=ignored)(_without_sqlite)
     else:
-        app.add_typer(spool)  # typer lists groups last, whatever their place: relay stands beside it
+        app.add_typer(spool)  # typer lists groups last, so it is next to relay, the last command
 
 
 def _without_sqlite() -> None:

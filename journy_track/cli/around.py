@@ -1,4 +1,4 @@
-"""A command that is run with the inspector around it, and pointed at it."""
+"""Runs a command with its settings pointed at an inspector."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from journy_track.cli.request_lines import request_lines
 if TYPE_CHECKING:
     from journy_track.inspector import Inspector
 
-# Never the real one: what is sent to the inspector is looked at.
+# Never the real key, because the inspector shows what is sent to it.
 KEY = "development"
-#: Settings that would take what is tracked elsewhere, keep it back, or pace it for processes that are not there.
-#: The others are the app's: what is looked at is sent as it will be.
+#: Settings that would send data elsewhere, hold it back, or pace it for processes that do not run here. All other
+#: settings stay as the app has them, so that the inspector receives data as it will be sent.
 ELSEWHERE = ("JOURNY_BROKER_URL", "JOURNY_SPOOL", "JOURNY_ENABLED", "JOURNY_SHARE")
 
 
 def who_listens(host: str, port: int) -> Literal["inspector", "another program"] | None:
-    """Who has that port of this machine; `None`: nobody."""
-    # Straight there: no proxy, no redirect.
+    """What listens on that port of this machine; `None` if nothing does."""
+    # A direct connection: no proxy, no redirect.
     connection = http.client.HTTPConnection(host, port, timeout=3.0)  # Windows needs 2 to find a port closed
     try:
         connection.connect()
@@ -44,9 +44,9 @@ def who_listens(host: str, port: int) -> Literal["inspector", "another program"]
 
 
 def run_with(inspector: Inspector, command: list[str], *, stay: bool, quiet: bool) -> int:
-    """Run `command` until it ends, and return its exit code, as a shell would for one that a signal ended.
+    """Run `command` until it ends, and return its exit code: as in a shell, 128 plus the signal if one ended it.
 
-    `stay` keeps the page up until Ctrl-C. Raises OSError when the inspector's port is taken.
+    `stay` keeps the page up until Ctrl-C. Raises OSError if the inspector's port is in use.
     """
     with inspector:
         err.print(styled("The inspector listens at ", (inspector.url, "bold"), "; your command is pointed at it."))
@@ -65,7 +65,7 @@ def run_with(inspector: Inspector, command: list[str], *, stay: bool, quiet: boo
 
 
 def run_beside(url: str, command: list[str]) -> int:
-    """Run `command` pointed at the inspector that runs at *url*; as `run_with`."""
+    """Run `command` like `run_with`, but with the inspector that already runs at *url*."""
     err.print(styled("Your command is pointed at the inspector that runs at ", (url, "bold")))
     err.print()
     code = _run(command, _pointed_at(url))
@@ -78,7 +78,7 @@ def _pointed_at(url: str) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     environment["JOURNY_BASE_URL"] = url
     environment["JOURNY_BATCH_URL"] = f"{url}/backend/v1/batch"
-    # Of the keys that it has: with an API key that it has not, batches would lack nothing here.
+    # Replace only the keys that are set: an additional API key would hide what batches do not support.
     has = [name for name in ("JOURNY_API_KEY", "JOURNY_WRITE_KEY") if environment.get(name)]
     return environment | dict.fromkeys(has or ["JOURNY_API_KEY"], KEY)
 
@@ -90,8 +90,8 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
         if child is not None and child.poll() is None:
             child.send_signal(number)
 
-    # Ctrl-C, and on Windows Ctrl-Break, reach the child from the terminal, which decides for itself what to do;
-    # whoever ends us means the child as well.
+    # The terminal sends Ctrl-C, and on Windows Ctrl-Break, to the child too, which decides how to handle it. Signals
+    # that end this process are passed on to the child.
     handlers = {
         number: signal.signal(number, lambda number, frame: None)
         for number in (signal.SIGINT, *(TERMINATE - {signal.SIGTERM}))

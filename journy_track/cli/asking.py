@@ -1,4 +1,4 @@
-"""One request at once, and in a sentence why it failed and what to do."""
+"""Sends one request immediately, and explains a failure in a sentence with the remedy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from journy_track._transport.rest import HttpTransport
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A call and what became of it. *seconds* is the round trip, with connecting. *batched*: it went in a batch."""
+    """The result of a call. *seconds* is the round trip, with connecting. *batched*: it was sent in a batch."""
 
     outcome: Outcome
     seconds: float
@@ -41,12 +41,12 @@ class Asked:
 
     @property
     def succeeded(self) -> bool:
-        """Whether journy.io took it."""
+        """Whether journy.io accepted it."""
         return isinstance(self.outcome, Delivered)
 
 
 def ask(config: Config, call: ApiCall) -> Asked:
-    """Make one call, at once and on a connection of its own."""
+    """Send one call immediately, on its own connection."""
     key = config.rest_key
     assert key is not None, "commands end before this without a key"
     transport = HttpTransport(key, config.base_url, config.timeout, config.http_client)
@@ -59,7 +59,7 @@ def ask(config: Config, call: ApiCall) -> Asked:
 
 
 def send(config: Config, event: Event) -> Asked:
-    """Send one event, at once: in a batch where there is a write key and it can go in one, else by the REST API."""
+    """Send one event immediately: in a batch if there is a write key and batches support it, else by the REST API."""
     transport = None if config.write_key is None else batches_of(config, config.write_key)
     if transport is None or (config.rest_key is not None and transport.lacks(event)):
         return ask(config, event)
@@ -68,20 +68,20 @@ def send(config: Config, event: Event) -> Asked:
     try:
         began = perf_counter()
         (outcome,) = transport.send([job])
-        if isinstance(outcome, Split):  # it was compressed, which the server may not unpack
+        if isinstance(outcome, Split):  # it was compressed, which the server may not support
             (outcome,) = transport.send([job])
         seconds = perf_counter() - began
     finally:
         transport.close()
-    if isinstance(outcome, (Published, Split, Unsendable)):  # it is alone: nothing was sent
+    if isinstance(outcome, (Published, Split, Unsendable)):  # a single job cannot be split: nothing was sent
         outcome = Rejected(None, getattr(outcome, "why", "it cannot be sent"))
     return Asked(outcome, seconds, batched=True)
 
 
 def probe(config: Config, write_key: Secret) -> Asked:
-    """Send a batch without messages: all that can be asked of batches is whether the server responds to the key.
+    """Send an empty batch, the only way to check whether the server responds and refuses the write key.
 
-    It changes nothing. Whether it is taken, nobody documents: see `problem_of`.
+    It changes nothing. Whether the server accepts an empty batch is not documented: see `problem_of`.
     """
     transport = batches_of(config, write_key)
     try:
@@ -93,9 +93,9 @@ def probe(config: Config, write_key: Secret) -> Asked:
 
 
 def problem_of(probed: Asked, batch_url: str) -> str | None:
-    """What is wrong, after `probe`; `None`: nothing that can be known.
+    """What is wrong, after `probe`; `None` if no problem is known.
 
-    A server that read the batch, and refuses it for what is in it, has refused neither the address nor the key.
+    A server that rejects the batch because of its content has accepted both the address and the key.
     """
     if probed.succeeded or (isinstance(probed.outcome, Rejected) and probed.response is not None):
         return None
@@ -103,7 +103,7 @@ def problem_of(probed: Asked, batch_url: str) -> str | None:
 
 
 def why_batch(outcome: Outcome, batch_url: str) -> str:
-    """Why a batch was not taken, and the remedy."""
+    """Why a batch was not accepted, and the remedy."""
     match outcome:
         case Unauthorized(response):
             return (
@@ -149,7 +149,7 @@ def _refused(response: Response) -> str:
     )
 
 
-#: What to do where there is no response, by its reason.
+#: What to do if there is no response, by words in the reason.
 _REMEDIES = {
     "resolved": "Check the host in the base URL, this machine's DNS, and whether it needs a proxy (HTTPS_PROXY).",
     "connection was refused": "Nothing listens there: check the base URL. The local inspector: journy-track inspect.",

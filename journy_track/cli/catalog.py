@@ -1,4 +1,4 @@
-"""`journy-track catalog`: every event that the code tracks, by reading it without importing it."""
+"""`journy-track catalog`: lists every event that the code tracks, by reading the code without importing it."""
 
 from __future__ import annotations
 
@@ -207,20 +207,20 @@ def _rows(config: Config, call: ApiCall) -> list[dict[str, Any]]:
 
 def _write(text: str, file: Path) -> None:
     try:
-        file.write_text(text, encoding="utf-8", newline="\n")  # the same on each system: it is committed
+        file.write_text(text, encoding="utf-8", newline="\n")  # the same on every system: it is committed
     except OSError as error:
         fail(f"Cannot write {file}: {error.strerror or error}.")
     err.print(f"Wrote {file}.")
 
 
 class _Screen:
-    """The lines of a terminal that are left, without the prompt, the head of the list and the summary."""
+    """The terminal lines that are left, not counting the prompt, the heading of the list and the summary."""
 
     def __init__(self, height: int) -> None:
         self.left: int = max(6, height - 4)
 
     def take(self, heights: list[int], part: float = 1.0) -> int:
-        """How many things of these *heights* to print, in that *part* of what is left, with a line for the others."""
+        """How many items of these *heights* fit in *part* of the lines that are left, with one line for the rest."""
         room = int(self.left * part)
         if sum(heights) <= room:
             self.left -= sum(heights)

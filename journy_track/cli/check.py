@@ -1,4 +1,4 @@
-"""`journy-track check`: whether the key works, what it may do, and what is left of its budget."""
+"""`journy-track check`: shows whether the key works, its permissions, and its remaining rate budget."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def check(api_key_file: KeyFile = None, base_url: BaseUrl = None, as_json: AsJso
 
 
 def permissions_of(asked: Asked) -> tuple[str, ...] | None:
-    """What the key may do; `None` when the response does not hold it."""
+    """The key's permissions; `None` if the response does not contain them."""
     data = asked.response.data if asked.succeeded and asked.response is not None else None
     permissions = data.get("permissions") if isinstance(data, dict) else None
     return tuple(str(permission) for permission in permissions) if isinstance(permissions, list) else None

@@ -1,4 +1,4 @@
-"""What the commands that talk to journy.io share: where it is, and the key, which is never an argument."""
+"""What the commands that call journy.io share: the base URL, and the key, which is never passed as an argument."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NO_KEY = (
     "JOURNY_API_KEY, or name a file with --api-key-file; or set JOURNY_WRITE_KEY to that of the API/SDK connector. "
     "The local inspector needs none: JOURNY_BASE_URL=http://…"
 )
-#: What a command takes from the app's environment: how it sends, and not how it queues, spools or logs.
+#: The app's settings that a command uses: those for sending, but not those for queueing, spooling or logging.
 _READ = (
     "JOURNY_API_KEY",
     "JOURNY_WRITE_KEY",
@@ -46,7 +46,7 @@ _READ = (
 
 
 def config_of(key_file: Path | None, base_url: str | None, *, need_key: bool = True, **settings: Any) -> Config:
-    """The settings for one command. Ends with 2 and a sentence when one is wrong, or *need_key* and there is none."""
+    """The settings for one command. Exits with 2 if one is invalid, or if *need_key* is set and there is no key."""
     given: Settings = {"base_url": base_url, **settings}  # type: ignore[typeddict-item]
     environ = Hidden({name: os.environ[name] for name in _READ if name in os.environ})
     try:
@@ -59,7 +59,7 @@ def config_of(key_file: Path | None, base_url: str | None, *, need_key: bool = T
 
 
 def key_of(key_file: Path | None) -> Secret | None:
-    """What the file holds; `None` without a file. Ends with 2 when it holds nothing or cannot be read."""
+    """The key in the file; `None` without a file. Exits with 2 if the file is empty or cannot be read."""
     if key_file is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where the commands print: data on stdout, the rest on stderr. Colour only on a terminal."""
+"""Output of the commands: data on stdout, everything else on stderr. Colour only on a terminal."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rich.text import Text
 
 from journy_track.cli.outside import harmless, styled
 
-#: The signals that end a command, beside Ctrl-C. SIGBREAK: on Windows Ctrl-Break, a console that is closed, and the
-#: end of a session; nobody sends SIGTERM there.
+#: The signals that end a command, besides Ctrl-C. Windows sends SIGBREAK for Ctrl-Break, a closed console and the end
+#: of a session, and does not send SIGTERM.
 TERMINATE: frozenset[signal.Signals] = frozenset({signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)})
 
 
 class OneLine(Console):
-    """A console for which a text is one line and never markup: most texts hold something from outside.
+    """A console that prints each string on one line and never as markup, because most contain untrusted text.
 
-    Whatever a command prints, alone or in a table, becomes a `Text` in `render_str`. For style, see `styled`.
+    Each string that a command prints, alone or in a table, becomes a `Text` in `render_str`. For style, see `styled`.
     """
 
     def render_str(self, text: str, **options: Any) -> Text:
@@ -36,9 +36,9 @@ err: Console = OneLine(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def print_any_text() -> None:
-    """Have stdout print every text: what its encoding lacks, as cp1252 of Windows does, is escaped as in JSON.
+    """Let stdout print any text. Characters that its encoding does not support are escaped as in JSON.
 
-    So what is printed as JSON holds the same data.
+    JSON output therefore contains the same data in every encoding, such as cp1252 on Windows.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         codecs.register_error("journy_track.json", _escaped)
@@ -52,7 +52,7 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
 
 
 def can_print(text: str) -> bool:
-    """Whether the encoding of stdout has all of *text*."""
+    """Whether stdout's encoding can represent *text*."""
     try:
         text.encode(out.encoding)
     except UnicodeEncodeError:
@@ -63,30 +63,30 @@ def can_print(text: str) -> bool:
 def fail(message: str, code: int = 1) -> NoReturn:
     """Print *message* as an error, and exit.
 
-    It says what went wrong, with the value, and what to do. Exit codes: 1 the API, the data or this machine refused;
-    2 wrong usage: an option, a setting, or a package that is not installed.
+    The message states what went wrong, with the value, and what to do. Exit code 1 means that the API, the data or
+    this machine is the cause; 2 means wrong usage: an option, a setting, or a package that is not installed.
     """
     complain(message)
     raise typer.Exit(code)
 
 
 def complain(message: str) -> None:
-    """Print *message* as an error, and go on: for one of several, or below what was printed already."""
+    """Print *message* as an error and continue, for one of several errors or one after other output."""
     _print_marked("Error: ", "bold red", message)
 
 
 def warn(message: str) -> None:
-    """Print *message* as a warning: nothing has failed."""
+    """Print *message* as a warning, when nothing has failed."""
     _print_marked("Warning: ", "yellow", message)
 
 
 def _print_marked(mark: str, style: str, message: str) -> None:
-    # One line for whoever collects them: without a terminal there is no width.
+    # Without a terminal, do not wrap: log collectors expect one line per message.
     err.print(styled((mark, style), message), soft_wrap=not err.is_terminal)
 
 
 def need_inspector() -> None:
-    """End with the remedy where the extra `inspector` is not installed."""
+    """Exit with the remedy if the extra `inspector` is not installed."""
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
@@ -95,17 +95,17 @@ def need_inspector() -> None:
 
 
 def no_listening(error: OSError) -> str:
-    """Why a port could not be opened: the system's text alone, for Python's repeats the address."""
+    """Why a port could not be opened: only the system's message, because Python's text repeats the address."""
     return str(error.strerror or error).partition(" (while ")[0]
 
 
 def wait_for_ctrl_c(*lines: str | Text) -> None:
-    """Print *lines* and return at Ctrl-C, also at one that comes while they are printed."""
+    """Print *lines* and wait for Ctrl-C, which is also handled while they are printed."""
     try:
         for line in lines:
             err.print(line)
-        # With a timeout: the system may give the signal to another thread, and Python's main thread, which has to
-        # handle it, then sleeps on.
+        # With a timeout, because the system may deliver the signal to another thread. Python's main thread, which has
+        # to handle it, would then stay asleep.
         while True:
             threading.Event().wait(0.5)
     except KeyboardInterrupt:

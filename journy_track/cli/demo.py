@@ -1,4 +1,4 @@
-"""`journy-track demo`: a sample product, through the real library, over real HTTP, to a local journy.io."""
+"""`journy-track demo`: runs a sample product with the real library, over real HTTP, against a local journy.io."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def demo(
     need_inspector()
     from journy_track.inspector import Inspector
 
-    # The settings of a real project (its broker, its spool) would take the sample's data there.
+    # The settings of a real project, such as its broker or spool, would send the sample's data there.
     for name in [name for name in os.environ if name.startswith("JOURNY_")]:
         del os.environ[name]
     inspector = Inspector(port=port)
@@ -83,7 +83,7 @@ def _run(inspector: Inspector, serve: bool) -> bool:
     sample.run()
     journy_track.flush(30)
     arrived = inspector.counts.requests
-    # Before anything is printed, so that all of it is what the page shows.
+    # Before anything is printed, so that the output matches the page.
     results = _calls(inspector.url)
     stats = journy_track.stats()
     journy_track.shutdown()
@@ -147,7 +147,7 @@ def _show_one_event(inspector: Inspector) -> None:
 
 
 def _calls(url: str) -> list[tuple[str, Any]]:
-    """Every call of the official SDKs, at once, with its result."""
+    """Make every call of the official SDKs, and return each with its result."""
     user, account = UserIdentified.by_user_id("userId"), AccountIdentified.by_account_id("accountId")
     volume = {"number": 1313, "string": "string", "boolean": True}
     john = {"full_name": "John Doe", "registered_at": datetime.now(UTC), "is_admin": True, "nickname": None}

@@ -1,4 +1,4 @@
-"""`journy-track demo --jobs`: one click in a shop of three processes, on one timeline."""
+"""`journy-track demo --jobs`: one click in a shop of three processes, shown on one timeline."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: In the wheel, and in a checkout.
+#: The shop's folder, in the wheel or in a checkout.
 SHOP = next(
     folder
     for folder in (Path(__file__).parent / "_shop", Path(__file__).parents[2] / "examples" / "shop_jobs")
     if folder.is_dir()
 )
-#: What one click leads to, in order, with the process that tracks it.
+#: The events that one click leads to, in order, each with the process that tracks it.
 EVENTS = {"placed_order": "web", "created_invoice": "billing", "packed_order": "worker"}
 USER, ACCOUNT = "jane", "acme"
-#: Seconds for a process to start or to end, and for the events to arrive: a loaded machine is slow.
+#: Seconds for a process to start or end, and for the events to arrive. Generous, because a loaded machine is slow.
 PATIENCE = 30.0
 
 
 @contextmanager
 def shop(inspector: Inspector) -> Iterator[str]:
-    """The shop while it runs, with a Redis of its own: the URL of its page. Ends all processes, whatever happens.
+    """Run the shop with its own Redis, and yield the URL of its page. All processes are ended on exit.
 
-    Exits with the remedy where forks, RQ or a redis-server are missing.
+    Exits with the remedy if fork, RQ or redis-server is not available.
     """
     if not hasattr(os, "fork"):
         fail(
@@ -65,7 +65,7 @@ def shop(inspector: Inspector) -> Iterator[str]:
         )
     with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="journy-") as name, ExitStack() as stack:
         folder = Path(name)
-        # A socket in a folder of ours, not a port: RQ unpickles what is in its queue, and every user of this machine
+        # A socket in a private folder, not a port: RQ unpickles what is in its queue, and any user of this machine
         # could write to a port.
         socket = folder / "redis"
         redis_url = f"unix://{socket}"
@@ -94,18 +94,18 @@ def shop(inspector: Inspector) -> Iterator[str]:
 
 
 def click(inspector: Inspector, url: str) -> bool:
-    """Buy something as Jane, and print the timeline of what came of it. Returns whether all of it is hers."""
+    """Buy something as Jane, and print the resulting timeline. Returns whether all events arrived and are hers."""
     import requests
 
     with requests.Session() as browser:
-        browser.trust_env = False  # a proxy does not find it
+        browser.trust_env = False  # a proxy cannot reach this machine
         browser.get(f"{url}/", params={"as": USER}, timeout=PATIENCE).raise_for_status()
         browser.post(f"{url}/orders", timeout=PATIENCE).raise_for_status()
     out.print(f"{USER} of {ACCOUNT} clicks Buy. The web process enqueues a job, and the job calls billing:")
     out.print()
-    with suppress(TimeoutError):  # what is missing is seen below
+    with suppress(TimeoutError):  # missing events are reported below
         inspector.wait_for(lambda api: len(api.events) >= len(EVENTS), PATIENCE)
-    order = list(EVENTS)  # where two happened in one millisecond
+    order = list(EVENTS)  # for events in the same millisecond
     events = sorted(inspector.events, key=lambda event: (event.triggered_at or "", order.index(event.name)))
     out.print(_timeline(events))
     complete = [(event.name, event.metadata.get("service")) for event in events] == list(EVENTS.items()) and all(
@@ -135,7 +135,7 @@ def _timeline(events: list[ReceivedEvent]) -> Table:
 
 
 def _environment(inspector: Inspector) -> dict[str, str]:
-    """For all processes. What is set for a real project has been taken out already."""
+    """The environment for all processes. The settings of a real project have been removed already."""
     return os.environ | {
         "JOURNY_BASE_URL": inspector.url,
         "JOURNY_CARRIER_SECRET": secrets.token_hex(),
@@ -159,12 +159,15 @@ class _Process:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def url(self) -> str | None:
-        """Where uvicorn listens, once it does."""
+        """The URL at which uvicorn listens; `None` before it does."""
         found = re.search(r"running on (http://\S+)", self.said())
         return found and found[1]
 
     def wait_for(self, ready: Callable[[], T | None]) -> T:
-        """What *ready* returns, once that is something. Exits with the process's last lines if it ends."""
+        """Wait until *ready* returns something truthy, and return that.
+
+        Exits with the last lines of the process's log if the process ends or takes too long.
+        """
         deadline = monotonic() + PATIENCE
         while not (found := ready()):
             with suppress(subprocess.TimeoutExpired):
@@ -183,7 +186,7 @@ class _Process:
 @contextmanager
 def _running(name: str, log: Path, command: tuple[str, ...], environment: dict[str, str]) -> Iterator[_Process]:
     with log.open("wb") as output:
-        # In the shop's folder: `python -m` would find a web.py of yours before the shop's.
+        # In the shop's folder, because `python -m` would find a web.py in the current folder first.
         process = subprocess.Popen(  # noqa: S603 - our own commands
             command, cwd=SHOP, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
@@ -201,7 +204,7 @@ def _running(name: str, log: Path, command: tuple[str, ...], environment: dict[s
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Whoever ends us by a signal means all processes: so it ends the block, as Ctrl-C does."""
+    """Let a termination signal exit the block, as Ctrl-C does, so that all processes are ended."""
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)

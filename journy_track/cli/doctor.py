@@ -1,4 +1,4 @@
-"""`journy-track doctor`: what a setup looks like from inside, for bug reports and for the first day."""
+"""`journy-track doctor`: shows the state of a setup, for bug reports and for the first day."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def doctor(
 def _findings(arguments: dict[str, Any], *, offline: bool) -> list[Finding]:
     findings = [*doctoring.settings(arguments, os.environ)]
     config, wrong = doctoring.together(arguments, os.environ)
-    if config is not None:  # its default follows from base_url where that is this machine
+    if config is not None:  # if base_url is this machine, the default is derived from it
         where = {"batch_url": config.batch_url}
         findings = [dataclasses.replace(found, value=where.get(found.name, found.value)) for found in findings]
     known = {finding.value for finding in findings}
@@ -71,7 +71,7 @@ def _findings(arguments: dict[str, Any], *, offline: bool) -> list[Finding]:
         if not offline:
             if isinstance(config.broker, Secret):
                 findings += doctoring.broker(config.broker)
-            # Else a relay reaches it, not this process.
+            # Otherwise a relay calls the API, not this process.
             if config.write_key is not None:
                 findings += doctoring.way(config.batch_url, config.timeout)
                 findings += _batches_reached(config, config.write_key)
@@ -105,14 +105,14 @@ def _batches_reached(config: Config, write_key: Secret) -> Iterable[Finding]:
 
 
 def _is_usual(finding: Finding) -> bool:
-    """Whether it is one of the many that are as they are everywhere: what is wrong is lost among them."""
+    """Whether this is a routine finding, such as a default. These would hide the problems among them."""
     if finding.state != "ok":
         return False
     return finding.origin == "default" or (finding.topic == "versions" and finding.name not in _OURS)
 
 
 def _table(findings: list[Finding], *, whole: bool) -> Table:
-    """What is wrong, then what is worth a look, then the rest by topic: with *whole* all of it."""
+    """Problems first, then notes, then the rest by topic; with *whole*, including the routine findings."""
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

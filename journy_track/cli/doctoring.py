@@ -1,4 +1,4 @@
-"""What `journy-track doctor` looks at: settings and their origin, versions, the process, the way to the API."""
+"""The checks of `journy-track doctor`: settings and their origin, versions, the process, and the path to the API."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from journy_track._version import __version__
 from journy_track.cli.console import counted
 from journy_track.integrations._about import uwsgi
 
-#: Packages that this library works with or beside.
+#: Packages that this library uses, or is used with.
 PACKAGES = (
     *("requests", "urllib3", "certifi", "wrapt", "opentelemetry-api", "opentelemetry-sdk"),
     *("django", "flask", "fastapi", "starlette", "celery", "sqlalchemy", "redis", "kombu"),
     *("gunicorn", "uvicorn", "gevent", "typer", "rich"),
 )
-#: The variables with which requests finds its proxies and certificates.
+#: The variables from which requests reads its proxies and certificates.
 _NETWORK = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _WARN_DAYS = 14
 _BYTES = ("queue_bytes", "spool_limit")
@@ -42,7 +42,7 @@ _SECONDS = ("batch_interval", "timeout", "shutdown_timeout", "shutdown_limit", "
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. *state* is `ok`, `note` (nothing to do) or `problem`."""
+    """The result of one check. *state* is `ok`, `note` (no action needed) or `problem`."""
 
     topic: str
     name: str
@@ -52,7 +52,7 @@ class Finding:
 
 
 def settings(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Each setting, its value and where it comes from. The key itself is never shown."""
+    """Each setting with its value and origin. The key itself is never shown."""
     for field in dataclasses.fields(Config):
         variable = field.metadata["env"]
         if variable is None and field.name not in arguments:
@@ -78,14 +78,14 @@ def settings(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Iterat
 
 
 def _alone(name: str, argument: Any, environ: Mapping[str, str]) -> Config:
-    """One setting, so that each wrong one is found. Whether http:// is allowed is known when all are loaded."""
+    """Load one setting alone, so that each invalid one is found. http:// is checked with all settings together."""
     if name == "api_key":
         return Config.load(argument, environ=environ)
     return Config.load(None, settings_of({"allow_http": True, name: argument}), environ)
 
 
 def together(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Config | None, list[Finding]]:
-    """All settings as `configure()` would take them; `None` where it would raise."""
+    """All settings as `configure()` would load them, and the problems; the settings are `None` if it would raise."""
     given = settings_of({name: value for name, value in arguments.items() if name != "api_key"})
     try:
         config = Config.load(arguments.get("api_key"), given, environ)
@@ -116,7 +116,7 @@ def _shown(name: str, value: object) -> str:
 
 
 def versions() -> Iterator[Finding]:
-    """Of Python, of this library, and of what it works with."""
+    """The versions of Python, this library and related packages."""
     yield Finding("versions", "python", f"{platform.python_version()} ({platform.python_implementation()})")
     yield Finding("versions", "journy-track", __version__)
     for package in PACKAGES:
@@ -127,7 +127,7 @@ def versions() -> Iterator[Finding]:
 
 
 def process() -> Iterator[Finding]:
-    """Whether threads can be started here."""
+    """Whether threads can be started here, and what system this is."""
     try:
         thread = threading.Thread(target=lambda: None, daemon=True)
         thread.start()
@@ -142,7 +142,7 @@ def process() -> Iterator[Finding]:
 
 
 def network(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """The proxies and certificates that the environment names."""
+    """The proxies and certificates configured in the environment."""
     for name in _NETWORK:
         for variable in (name, name.lower()):
             if value := environ.get(variable):
@@ -153,13 +153,13 @@ def network(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def without_password(url: str) -> str:
-    """*url* without what stands before its host."""
+    """*url* with the user and password before the host hidden."""
     scheme, separator, rest = url.rpartition("://")
     return f"{scheme}{separator}…@{rest.rpartition('@')[2]}" if "@" in rest else url
 
 
 def way(url: str, timeout: float) -> Iterator[Finding]:
-    """DNS, connection and certificate of the host of *url*, or the proxy that stands between."""
+    """DNS, connection and certificate of the host in *url*, or the proxy in between."""
     import requests
 
     parts = urlsplit(url)
@@ -205,7 +205,7 @@ def _tls(connection: socket.socket, host: str) -> Iterator[Finding]:
 
 
 def spool(path: Path, limit: int) -> Iterator[Finding]:
-    """The folder of the spool, if it is there."""
+    """The state of the spool's folder."""
     try:
         from journy_track._stores.sqlite.file import SUFFIX
     except ModuleNotFoundError as missing:
@@ -248,7 +248,7 @@ def _folder(path: Path, limit: int, suffix: str) -> Iterator[Finding]:
 
 
 def _problem_of_writing(folder: Path) -> str | None:
-    """Why no file can be made there. It is tried: os.access() knows nothing of the rights that Windows has."""
+    """Why no file can be created there. Creates one to find out: os.access() ignores Windows permissions."""
     probe = folder / f"doctor-{secrets.token_hex(8)}"
     try:
         probe.touch(0o600, exist_ok=False)
@@ -259,7 +259,7 @@ def _problem_of_writing(folder: Path) -> str | None:
 
 
 def broker(url: Secret) -> Iterator[Finding]:
-    """The broker, as a relay finds it."""
+    """The state of the broker, as a relay sees it."""
     from journy_track._stores.redis.stream import RelayQueue
 
     try:

@@ -1,4 +1,4 @@
-"""Files that commands keep: for their owner only, and never through a link or a pipe that somebody planted."""
+"""Files that commands write: readable by their owner only, and never through a planted link or pipe."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-# Windows has neither; there, other users have no access to start with.
+# Windows has no O_NOFOLLOW and no O_NONBLOCK; other users have no access there by default.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
-_SAFE = _NO_LINK | _BINARY | getattr(os, "O_NONBLOCK", 0)  # a pipe that nobody else opens would block for ever
+_SAFE = _NO_LINK | _BINARY | getattr(os, "O_NONBLOCK", 0)  # opening a pipe with no other end would block for ever
 
 
 def replace_file(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Write *path* whole, readable by its owner only; a link there is replaced, and what it names stays as it is.
+    """Replace *path* atomically, readable by its owner only. A link there is replaced; its target does not change.
 
-    A reader sees the old content or the new. *durable*: also after a power failure. Raises OSError.
+    A reader sees either the old content or the new, with *durable* even after a power failure. Raises OSError.
     """
     beside = path.with_name(path.name + ".new")
     with suppress(FileNotFoundError):
-        beside.unlink()  # of a run that was killed, or planted: it is made here, or not used
+        beside.unlink()  # left by a killed run, or planted: only a file created here is used
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -36,7 +36,7 @@ def replace_file(path: Path, content: bytes, *, durable: bool = True) -> None:
 
 
 def read_own_file(path: Path) -> bytes:
-    """What *path* holds. Raises OSError, also where it is a link or belongs to another user."""
+    """The content of *path*. Raises OSError, also if it is a link or belongs to another user."""
     descriptor = os.open(path, os.O_RDONLY | _SAFE)
     with os.fdopen(descriptor, "rb") as file:
         _check_ours(path, descriptor)
@@ -44,7 +44,7 @@ def read_own_file(path: Path) -> bytes:
 
 
 def append_to_file(path: Path, content: bytes) -> int:
-    """Append to *path*, made for its owner only; returns its size. Raises OSError, also where it is a link."""
+    """Append to *path*, readable by its owner only, and return its size. Raises OSError, also if it is a link."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _SAFE, 0o600)
     with os.fdopen(descriptor, "ab") as file:
         _check_ours(path, descriptor)
@@ -55,7 +55,7 @@ def append_to_file(path: Path, content: bytes) -> int:
 
 
 def truncate_file(path: Path, size: int) -> int:
-    """Cut *path* to at most *size* bytes; returns its size. Raises OSError, also where it is a link."""
+    """Truncate *path* to at most *size* bytes, and return its size. Raises OSError, also if it is a link."""
     descriptor = os.open(path, os.O_WRONLY | _SAFE)
     try:
         _check_ours(path, descriptor)
@@ -67,7 +67,7 @@ def truncate_file(path: Path, size: int) -> int:
 
 
 def _check_ours(path: Path, descriptor: int) -> None:
-    """Raise OSError for a file of another user, who would read what is written there, or one with another name."""
+    """Raise OSError if it is not a regular file, has a hard link, or belongs to another user, who could read it."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(None, "it is not a file", str(path))
@@ -76,4 +76,4 @@ def _check_ours(path: Path, descriptor: int) -> None:
     if status.st_nlink > 1:
         raise PermissionError(None, "it has another name elsewhere (a hard link)", str(path))
     if status.st_mode & 0o077 and hasattr(os, "fchmod"):
-        os.fchmod(descriptor, 0o600)  # of an earlier version, or planted by somebody else
+        os.fchmod(descriptor, 0o600)  # written by an earlier version, or planted by another user

@@ -1,4 +1,4 @@
-"""`inspect --forward`: what the inspector accepts is sent to journy.io as well, by the library's own HTTP client."""
+"""`inspect --forward`: also sends what the inspector accepts to journy.io, with the library's own HTTP client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from journy_track.inspector.values import masked
 
 
 class JournyIo:
-    """journy.io, or what *config* names in its place, under the keys that *config* has."""
+    """journy.io, or the server that *config* names instead, with the keys in *config*."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -26,19 +26,19 @@ class JournyIo:
 
     @property
     def name(self) -> str:
-        """The host that is sent to, or the two of them."""
+        """The host to which requests are sent, or both hosts if the batch API has a different one."""
         urls = [self._config.base_url] * (self._config.rest_key is not None)
         urls += [self._config.batch_url] * (self._config.write_key is not None)
         return " and ".join(dict.fromkeys(urlsplit(url).netloc.rpartition("@")[2] for url in urls))
 
     @property
     def key(self) -> str:
-        """The ends of the keys."""
+        """The keys, masked except for their ends."""
         keys = (self._config.rest_key, self._config.write_key)
         return " and ".join(masked(key.reveal()) for key in keys if key is not None)
 
     def send(self, request: Accepted, /) -> Reply:
-        """Send *request* once. Does not raise."""
+        """Send *request* once. Never raises."""
         key = self._config.write_key if request.is_batch else self._config.rest_key
         if key is None:
             return Reply(
@@ -47,7 +47,7 @@ class JournyIo:
         url = self._config.batch_url if request.is_batch else self._config.base_url + request.path
         body = _batch_of(request) if request.is_batch else request.body
         try:
-            # The headers are in no variable: error reports show those.
+            # The headers are not stored in a variable, because error reports show local variables.
             response = self._client.send(
                 HttpRequest(request.method, url, self._headers(request.is_batch), body, self._config.timeout)
             )
@@ -58,7 +58,7 @@ class JournyIo:
         )
 
     def _without_keys(self, text: str) -> str:
-        """*text* for the page: a server may repeat the key that it refuses."""
+        """Mask the keys in *text*, which the page shows: a server may repeat the key that it refuses."""
         for key in (self._config.rest_key, self._config.write_key):
             if key is not None:
                 text = text.replace(key.reveal(), masked(key.reveal()))
@@ -76,13 +76,13 @@ class JournyIo:
 
 
 def target_of(config: Config, base_url: str | None, own_port: int) -> JournyIo:
-    """Where *config* sends to. Ends with 2 when that is the inspector itself, or may be by mistake.
+    """The target that *config* names. Exits with 2 if that is the inspector itself, or this machine by mistake.
 
-    *base_url*: as it was passed on the command line; `None`: it comes from the environment.
+    *base_url* is the URL from the command line; `None` means that it comes from the environment.
     """
     for url, variable in ((config.base_url, "JOURNY_BASE_URL"), (config.batch_url, "JOURNY_BATCH_URL")):
         if is_loopback(url) and base_url is None:
-            # It was set for the app, which is pointed here.
+            # The variable was set for the app, to point it at the inspector.
             fail(
                 f"{variable} is this machine ({url}): --forward would send there, and not to journy.io. "
                 "Pass --base-url with the address that is meant, such as https://api.journy.io.",
@@ -94,12 +94,12 @@ def target_of(config: Config, base_url: str | None, own_port: int) -> JournyIo:
 
 
 def _batch_of(request: Accepted) -> bytes:
-    """The messages in a batch: journy.io documents no path for a single one."""
+    """The request's messages as a batch, because journy.io documents no path for a single message."""
     document: dict[str, Any] = json.loads(request.body)
     if request.operation != "batch":
         document = {"batch": [{**document, "type": request.operation}]}
     for message in (document, *document["batch"]):
-        message.pop("writeKey", None)  # the app's, and masked
+        message.pop("writeKey", None)  # the app's key, which is masked
     return json.dumps(document).encode("ascii")
 
 

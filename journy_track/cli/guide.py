@@ -1,4 +1,4 @@
-"""`journy-track guide`: one page on how to instrument an app that exists."""
+"""`journy-track guide`: prints one page on how to instrument an existing app."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def guide(
 
 
 def page() -> str:
-    """The page, without the comments that say how its blocks are tested."""
-    # In the wheel it is beside this file; in a checkout it is where the other pages are.
+    """The page, without the comments that define how its code blocks are tested."""
+    # In the wheel, the page is next to this file; in a checkout, it is with the other pages.
     found = next(
         path for path in (_HERE / "guide.md", _HERE.parents[1] / "docs" / "start" / "guide.md") if path.exists()
     )

@@ -1,4 +1,4 @@
-"""`journy-track import`: users, accounts and events from a CSV or JSON Lines file."""
+"""`journy-track import`: imports users, accounts and events from a CSV, JSON Lines or Parquet file."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ from journy_track.cli.outside import json_text, styled
 from journy_track.cli.typed import TYPES
 from journy_track.cli.usage import one_of
 
-#: Seconds for what is on its way when the import is stopped.
+#: Seconds to finish requests in flight when the import is stopped.
 _FAREWELL = 2.0
-#: Seconds after its capture during which a row is tried.
+#: Seconds after its capture during which a row is retried.
 _MAX_AGE = 24 * 3600.0
-#: Seconds for which a user or account is left out that journy.io confirmed, as in a sync.
+#: Seconds for which an unchanged user or account that journy.io confirmed is skipped, as in a sync.
 _MONTH = 30 * 24 * 3600.0
 
 
@@ -138,7 +138,7 @@ def import_file(
     before the first is sent. What is rejected goes to FILE.rejected.jsonl, with the reason: correct the rows there,
     and import that file.
     """
-    if not file.exists():  # first: its name does not matter then
+    if not file.exists():  # checked first, because the name of a missing file does not matter
         fail(f"Cannot read {file}: No such file or directory.", 2)
     try:
         source = source_of(file, format_, encoding, delimiter)
@@ -277,8 +277,8 @@ class _Job:
                     stopped = courier.bring(self.source, self.columns)
                 except Unreadable as error:
                     stopped = str(error)
-                courier.save()  # before the farewell, which may be cut short
-            lines.setLevel(logging.CRITICAL)  # what is not sent now is sent by the next run, and not lost
+                courier.save()  # before the shutdown, which may be cut short
+            lines.setLevel(logging.CRITICAL)  # warnings about unsent rows would mislead: the next run sends them
             tracker.shutdown(_FAREWELL if stopped else 0.0)
         position = courier.save(done=stopped is None)
         rows = position.settled - settled

@@ -1,4 +1,4 @@
-"""`journy-track inspect`: the local journy.io, in the foreground or around a command."""
+"""`journy-track inspect`: runs a local journy.io in the foreground, or while a command runs."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _target(key_file: Path | None, base_url: str | None, port: int) -> JournyIo:
 
 
 def _catalogue(file: Path | None) -> ReadCatalogue | None:
-    """Reads the catalogue that is named, or lies in this folder. Ends with 2 when the named one cannot be read."""
+    """A reader for the named catalogue, or the one in this folder. Exits with 2 if the named one cannot be read."""
     from journy_track.cli.cataloguing.committed import read_committed, usual_catalogue
 
     if file is None:
@@ -143,7 +143,7 @@ def _tell_forwarded(inspector: Inspector, target: JournyIo | None) -> None:
 
 
 def _is_as_any(context: typer.Context) -> bool:
-    """Whether no option asks for an inspector that is not as the one that runs already."""
+    """Whether an inspector that runs already will do: no option on the command line configures a different one."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     given = {name for name, source in sources.items() if getattr(source, "name", None) == "COMMANDLINE"}
     return given <= {"command", "port", "host", "stay", "quiet"}

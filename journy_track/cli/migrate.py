@@ -1,4 +1,4 @@
-"""`journy-track migrate`: the calls of another library, rewritten."""
+"""`journy-track migrate`: rewrites calls of another library."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def migrate(
         fail("migrate needs libcst: pip install 'journy-track[migrate]'", 2)
     found = read(VENDORS[from_], wanted)
     refused = _write(found) if write else []
-    # What could not be written has not been changed.
+    # Files that could not be written have not been changed.
     found = replace(found, files=[replace(one, changed=[]) if one in refused else one for one in found.files])
     if as_json:
         typer.echo(json_text(_document(found)))
@@ -56,7 +56,7 @@ def migrate(
 
 
 def _write(found: Migration) -> list[Migrated]:
-    """Write all files that can be written, and return the others."""
+    """Write all files that can be written, and return those that cannot."""
     refused = []
     for file in found.files:
         if file.changed:

@@ -1,4 +1,4 @@
-"""What a relay shows to supervisors and to Prometheus: `/live`, `/ready` and `/metrics`, over HTTP."""
+"""A relay's HTTP endpoints for supervisors and Prometheus: `/live`, `/ready` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from journy_track._metrics.prometheus import CONTENT_TYPE, Durations, text_of
 from journy_track._model.clock import monotonic
 from journy_track._relay.relay import Status
 
-#: Seconds without a turn after which the relay hangs: each of its calls of the broker ends within 5.
+#: Seconds without a turn after which the relay counts as hanging. Each of its broker calls ends within 5.
 HANGS = 30.0
-#: Seconds between two looks at the numbers.
+#: Seconds between two updates of the status.
 EVERY = 1.0
-#: Connections at once, and the seconds that each may be silent.
+#: Concurrent connections, and the seconds for which each may be idle.
 MAX_CONNECTIONS, SILENCE = 16, 5.0
 
 
 def address_of(text: str) -> tuple[str, int]:
-    """The host and port that *text* names; without a host, this machine alone. Raises `ValueError`."""
+    """The host and port in *text*; the loopback address if there is no host. Raises `ValueError`."""
     host, _, port = text.rpartition(":")
     number = int(port) if port.isascii() and port.isdigit() else -1
     if not 0 <= number <= 65535 or (":" in host and not (host.startswith("[") and host.endswith("]"))):
@@ -31,10 +31,10 @@ def address_of(text: str) -> tuple[str, int]:
 
 
 class Monitor:
-    """Serves what it was last shown, on threads of its own. Raises `OSError` where it cannot listen."""
+    """Serves the latest status from its own threads. Raises `OSError` if it cannot listen."""
 
     def __init__(self, address: tuple[str, int]) -> None:
-        #: How long requests took: the relay adds to it.
+        #: Durations of requests, which the relay adds.
         self.durations: Durations = Durations()
         self._status: Status | None = None
         self._turned_at = monotonic()
@@ -44,23 +44,23 @@ class Monitor:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL at which it listens."""
         host, port = self._server.server_address[:2]
         return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
 
     def start(self) -> None:
-        """Serve from now on."""
+        """Start serving."""
         self._thread.start()
 
     def turned(self, relay: Any) -> None:
-        """*relay* has made a turn. Called by its thread, which alone may ask for its status."""
+        """Record that *relay* has made a turn. Called from its thread, the only one that may read its status."""
         self._turned_at = now = monotonic()
         if now >= self._look_at:
             self._look_at = now + EVERY
             self.show(relay.status())
 
     def show(self, status: Status) -> None:
-        """From now on serve *status*."""
+        """Serve *status* from now on."""
         self._status = status
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class Monitor:
         self._thread.join()
 
     def page(self, path: str) -> tuple[int, str, str]:
-        """The status, the content's type and the content of *path*."""
+        """The status code, content type and content for *path*."""
         if path == "/metrics":
             return 200, CONTENT_TYPE, self._metrics()
         trouble = {"/live": self._hangs, "/ready": self._unready}.get(path)
@@ -99,7 +99,7 @@ class Monitor:
 
 
 def _of_relay(status: Status) -> list[Instrument]:
-    """What a relay alone has."""
+    """The instruments that only a relay has."""
     none: dict[str, str] = {}
     waiting, dead = status.broker_waiting, status.dead_letters
     return [
@@ -135,7 +135,7 @@ def _of_relay(status: Status) -> list[Instrument]:
 
 
 class _Server(ThreadingHTTPServer):
-    """At most so many connections at once: the rest is closed."""
+    """Serves at most `MAX_CONNECTIONS` connections at once, and closes any others."""
 
     daemon_threads = True
     request_queue_size = 2 * MAX_CONNECTIONS
@@ -147,7 +147,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # Not HTTPServer's, which looks up the host's name: that may take seconds, and nobody needs it.
+        # Not HTTPServer's, which looks up the host name: that may take seconds and is not needed.
         socketserver.TCPServer.server_bind(self)
         host, port = self.server_address[:2]
         self.server_name, self.server_port = str(host), int(port)
@@ -165,7 +165,7 @@ class _Server(ThreadingHTTPServer):
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that disconnects is not an error of the relay's: it is not logged."""
+        """Do not log: a client that disconnects is not an error of the relay."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -185,4 +185,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base
-        """Probes come every few seconds."""
+        """Do not log, because probes arrive every few seconds."""

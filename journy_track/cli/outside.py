@@ -1,4 +1,4 @@
-"""Text that comes from outside: from servers, files, the environment, the command line."""
+"""Untrusted text: from servers, files, the environment and the command line."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from rich.text import Text
 
 
 def harmless(text: object) -> str:
-    r"""*text* on one line, without what a terminal would act on or a reader be misled by.
+    r"""*text* on one line, without anything that a terminal would act on or that could mislead a reader.
 
-    Control characters, escape sequences, line breaks, invisible characters and those that change the direction of
-    text are written as Python writes them: `\\x1b`, `\\u202e`.
+    Control characters, escape sequences, line breaks, invisible characters and those that change the text direction
+    are escaped as in Python: `\\x1b`, `\\u202e`.
     """
     written = str(text)
     if written.isprintable():
@@ -21,13 +21,13 @@ def harmless(text: object) -> str:
 
 
 def styled(*parts: str | tuple[object, str]) -> Text:
-    """One line of texts, each harmless and never read as markup; a pair is a text and its style."""
+    """Join *parts* into one line, each made harmless and never read as markup. A pair is a text and its style."""
     return Text.assemble(
         *((harmless(part), "") if isinstance(part, str) else (harmless(part[0]), part[1]) for part in parts)
     )
 
 
 def json_text(document: Any, *, indent: int | None = 2) -> str:
-    """*document* as JSON for a terminal, too: the same data, with what is not printable escaped."""
+    """*document* as JSON that is safe on a terminal: the same data, with unprintable characters escaped."""
     text = json.dumps(document, indent=indent, ensure_ascii=False)
     return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)

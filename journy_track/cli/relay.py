@@ -1,4 +1,4 @@
-"""`journy-track relay`: from the broker to journy.io, as the key's only client."""
+"""`journy-track relay`: delivers from the broker to journy.io, as the only client of the key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from journy_track.cli.files import replace_file
 from journy_track.cli.monitor import Monitor, address_of
 from journy_track.cli.outside import json_text
 
-#: Seconds between two lines of numbers.
+#: Seconds between two lines of statistics.
 EVERY = 10.0
 
 
@@ -85,7 +85,7 @@ def _address(http: str) -> tuple[str, int] | None:
 
 
 def _monitor(address: tuple[str, int] | None) -> Monitor | None:
-    """What serves there from now on."""
+    """Start a monitor that serves at *address*; `None` without an address."""
     if address is None:
         return None
     try:
@@ -136,7 +136,7 @@ def _run(
 
 
 def _checked(queue: Any, *, first: bool = False) -> bool:
-    """Warn of the broker's settings that may lose messages; false when it could not be asked."""
+    """Warn about broker settings that may lose messages. Returns false if the broker could not be reached."""
     from journy_track._stores.redis.connection import Unfit
 
     try:
@@ -152,7 +152,7 @@ def _checked(queue: Any, *, first: bool = False) -> bool:
 
 
 class _Teller:
-    """Prints what the relay does, for people and supervisors."""
+    """Reports what the relay does, to people and supervisors."""
 
     def __init__(self, relay: Any, health_file: Path | None, monitor: Monitor | None, as_json: bool) -> None:
         self._relay = relay
@@ -165,7 +165,7 @@ class _Teller:
         self._last = (time.monotonic(), 0)
 
     def turned(self) -> None:
-        """The relay has made a turn."""
+        """Report after a turn of the relay, at the given intervals."""
         if self._monitor is not None:
             self._monitor.turned(self._relay)
         now = time.monotonic()
@@ -177,7 +177,7 @@ class _Teller:
             self.print_numbers()
 
     def ended(self) -> None:
-        """The last numbers, everywhere."""
+        """Report the final numbers, and stop the monitor."""
         if self._file is not None:
             self._write(self._file)
         if self._monitor is not None:
@@ -199,7 +199,7 @@ class _Teller:
         return {"ok": ok, "at": time.time(), **asdict(status)}
 
     def print_numbers(self) -> None:
-        """One line of numbers."""
+        """Print one line of statistics."""
         numbers = self._now()
         if self._json:
             typer.echo(json_text(numbers, indent=None))

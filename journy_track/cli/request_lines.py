@@ -1,4 +1,4 @@
-"""What `journy-track inspect` prints while it runs: a line for each request, and for what an app did not send."""
+"""What `journy-track inspect` prints while it runs: a line per request, and per item that an app did not send."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from journy_track.inspector.values import Received
 if TYPE_CHECKING:
     from journy_track.inspector import Inspector
 
-#: Requests that are printed at once, and names that a batch shows.
+#: Requests printed at once, and names shown per batch.
 TOGETHER, MAX_NAMES = 200, 4
 
 
 class RequestLines:
-    """Prints what arrives at *inspector* from now on, in a thread: the one that responds waits for no terminal.
+    """Prints what arrives at *inspector* from now on. A context manager; on exit, it prints what is left.
 
-    A context manager; its end prints what is left.
+    It prints in its own thread, so that responses do not wait for a terminal.
     """
 
     def __init__(self, inspector: Inspector, console: Console) -> None:
@@ -58,7 +58,7 @@ class RequestLines:
             try:
                 while lines := self._new_lines():
                     self._print(lines)
-            except (OSError, SystemExit):  # who read them has gone, as in `inspect | head`: rich may exit at that
+            except (OSError, SystemExit):  # the reader closed the pipe, as in `inspect | head`: rich may exit then
                 return
             if ending:
                 return
@@ -66,7 +66,7 @@ class RequestLines:
     def _new_lines(self) -> list[Text]:
         state = self._state
         with state.changed:
-            if state.run != self._run:  # it was reset, and counts from 1 again
+            if state.run != self._run:  # after a reset, the numbers start at 1 again
                 self._run, self._request, self._report = state.run, 0, 0
             received = state.oldest(self._request, TOGETHER)
             reports = [report for report in state.reports.newer(self._report) if report.kind == "dropped"]
@@ -88,12 +88,12 @@ class RequestLines:
 
 
 def request_lines(inspector: Inspector, console: Console, *, quiet: bool) -> AbstractContextManager[object]:
-    """Print them while the block runs, if not *quiet*."""
+    """Print a line per request while the block runs, unless *quiet*."""
     return nullcontext() if quiet else RequestLines(inspector, console)
 
 
 def line_of(request: Received) -> Text:
-    """Time, method, path, status, and what the request is about."""
+    """One line for a request: time, method, path, status, event name, user, account and problems."""
     seen = summary(request)
     status = str(request.status) if request.status else "cut"
     call = f"{request.method} {request.path}"
@@ -122,7 +122,7 @@ def _style(status: int) -> str:
 
 
 def _about(seen: dict[str, Any]) -> list[str]:
-    """The event's name, and whom it is about; of a batch, those of its messages."""
+    """The event's name, and its user and account; for a batch, those of its messages."""
     if "messages" not in seen:
         return [seen["name"] or "", _whom(seen["users"], seen["account"])]
     messages = seen["messages"]
@@ -145,7 +145,7 @@ def _whom(users: list[dict[str, str]], account: dict[str, str] | None) -> str:
 
 
 def _trouble(request: Received, seen: dict[str, Any]) -> str:
-    """Why it was refused, or what of it was left out."""
+    """Why the request was refused, or which parts of it were left out."""
     answer = request.answer if isinstance(request.answer, dict) else {}
     errors = answer.get("errors")
     fields = errors.get("fields") if isinstance(errors, dict) else answer.get("rejected")

@@ -1,4 +1,4 @@
-"""A small sample product, instrumented as an app would be: what `journy-track demo` runs."""
+"""The small sample product that `journy-track demo` runs, instrumented like an app."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ACCOUNTS = (
     ("globex", "Globex", "globex.example", "Free", Decimal(0)),
     ("initech", "Initech", "initech.example", "Business", Decimal("1249.50")),
 )
-#: Of the invoices, in turn. Each run tracks the same.
+#: The amounts of the invoices, in turn, so that each run tracks the same.
 AMOUNTS = (Decimal(99), Decimal("249.5"), Decimal(1500), Decimal(99))
 PEOPLE = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Edsger Dijkstra", "Barbara Liskov", "Donald Knuth")
 
@@ -41,24 +41,24 @@ class Person:
 
 @journy_track.event
 class TrialStarted(TypedEvent):
-    """An account tries the product."""
+    """An account started a trial."""
 
 
 @journy_track.event
 class SignedUp(TypedEvent):
-    """Somebody made an account."""
+    """A user signed up."""
 
     source: Literal["website", "invitation"]
 
 
 @journy_track.event
 class SignedIn(TypedEvent):
-    """Somebody signed in."""
+    """A user signed in."""
 
 
 @journy_track.event
 class CreatedInvoice(TypedEvent):
-    """What an account is billed: it is the product's own value, too."""
+    """An invoice was created. The product uses the event as its own value, too."""
 
     number: int
     amount: Annotated[Decimal, Doc("What it costs", unit="EUR")]
@@ -66,7 +66,7 @@ class CreatedInvoice(TypedEvent):
 
 @journy_track.event
 class ExportedInvoices(TypedEvent):
-    """Somebody got invoices as a file."""
+    """A user exported invoices as a file."""
 
     invoices: int
 
@@ -80,7 +80,7 @@ class PaymentFailed(TypedEvent):
 
 @journy_track.event
 class DunningStarted(TypedEvent):
-    """Somebody is asked to pay."""
+    """A user was asked to pay."""
 
     invoice: int
 
@@ -89,7 +89,7 @@ class DunningStarted(TypedEvent):
 
 
 def sign_up(number: int, name: str, account: str) -> Person:
-    """The user is only known once it exists: `user=` names it."""
+    """Name the user with `user=`, because it is not in the context before it exists."""
     first, _, last = name.partition(" ")
     person = Person(number, name, f"{first}.{last}@{account}.example".lower(), account)
     journy_track.upsert_user(
@@ -105,26 +105,26 @@ def sign_up(number: int, name: str, account: str) -> Person:
 
 
 def sign_in() -> None:
-    """An event for the user and account of the context."""
+    """Track an event for the user and account in the context."""
     SignedIn().track()
 
 
 @track_event(CreatedInvoice, duration=True)
 async def create_invoice(number: int, amount: Decimal) -> CreatedInvoice:
-    """Async: what it returns is the event, which is sent when the coroutine has ended."""
+    """Return the event, which is sent when the coroutine ends."""
     await asyncio.sleep(0)
     return CreatedInvoice(number, amount)
 
 
 def export(invoices: list[CreatedInvoice]) -> Iterator[str]:
-    """A stream: one event when it is exhausted."""
+    """Stream rows, and track one event when the stream is exhausted."""
     for invoice in invoices:
         yield f"{invoice.number},{invoice.amount}"
     ExportedInvoices(len(invoices)).track()
 
 
 def pay(invoice: CreatedInvoice) -> None:
-    """An event only when it fails."""
+    """Track an event only if the payment fails."""
     if invoice.amount > 1000:
         PaymentFailed("card declined").track()
         raise ValueError("card declined")
@@ -134,7 +134,7 @@ def pay(invoice: CreatedInvoice) -> None:
 
 
 def run(requests: int = 24) -> None:
-    """Accounts and users come, sign in, work, and leave: everything is queued and delivered behind."""
+    """Let accounts and users sign up, sign in, work and leave. Calls are queued and delivered in the background."""
     for account, name, domain, plan, mrr in ACCOUNTS:
         with journy_track.account(account, domain=domain):
             journy_track.upsert_account(name=name, plan=plan, mrr=mrr, registered_at=datetime.now(UTC))
@@ -150,7 +150,7 @@ def run(requests: int = 24) -> None:
     journy_track.upsert_user(user=people[0].id, phone="+32 2 123 45 67", nickname=None)
     journy_track.link("device-of-ada", user=people[0].id)
     journy_track.remove_users_from_account(people[-1].account, [people[-1].id])
-    journy_track.flush(30)  # a delete also drops what still waits of that user, and the day shall be complete
+    journy_track.flush(30)  # a delete also drops the user's queued items, and the demo must be complete
     journy_track.delete_user(people[-1].id)
 
 
@@ -173,13 +173,13 @@ async def _serve(people: list[Person], requests: int) -> None:
 
 @contextmanager
 def request(name: str) -> Iterator[None]:
-    """What a middleware does: a scope for the request, inside a span."""
+    """Open a scope for the request inside a span, as a middleware does."""
     with trace.use_span(_span(name), end_on_exit=True), journy_track.scope():
         yield
 
 
 def _span(name: str) -> trace.Span:
-    """A span of the app's tracer; without an OpenTelemetry SDK, one that only has an identity."""
+    """A span of the app's tracer; without an OpenTelemetry SDK, a span that has only IDs."""
     span = trace.get_tracer("sample").start_span(name)
     if span.get_span_context().is_valid:
         return span

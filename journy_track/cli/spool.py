@@ -1,4 +1,4 @@
-"""`journy-track spool`: what waits in a spool and what was given up, shown, tried again, written out, removed."""
+"""`journy-track spool`: shows, retries, exports and removes a spool's waiting items and dead letters."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _PAGE = 500
 
 @dataclass(frozen=True)
 class FileStatus:
-    """One file. *oldest* is the age in seconds of what waits longest, *size* bytes on disk."""
+    """The status of one file. *oldest* is the age of the oldest waiting item in seconds, *size* the bytes on disk."""
 
     file: str
     alive: bool
@@ -145,7 +145,7 @@ def _tell_more(files: list[FileStatus], set_aside: int, refused_keys: int) -> No
         waits = ", ".join(f"{counted(waiting, 'item')} for {server}" for server, waiting in by_server.items())
         err.print(f"The files are for different servers. Waiting: {waits}.", soft_wrap=True)
     for server, waiting in _waiting_by_server([file for file in files if not file.alive]).items():
-        if waiting:  # a process takes over what is for its own base_url, and nothing else
+        if waiting:  # a process takes over only files for its own base_url
             err.print(
                 f"{counted(waiting, 'item')} left by processes that ended: the next process with this spool and "
                 f"base_url {server} delivers {'it' if waiting == 1 else 'them'}.",
@@ -333,7 +333,7 @@ def _files(folder: Path) -> list[Path]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[SpoolFile | None]:
-    """The file, beside its owner; `None` while nothing is in it, or when it is gone."""
+    """Open the file, even while its owner uses it; `None` if it is empty or does not exist any more."""
     try:
         file = SpoolFile(path) if path.stat().st_size else None
     except (SpoolError, FileNotFoundError):
@@ -348,7 +348,7 @@ def _opened(path: Path) -> Iterator[SpoolFile | None]:
 
 
 def _over(folder: Path, do: Callable[[SpoolFile], int]) -> int:
-    """*do* that with each file. One that cannot be used is printed, and ends the command with 1 after the others."""
+    """Call *do* for each file and add up the counts. If a file cannot be used, exit with 1 after all the others."""
     count, failed = 0, False
     for path in _files(folder):
         try:
@@ -362,7 +362,7 @@ def _over(folder: Path, do: Callable[[SpoolFile], int]) -> int:
     return count
 
 
-# ── Words ──
+# ── Formatting ──
 
 
 def _moment(at: float) -> str:

@@ -1,4 +1,4 @@
-"""`journy-track track`: one event by hand."""
+"""`journy-track track`: sends one event from the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from journy_track.cli.console import fail, out
 from journy_track.cli.outside import json_text, styled
 from journy_track.cli.typed import TYPES, Mistyped, typed
 
-#: The types that a pair may name. A list is understood, and refused with what to do instead.
+#: The types that a KEY:TYPE=VALUE pair may name. `list` is parsed too, but refused with the remedy.
 _OFFERED = ", ".join(name for name in TYPES if name != "list")
 
 
@@ -102,7 +102,7 @@ def _event(
         ("--email", user[1], event.user and event.user.email),
         ("--domain", account[1], event.account and event.account.domain),
     ):
-        if text and not kept:  # beside an ID the library leaves it out: here somebody typed it
+        if text and not kept:  # next to an ID, the library would drop it silently: here a person typed it
             fail(f"{option} is malformed: {text!r}.", 2)
     converted, problems = event.converted()
     for key, reason in problems:

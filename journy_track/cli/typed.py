@@ -14,11 +14,11 @@ _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, 
 
 
 class Mistyped(ValueError):
-    """The text does not read as that type: what does."""
+    """The text does not match the type. The message describes the expected form."""
 
 
 class Zoneless(Mistyped):
-    """A date and time that is one in no time zone."""
+    """A date and time without a time zone."""
 
 
 def _int(text: str, _: tzinfo | None) -> int:
@@ -81,7 +81,7 @@ def _list(text: str, _: tzinfo | None) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-#: By name, what reads a text. The zone is for datetimes that name none; `None`: they are refused.
+#: The parsers by type name. Datetimes without a time zone get the zone that is passed; with `None`, they are refused.
 TYPES: dict[str, Callable[[str, tzinfo | None], object]] = {
     "text": lambda text, _: text,
     "int": _int,
@@ -96,8 +96,8 @@ TYPES: dict[str, Callable[[str, tzinfo | None], object]] = {
 
 
 def typed(text: str, kind: str, zone: tzinfo | None = None) -> object:
-    """*text* as a value of the type named *kind*. White space around it is left out, but in a text.
+    """Parse *text* as a value of the type named *kind*. Surrounding whitespace is stripped, except for `text`.
 
-    Raises `Mistyped`, saying what it wants.
+    Raises `Mistyped` with a description of the expected form.
     """
     return TYPES[kind](text if kind == "text" else text.strip(), zone)

@@ -1,4 +1,4 @@
-"""How commands read in `--help`, and how wrong usage is reported."""
+"""How `--help` shows commands, and how wrong usage is reported."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from journy_track.cli.console import fail
 
 
 class _ReadableHelp:
-    """What commands and groups share: help in paragraphs that fit the terminal, and no type behind a flag."""
+    """Shared by commands and groups: wraps help paragraphs to the terminal, and shows no type after a flag."""
 
     def __init__(self, *arguments: Any, **attributes: Any) -> None:
         if attributes.get("help"):
-            # typer keeps the line breaks of a docstring in all paragraphs but the first.
+            # typer keeps a docstring's line breaks, except in the first paragraph.
             attributes["help"] = re.sub(r"(?<!\n)\n(?!\n)", " ", attributes["help"])
         super().__init__(*arguments, **attributes)
 
@@ -32,7 +32,7 @@ class CliCommand(_ReadableHelp, TyperCommand):
 
 
 class CliGroup(_ReadableHelp, TyperGroup):
-    """A command with commands of its own."""
+    """A command with subcommands."""
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:
         try:
@@ -50,8 +50,8 @@ class CliGroup(_ReadableHelp, TyperGroup):
 
 
 def _fail_if_misused(error: Exception) -> None:
-    """End as every command does when *error* is one of click, which newer versions of typer include."""
-    # Without a command, the help has been printed already.
+    """Exit like other failures if *error* is a usage error of click, which newer versions of typer bundle."""
+    # If no command was given, the help has been printed already.
     if not hasattr(error, "format_message") or type(error).__name__ == "NoArgsIsHelpError":
         return
     context: Any = getattr(error, "ctx", None)
@@ -61,7 +61,7 @@ def _fail_if_misused(error: Exception) -> None:
 
 
 def one_of(*values: str) -> Any:
-    """For `autocompletion=`: the *values* that begin as what was typed."""
+    """For `autocompletion=`: completes to the *values* that start with what was typed."""
 
     def complete(incomplete: str) -> list[str]:
         return [value for value in values if value.startswith(incomplete)]

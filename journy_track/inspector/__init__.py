@@ -1,6 +1,6 @@
-"""The API for your desk: a local stand-in for journy.io that shows what arrives, for development and tests.
+"""A local stand-in for the journy.io API that shows what arrives, for development and tests.
 
-Nothing in here imports the rest of the library: it is a second opinion on what it sends.
+This package imports nothing from the rest of the library, so it checks independently what the library sends.
 """
 
 try:

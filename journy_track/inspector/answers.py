@@ -1,4 +1,4 @@
-"""How a response is written down: the API's own, and those of planned faults."""
+"""Builds responses: the API's own, and those of planned faults."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ def real(outcome: Outcome, request_id: str, headers: Mapping[str, str]) -> Prepa
 
 
 def batch(outcome: Outcome, request_id: str, headers: Mapping[str, str]) -> PreparedResponse:
-    """The batch API's own response, which is bare. How it writes failures nobody knows: as Segment does, and why."""
+    """The batch API's own response, without `meta`.
+
+    Its format for failures is not documented: this uses Segment's, and adds the reason.
+    """
     content = {"success": outcome.status == 200} | (outcome.content or {})
     return replace(_json(outcome.status, request_id, content, headers), results=outcome.results)
 
 
 def scripted(fault: PlannedFault, status: int, request_id: str) -> PreparedResponse:
-    """The response of a planned fault: a string is sent as HTML, as from a proxy in between."""
+    """The response of a planned fault. A string is sent as HTML, as a proxy would send it."""
     headers = {name.lower(): value for name, value in fault.headers.items()}
     if status in EMPTY:
-        return PreparedResponse(status, request_id, headers=headers)  # HTTP knows no body for these
+        return PreparedResponse(status, request_id, headers=headers)  # HTTP allows no body with these
     if isinstance(fault.body, str):
         body = fault.body.encode()
         return PreparedResponse(
@@ -46,11 +49,11 @@ def scripted(fault: PlannedFault, status: int, request_id: str) -> PreparedRespo
 
 
 def message_body(status: int, message: str, request_id: str) -> dict[str, Any]:
-    """The shape that every response of the API has."""
+    """A message in the shape of the API's responses."""
     return {"message": message, "meta": {"requestId": request_id, "status": status}}
 
 
 def _json(status: int, request_id: str, content: dict[str, Any], headers: Mapping[str, str]) -> PreparedResponse:
-    # In ASCII: a lone surrogate is legal in JSON, and has no UTF-8.
+    # In ASCII, because a lone surrogate is legal in JSON but cannot be encoded as UTF-8.
     body = json.dumps(content).encode("ascii")
     return PreparedResponse(status, request_id, body, {"content-type": "application/json"} | dict(headers))

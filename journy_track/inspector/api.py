@@ -1,4 +1,4 @@
-"""Every path that isn't the page's: one request in, one recorded response out."""
+"""The API: handles and records every request whose path does not belong to the page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from journy_track.inspector.rules import MAX_BODY
 from journy_track.inspector.state import InspectorState
 from journy_track.inspector.values import IncomingRequest
 
-# The server's own extension of ASGI, by which a connection is cut without a response.
+# The server's own ASGI extension, which cuts a connection without a response.
 ABORT = "inspector.abort"
 
 
@@ -55,7 +55,7 @@ class Api:
 
 
 async def hung_up(receive: Receive, within: float | None = None) -> None:
-    """Wait until the caller has gone, or the server stops, at most `within` seconds."""
+    """Wait until the caller hangs up or the server stops, for at most `within` seconds."""
     try:
         async with asyncio.timeout(within):
             while (await receive())["type"] != "http.disconnect":
@@ -65,7 +65,7 @@ async def hung_up(receive: Receive, within: float | None = None) -> None:
 
 
 async def whole_body(receive: Receive) -> bytes | None:
-    """The whole body, or enough of a huge one to see that it is too large. None when the caller hung up."""
+    """The whole body, or enough of a huge one to tell that it is too large. None if the caller hung up."""
     body = bytearray()
     while True:
         message = await receive()
@@ -81,4 +81,4 @@ async def _abort(scope: Scope, receive: Receive) -> None:
     if abort is None:
         raise RuntimeError("Only the inspector's own server can drop a connection.")
     abort()
-    await hung_up(receive)  # uvicorn would respond with 500 for an app that returns before
+    await hung_up(receive)  # if the app returned earlier, uvicorn would respond with 500

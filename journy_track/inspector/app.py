@@ -1,4 +1,4 @@
-"""The inspector as an ASGI application: the page at `/`, what it needs below `/__inspector`, the API elsewhere."""
+"""The inspector as an ASGI application: the page at `/`, its data under `/__inspector`, the API everywhere else."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ def create_app(
     clock: Callable[[], float] = time.monotonic,
     allowed_hosts: Collection[str] = (),
 ) -> Starlette:
-    """The application, for a server of your own: `limit` requests per `window` seconds and key.
+    """Create the ASGI application, to run in your own server.
 
-    The newest `keep` requests stay, and as many events, users and accounts.
-    `allowed_hosts` are names of the `Host` header that are accepted besides the loopback ones, without port;
-    raises ValueError for what is not a host name.
+    Each key may make `limit` requests per `window` seconds. The application keeps the newest `keep` requests, and as
+    many events, users and accounts.
+    `allowed_hosts` lists the names, without port, that are accepted in the `Host` header besides the loopback ones.
+    Raises ValueError if one of them is not a host name.
     """
     state = state or InspectorState(limit=limit, window=window, keep=keep, clock=clock)
     return Starlette(

@@ -34,7 +34,7 @@ def routes(prefix: str) -> list[Route]:
 
 def file(name: str) -> Callable[[Request], Any]:
     """An endpoint that returns this file."""
-    # Read once: a FileResponse would start a thread pool, which stays behind when the inspector stops.
+    # Read once, because FileResponse would start a thread pool that outlives the inspector.
     content = resources.files(__package__).joinpath("page", name).read_bytes()
     media_type = MEDIA_TYPES[PurePath(name).suffix]
 
@@ -45,7 +45,7 @@ def file(name: str) -> Callable[[Request], Any]:
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON with the page's headers."""
-    # In ASCII: a lone surrogate is legal in JSON, and has no UTF-8.
+    """A JSON response with the page's headers."""
+    # In ASCII, because a lone surrogate is legal in JSON but cannot be encoded as UTF-8.
     body = json.dumps(content, separators=(",", ":")).encode("ascii")
     return Response(body, status, HEADERS | dict(headers or {}), media_type="application/json")

@@ -1,4 +1,4 @@
-"""Which request is the repetition of one that failed, and which a part of a batch that failed."""
+"""Recognises requests that retry a failed request, or that are part of a failed batch."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from journy_track.inspector import rules
 from journy_track.inspector.values import IncomingRequest, PreparedResponse, sent_messages
 
 REMEMBERED = 30_000  # failed requests, and messages of failed batches
-#: Statuses after which a client sends the same again. 0: there was no response.
+#: Statuses after which a client sends the same request again. 0: there was no response.
 REPEATED_AFTER = frozenset({0, 401, 403, 408, 425, 429})
 
 
-#: Also of the batch API: without the message at fault, or in smaller batches.
+#: Batch API: statuses after which a client retries without the invalid message, or in smaller batches.
 SPLIT_AFTER = frozenset({400, 413})
 
 
 class Attempt(NamedTuple):
-    """Where a request stands among those that failed before.
+    """How a request relates to failed requests before it.
 
-    *number* counts from 1, also over the batches of which it is a part. *first*: number of the request that was the
-    first with the same content. *part_of*: of a batch that failed, the number of its first attempt, where this one
-    holds only some of its messages, or others as well; 0 for anything else.
+    *number* is the attempt, from 1; it also counts attempts at a batch that this request is part of. *first* is the
+    number of the first request with the same content. If this request shares only some messages with a failed batch,
+    or adds others to them, *part_of* is the number of that batch's first attempt; otherwise it is 0.
     """
 
     number: int
@@ -32,26 +32,26 @@ class Attempt(NamedTuple):
 
 
 class Attempts:
-    """The failed requests that may come again. The inspector's state guards it.
+    """The failed requests that a client may retry. The inspector's state guards it.
 
-    No client marks its retries: it is the same method, path and body, after a response that
-    invites to try again. In the batch API it is a request with a message of one that failed.
+    Clients do not mark their retries. A retry is a request with the same method, path and body, after a response that
+    calls for a retry. In the batch API, it is a request with a message from a failed one.
     """
 
     def __init__(self) -> None:
-        #: By the digest of a request, or of a message: the attempt, and the digest of all that was in the request.
+        #: By the digest of a request or a message: the attempt, and the digest of the request's whole content.
         self._failed: OrderedDict[bytes, tuple[Attempt, bytes]] = OrderedDict()
 
     def of(self, call: IncomingRequest, answer: PreparedResponse, number: int, batch: str | None = None) -> Attempt:
-        """Which attempt request *number* is. *batch*: the operationId of a call of the batch API."""
+        """Which attempt request *number* is. *batch* is the operationId of a batch API call; None for other calls."""
         first = Attempt(1, number)
         if not call.body:
-            return first  # a read is asked again because somebody wants to know again
+            return first  # repeating a read is not a retry
         failed = answer.status in REPEATED_AFTER or answer.status >= 500
         if batch is not None:
             failed = failed or answer.status in SPLIT_AFTER
             if not failed and not self._failed:
-                return first  # without a look at thousands of messages
+                return first  # without parsing thousands of messages
             digests = _message_digests(batch, call.body)
         else:
             digests = [_digest(f"{call.method} {call.path}\n".encode("utf-8", "surrogateescape") + call.body)]

@@ -1,4 +1,4 @@
-"""The batch API: how a request is unpacked and authenticated, its limits, and what its messages do."""
+"""The batch API: how a request is decompressed and authenticated, its limits, and what its messages do."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from journy_track.inspector.known import Known
 from journy_track.inspector.messages import Meaning, meaning
 from journy_track.inspector.values import MESSAGE_TYPES, IncomingRequest, MessageResult, masked, sent_messages
 
-#: Of one request, unpacked. Segment writes 500 KB: the smaller of its two readings.
+#: The limit for one decompressed request. Segment documents 500 KB; this is the smaller of its two readings.
 MAX_BATCH = 500_000  # bytes
 MAX_MESSAGE = 32 * 1024  # bytes
 MAX_MESSAGES = 2500  # in one request
 
-#: journy.io's own path, and Segment's. Each takes a batch, or a message of one type.
+#: The paths of journy.io and of Segment. Each accepts a batch, or a single message of one type.
 PATHS: Mapping[str, str] = {
     "/backend/v1/batch": "batch",
     "/v1/batch": "batch",
@@ -32,7 +32,7 @@ _WRITE_KEY = re.compile(rb'("writeKey"\s*:\s*)("(?:[^"\\]|\\.)*"?)')
 
 
 def opened(call: IncomingRequest) -> IncomingRequest:
-    """A request of the batch API with its body unpacked, and with its write key taken out of the body."""
+    """A batch API request with its body decompressed, its write key read, and the key masked in the body."""
     body = _unpacked(call.body) if call.headers.get("content-encoding", "").lower() == "gzip" else None
     packed, body = (None, call.body) if body is None else (len(call.body), body)
     key = _basic_user(call.headers.get("authorization", "")) or _key_within(body)
@@ -40,7 +40,7 @@ def opened(call: IncomingRequest) -> IncomingRequest:
 
 
 def rule(kind: str) -> rules.Rule:
-    """What the body of such a request must look like. A single message is checked like one of a batch."""
+    """The rule for the body of a request of this kind. A single message is checked like one in a batch."""
 
     def batch(body: Any) -> rules.Errors:
         if errors := rules.an_object("body", body):
@@ -59,7 +59,7 @@ def rule(kind: str) -> rules.Rule:
 
 
 def doer(kind: str) -> Callable[[Known, Any], dict[int, MessageResult]]:
-    """What such a request does: each message that is new and can be read is taken."""
+    """The function that processes a request of this kind: it uses each message that is new and valid."""
 
     def do(known: Known, body: Any) -> dict[int, MessageResult]:
         results = {}
@@ -73,7 +73,7 @@ def doer(kind: str) -> Callable[[Known, Any], dict[int, MessageResult]]:
 
 
 def _taken(known: Known, message: dict[str, Any]) -> MessageResult | None:
-    """What became of one message; None for one that was accepted as it is."""
+    """Process one message and return its result; None if it was accepted as it is."""
     message_id = message.get("messageId")
     message_id = message_id if isinstance(message_id, str) else None
     kind = message.get("type")
@@ -110,7 +110,7 @@ def _message(path: str, message: Any) -> rules.Errors:
 
 
 def _unpacked(body: bytes) -> bytes | None:
-    """What was packed by gzip, as far as it is needed to see that it is too large; None for what is not gzip."""
+    """Decompress a gzip body, up to just over the size limit; None if it is not complete, valid gzip."""
     unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         unpacked = unpacking.decompress(body, MAX_BATCH + 1)

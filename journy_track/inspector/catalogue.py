@@ -1,4 +1,4 @@
-"""The catalogue of a project's events, as it was committed: what arrives is compared with it."""
+"""The committed catalogue of a project's events, with which incoming events are compared."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The names of all events that the code tracks. *is_whole*: there are none that only the running code knows."""
+    """The names of the events that the code tracks. *is_whole* is False if some names are known only at run time."""
 
     file: str
     names: tuple[str, ...]
     is_whole: bool = True
 
 
-#: Reads it, each time that somebody looks: it may have been written anew. Raises ValueError with a sentence.
+#: Reads the catalogue. Called on every access, because the file may have changed. Raises ValueError with the reason.
 ReadCatalogue = Callable[[], Catalogue]

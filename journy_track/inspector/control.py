@@ -1,4 +1,4 @@
-"""What changes the inspector from outside: faults for the next requests, an app's reports, and a fresh start."""
+"""The endpoints that change the inspector: planned faults, an app's reports, and a reset."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from journy_track.inspector.rules import MAX_BODY
 from journy_track.inspector.state import InspectorState
 from journy_track.inspector.values import PlannedFault
 
-# A page of another site can post to this machine, but not with a header of its own: for that a browser
-# asks first, and gets no permission.
+# A page of another site can post to this machine, but not with a custom header: the browser would send a
+# preflight request first, which the inspector does not allow.
 HEADER = "x-inspector-control"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def routes(state: InspectorState) -> list[Route]:
-    """The changing half of `/__inspector`, and what was planned."""
+    """The endpoints under `/__inspector` that change it, and those that read planned faults and report counts."""
 
     async def pending(request: Request) -> Response:
         return json_response({"faults": _pending(state)})
@@ -76,7 +76,7 @@ def routes(state: InspectorState) -> list[Route]:
 
 
 async def _checked(request: Request, errors_of: Callable[[Any], rules.Errors]) -> tuple[Any, Response | None]:
-    """The body of a request, and the response to one that is wrong."""
+    """The parsed body of a request, and the response that refuses it, or None if the body is valid."""
     text = await whole_body(request.receive)
     if text is None or len(text) > MAX_BODY:
         return None, json_response(message_body(413, f"The body is larger than {MAX_BODY} bytes.", ""), 413)
@@ -99,7 +99,7 @@ def _controlled(endpoint: Endpoint) -> Endpoint:
 
 
 def _pending(state: InspectorState) -> list[dict[str, Any]]:
-    """What is still to come, with neighbours that are the same counted together."""
+    """The faults that are still pending, with identical consecutive ones grouped."""
     with state.changed:
         faults = list(state.faults)
     return [

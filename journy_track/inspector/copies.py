@@ -1,7 +1,7 @@
-"""A request that arrived, written down so that it can be sent again: for a shell, or in Python.
+"""Code that sends a recorded request again: a shell command, or a Python program.
 
-Whoever sent the request chose its method, path, headers and body. So each is one quoted word of the command, without
-control characters: a terminal or a line editor would act on those before the shell looks at the quotes.
+The method, path, headers and body of a request are untrusted input. Each is therefore one quoted word of the command,
+without control characters, which a terminal or line editor would act on before the shell parses the quotes.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from urllib.parse import quote, urlencode
 
 from journy_track.inspector.values import Received
 
-KEY_VARIABLE, WRITE_KEY_VARIABLE = "JOURNY_API_KEY", "JOURNY_WRITE_KEY"  # the keys themselves aren't kept
-#: Characters of one word on a line. A terminal cuts what is pasted into a shell without a line editor at 4095 bytes,
-#: and with it the closing quote: what follows would then be read as commands.
+KEY_VARIABLE, WRITE_KEY_VARIABLE = "JOURNY_API_KEY", "JOURNY_WRITE_KEY"  # the keys themselves aren't stored
+#: Characters of one word on a line. In a shell without a line editor, the terminal cuts a pasted line at 4095 bytes.
+#: The closing quote would be lost, and the text that follows would run as commands.
 MAX_WORD = 600
 MAX_ARGUMENT = 100_000  # bytes: Linux allows 128 KiB for one argument of a program
 
 
 def as_curl(received: Received, base_url: str) -> str:
-    """A command for a POSIX shell."""
+    """A `curl` command for a POSIX shell."""
     lines = [f"curl -X {_quoted(received.method)} {_quoted(_url(received, base_url))}"]
     if received.key is not None:
         key = f'-u "${WRITE_KEY_VARIABLE}:"' if received.is_batch else f'-H "X-Api-Key: ${KEY_VARIABLE}"'
@@ -36,14 +36,14 @@ def as_curl(received: Received, base_url: str) -> str:
 
 
 def as_python(received: Received, base_url: str) -> str:
-    """A program for `requests`."""
+    """A Python program that uses `requests`."""
     arguments = [f"    {received.method!r},", f"    {_url(received, base_url)!r},"]
     headers = []
     if received.key is not None and received.is_batch:
         arguments.append(f'    auth=(os.environ["{WRITE_KEY_VARIABLE}"], ""),')
     elif received.key is not None:
         headers.append(f'"X-Api-Key": os.environ["{KEY_VARIABLE}"]')
-    if len(received.body) <= MAX_ARGUMENT and received.json is not None:  # a longer one is printed for seconds
+    if len(received.body) <= MAX_ARGUMENT and received.json is not None:  # formatting a longer one takes seconds
         literal = pprint.pformat(received.json, width=100, sort_dicts=False).replace("\n", "\n         ")
         body = f"    json={literal},"
     elif received.body:
@@ -59,7 +59,7 @@ def as_python(received: Received, base_url: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """One word for a shell, over several lines where it is long."""
+    """One quoted word for a shell, split over several lines if it is long."""
     if len(text) <= MAX_WORD:
         return shlex.quote(text)
     pieces = (text[start : start + MAX_WORD] for start in range(0, len(text), MAX_WORD))
@@ -73,7 +73,7 @@ def _base64(body: bytes) -> str:
 
 def _url(received: Received, base_url: str) -> str:
     query = urlencode(received.query)
-    path = "/" + quote(received.path.removeprefix("/"))  # without the slash it would go on with the host's name
+    path = "/" + quote(received.path.removeprefix("/"))  # without the slash, the path would extend the host name
     return f"{base_url}{path}{'?' if query else ''}{query}"
 
 
@@ -83,7 +83,7 @@ def _content_type(received: Received) -> str:
 
 
 def _text(body: bytes) -> str | None:
-    """The body where it can be an argument that everybody sees as it is; else None."""
+    """The body as text; None if it is not printable UTF-8, or too long for an argument."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Who is who: users or accounts, found by ID or else by email or domain, and their properties."""
+"""Users or accounts and their properties, found by ID, or otherwise by email or domain."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from typing import Any
 from journy_track.inspector.room import weight_of
 from journy_track.inspector.rules import a_kind, kind
 
-MAX_ENTRY = 4 * 1024 * 1024  # bytes of one user or account: of more, the older half is forgotten
-#: Bytes of an entry without anything in it, and of one user in one account, about.
+MAX_ENTRY = 4 * 1024 * 1024  # bytes of one user or account; beyond that, the older half of the data is dropped
+#: Approximate bytes of an empty entry, and of one user in one account.
 EMPTY, MEMBERSHIP = 600, 300
 
 
-@dataclass(eq=False, slots=True)  # an entry is itself, whatever it holds: so it can be a key of a dict
+@dataclass(eq=False, slots=True)  # compared by identity, so that it can be a dict key
 class Profile:
     """One user or one account. It changes with every upsert."""
 
     id: str | None = None
     alias: str | None = None  # a user's email, an account's domain
     properties: dict[str, Any] = field(default_factory=dict)
-    devices: dict[str, None] = field(default_factory=dict)  # of a user
-    members: dict[Profile, bool] = field(default_factory=dict)  # of an account: its users, and whether they still are
-    weight: int = 0  # in bytes, as the directory has counted it
+    devices: dict[str, None] = field(default_factory=dict)  # users only
+    members: dict[Profile, bool] = field(default_factory=dict)  # accounts only: False for a user that was removed
+    weight: int = 0  # in bytes, as last counted by the directory
     events: int = 0
     first_seen: datetime | None = None
     last_seen: datetime | None = None
     last_number: int = 0  # of the last request that named it
 
     def seen(self, number: int, moment: datetime) -> None:
-        """A request has named it."""
+        """Record that a request named it."""
         self.first_seen = self.first_seen or moment
         self.last_seen, self.last_number = moment, number
 
     def store(self, properties: dict[str, Any]) -> dict[str, str]:
-        """Merge: a later value wins, null deletes. Returns the rejected ones, with reasons."""
+        """Merge *properties*: a later value wins, null deletes. Returns the rejected ones, with the reasons."""
         rejected = {}
         for name, value in properties.items():
             stored = self.properties.get(name)
@@ -53,23 +53,23 @@ class Profile:
         self.devices[device_id] = None
 
     def weighed(self) -> int:
-        """What it takes, in bytes, after forgetting what is too much."""
+        """Drop what exceeds the limit, and return the memory use in bytes."""
         size = EMPTY + weight_of(self.id) + weight_of(self.alias) + MEMBERSHIP * len(self.members)
         for holder in (self.properties, self.devices):
             while (weight := weight_of(holder)) > MAX_ENTRY // 2:
                 newer = list(holder.items())[(len(holder) + 1) // 2 :]
-                holder.clear()  # a dict keeps the room of what is deleted one by one
+                holder.clear()  # a dict does not shrink when keys are deleted one by one
                 holder.update(newer)
             size += weight
         return size
 
     def snapshot(self) -> dict[str, Any]:
-        """The properties, in a copy that the reader may keep and change."""
+        """A copy of the properties that the caller may keep and change."""
         return {name: list(value) if isinstance(value, list) else value for name, value in self.properties.items()}
 
 
 class Directory:
-    """The newest `keep` users, or accounts. It changes with what arrives; the inspector's state guards it."""
+    """The newest `keep` users or accounts. It changes as requests arrive; the inspector's state guards it."""
 
     def __init__(self, keep: int, id_field: str, alias_field: str, on_forgotten: Callable[[Profile], object]) -> None:
         self._keep, self._id_field, self._alias_field = keep, id_field, alias_field
@@ -86,17 +86,17 @@ class Directory:
         return len(self._entries)
 
     def find(self, identification: dict[str, str]) -> Profile | None:
-        """The entry of that ID; without one, or while nobody has it, the entry of that email or domain."""
+        """The entry with this ID; if there is none, or no ID is given, the entry with this email or domain."""
         id_, alias = identification.get(self._id_field), identification.get(self._alias_field)
         entry = self._by_id.get(id_) if id_ else None
         if entry is None and alias:
             entry = self._by_alias.get(alias)
             if entry and id_ and entry.id not in (None, id_):
-                return None  # the same email, but another ID: somebody else
+                return None  # the same email but another ID: a different user
         return entry
 
     def remember(self, identification: dict[str, str]) -> Profile:
-        """The entry of this identification, made when it is new, with what the identification adds to it."""
+        """The entry for this identification, created if it is new, and updated with the ID and alias given."""
         entry = self.find(identification) or Profile()
         self._entries[entry] = None
         if id_ := identification.get(self._id_field):
@@ -109,7 +109,7 @@ class Directory:
         return entry
 
     def weigh(self, entry: Profile) -> None:
-        """Count what it takes now; beyond `keep` the entry that came first is forgotten."""
+        """Update the memory use of *entry*. If there are more than `keep` entries, drop the oldest."""
         if entry in self._entries:
             weight = entry.weighed()
             self.weight += weight - entry.weight
@@ -118,17 +118,17 @@ class Directory:
             self.drop_oldest()
 
     def drop_oldest(self) -> None:
-        """Forget the entry that came first."""
+        """Drop the oldest entry."""
         self._remove(next(iter(self._entries)))
 
     def forget(self, identification: dict[str, str]) -> None:
-        """Delete the entry, if there is one."""
+        """Delete the entry for this identification, if there is one."""
         entry = self.find(identification)
         if entry is not None:
             self._remove(entry)
 
     def identification(self, entry: Profile) -> dict[str, str]:
-        """The entry's identification as a request would carry it."""
+        """The entry's identification, as in a request."""
         fields = ((self._id_field, entry.id), (self._alias_field, entry.alias))
         return {name: value for name, value in fields if value is not None}
 
@@ -141,6 +141,6 @@ class Directory:
         self._on_forgotten(entry)
 
     def _release_alias(self, entry: Profile) -> None:
-        # The alias may have moved on to another entry, which keeps it.
+        # The alias may belong to another entry by now, which keeps it.
         if entry.alias is not None and self._by_alias.get(entry.alias) is entry:
             del self._by_alias[entry.alias]

@@ -1,4 +1,4 @@
-"""What a planned fault may hold: only what can be sent as a response."""
+"""Validation of planned faults: they may contain only what can be sent as a response."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from journy_track.inspector import rules
 MAX_COUNT = 10_000  # requests
 MAX_DELAY = 600.0  # seconds
 FIELDS = ("status", "body", "headers", "count", "delay", "drop", "containing")
-#: These frame the response: with another value than the server's own, there is none.
+#: These headers frame the response: with values other than the server's own, it cannot be sent.
 FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "upgrade", "trailer"})
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 def fault_errors(body: Any) -> rules.Errors:
-    """The fields of a planned fault that are wrong, and why."""
+    """The invalid fields of a planned fault, each with the reason."""
     if not isinstance(body, dict):
         return {"body": f"Expected an object but found {rules.a_kind(body)}."}
     errors = {name: f"There is no such field: {', '.join(FIELDS)}." for name in body if name not in FIELDS}
@@ -44,7 +44,7 @@ def fault_errors(body: Any) -> rules.Errors:
 
 
 def body_error(body: Any) -> str | None:
-    """Why this body cannot be sent; `None`: it can."""
+    """Why this body cannot be sent; `None` if it can."""
     if isinstance(body, str):
         try:
             body.encode()
@@ -54,7 +54,7 @@ def body_error(body: Any) -> str | None:
 
 
 def headers_error(headers: dict[Any, Any]) -> str | None:
-    """Why these headers cannot be sent; `None`: they can."""
+    """Why these headers cannot be sent; `None` if they can."""
     for name, value in headers.items():
         if not (isinstance(name, str) and _TOKEN.fullmatch(name)):
             return "The name of a header is letters, digits and !#$%&'*+.^_`|~-."

@@ -1,4 +1,4 @@
-"""The mirror: what the inspector accepted is also sent to journy.io, behind the app's back and never in its way."""
+"""The mirror: also sends accepted requests to journy.io, in a background thread that does not delay the app."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-#: Requests that wait, and bytes of their bodies. What comes beyond that is not sent on, and counted as failed.
+#: Limits on queued requests, and on the bytes of their bodies. Requests beyond them are counted as failed, not sent.
 MAX_WAITING, MAX_WAITING_BYTES = 1000, 4 * 1024 * 1024
-#: Seconds that the requests which wait get when the inspector stops.
+#: Seconds to send the queued requests when the inspector stops.
 GRACE = 5.0
-#: Its requests carry this header, so that inspectors which forward to each other do not do so for ever.
+#: Forwarded requests have this header, so that inspectors that forward to each other do not loop.
 HEADER = "x-inspector-forwarded"
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A request that was accepted. Without a key: whoever sends it on has one."""
+    """An accepted request. It has no key: the `Target` uses its own."""
 
     number: int
     method: str
@@ -30,30 +30,30 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What became of a request that was sent on. *status* is `None` when there was no response."""
+    """The result of forwarding a request. *status* is `None` if there was no response."""
 
     status: int | None
-    problem: str = ""  # why it failed; empty when it did not
+    problem: str = ""  # why it failed; empty if it succeeded
 
 
 class Target(Protocol):
-    """Where accepted requests are also sent. `journy-track inspect --forward` has one for journy.io."""
+    """A destination for accepted requests. `journy-track inspect --forward` implements one for journy.io."""
 
     @property
     def name(self) -> str:
-        """The host, as the page names it."""
+        """The host name, as shown on the page."""
 
     @property
     def key(self) -> str:
-        """Enough of the key to tell it from another."""
+        """Enough of the key to tell it apart from another."""
 
     def send(self, request: Accepted, /) -> Reply:
-        """Send it once. Called by one thread; may take as long as its timeout. Does not raise."""
+        """Send *request* once. Called from one thread; may block until its timeout. Must not raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """What became of request *number*. *sequence* counts what is settled, from 1."""
+    """The result of forwarding request *number*. *sequence* numbers the results, from 1."""
 
     sequence: int
     number: int
@@ -61,12 +61,12 @@ class Forwarded:
 
 
 class Forwarder:
-    """One queue and one worker. *changed* is the state's condition, and guards it; *tell* is called under it."""
+    """A queue and its worker thread. *changed*, the state's condition, guards it, and is held to call *tell*."""
 
     def __init__(self, target: Target, keep: int, changed: threading.Condition, tell: Callable[[], None]) -> None:
         self.target = target
         self._keep, self._changed, self._tell = keep, changed, tell
-        self._waiting: deque[tuple[int, Accepted]] = deque()  # each with the run that its number is of
+        self._waiting: deque[tuple[int, Accepted]] = deque()  # each with the run that its number belongs to
         self._bytes = 0
         self._sending = 0
         self._thread: threading.Thread | None = None
@@ -74,9 +74,9 @@ class Forwarder:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what became of everything. What waits is sent all the same: it was accepted."""
+        """Forget all results. Queued requests are still sent, because they were accepted."""
         with self._changed:
-            self._run += 1  # the numbers begin anew
+            self._run += 1  # the numbers start again
             self.sequence: int = 0
             self.sent: int = 0
             self.failed: int = 0
@@ -84,15 +84,15 @@ class Forwarder:
 
     @property
     def waiting(self) -> int:
-        """Those that wait, with the one that is being sent."""
+        """The number of queued requests, including the one that is being sent."""
         return len(self._waiting) + self._sending
 
     def newer(self, sequence: int) -> list[Forwarded]:
-        """What was settled behind *sequence*, oldest first; of the newest `keep`."""
+        """The results after *sequence*, oldest first, out of the newest `keep`."""
         return [one for one in self._settled.values() if one.sequence > sequence]
 
     def offer(self, request: Accepted) -> None:
-        """Send it on, later. Returns at once."""
+        """Queue *request* for forwarding. Returns immediately."""
         with self._changed:
             if len(self._waiting) >= MAX_WAITING or self._bytes + len(request.body) > MAX_WAITING_BYTES:
                 problem = f"not sent: {len(self._waiting):,} requests wait already"
@@ -106,12 +106,12 @@ class Forwarder:
             self._changed.notify_all()
 
     def close(self, grace: float = GRACE) -> None:
-        """Send what waits, for at most *grace* seconds; the rest is counted as failed."""
+        """Send the queued requests, for at most *grace* seconds; the rest are counted as failed."""
         with self._changed:
             self._changed.wait_for(lambda: self.waiting == 0, grace)
             while self._waiting:
                 self._settle(*self._take(), Reply(None, "not sent: the inspector ended"))
-            self._thread = None  # it ends by itself, after the request that it is sending
+            self._thread = None  # the thread ends by itself, after the request that it is sending
             self._changed.notify_all()
 
     def _work(self) -> None:

@@ -1,4 +1,4 @@
-"""Who may ask: only programs that call this machine by its own name, and no web page but its own."""
+"""Access control: only requests under a name of this machine, and from no web page except the inspector's own."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from journy_track.inspector.answers import message_body
 
-# With underscores: services of docker compose have them.
+# Underscores are allowed, because docker compose services use them.
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?", re.IGNORECASE)
 _HOST = re.compile(r"(\[(?P<in_brackets>[^\[\]@/]*)\]|(?P<plain>[^:@/\[\]]*))(:[0-9]*)?")
 
 
 class HostGuard:
-    """Accepts requests only under names of this machine, and from no page of another site.
+    """Accepts requests only under names of this machine, and not from pages of other sites.
 
-    A page of a hostile site can point its own name at 127.0.0.1 (DNS rebinding), and would then be
-    allowed by the browser to read what arrived here. Its name stays in the `Host` header.
+    A hostile site can point its own name at 127.0.0.1 (DNS rebinding); the browser would then allow its page to read
+    what the inspector recorded. The site's name remains in the `Host` header, which is checked here.
 
-    Without that, a page can still send requests here, although it cannot read the responses: they would be listed
-    among the app's, and use up a fault that was ordered for the app.
+    Even without DNS rebinding, a page of another site can send requests, although it cannot read the responses. They
+    would be listed among the app's requests, and use up faults that are planned for the app.
     """
 
     def __init__(self, app: ASGIApp, allowed: Collection[str]) -> None:
@@ -35,7 +35,7 @@ class HostGuard:
             host, sentence, status = headers.get("host", ""), None, 403
             if not (is_loopback(name := host_name(host)) or name in self._allowed):
                 sentence = f"The inspector accepts requests only under names of this machine, not {host!r}."
-                status = 421  # not 403, which an app would take for a refused key
+                status = 421  # not 403, which an app would interpret as a refused key
             elif is_of_another_site(headers, scope["method"], scope["path"]):
                 sentence = "The inspector does not accept requests of other sites' web pages."
             if sentence is not None:
@@ -44,7 +44,7 @@ class HostGuard:
 
 
 def checked_names(names: Collection[str]) -> frozenset[str]:
-    """Names of hosts, as they are compared. Raises ValueError for what is not one: no request could match it."""
+    """Host names, normalised for comparison. Raises ValueError for an invalid one, which no request could match."""
     for name in names:
         if not (_NAME.fullmatch(name) or _is_address(name)):
             raise ValueError(f"{name!r} is not a host name: write it as in inspector or 192.0.2.1, without the rest.")
@@ -52,28 +52,28 @@ def checked_names(names: Collection[str]) -> frozenset[str]:
 
 
 def is_of_another_site(headers: Mapping[str, str], method: str, path: str) -> bool:
-    """Whether a browser sent this for a page that is not the inspector's. Links to its page may be followed.
+    """Whether a browser sent this from a page of another site. Following a link to the inspector's page is allowed.
 
-    `Sec-Fetch-Site` tells it. Browsers leave it out for plain http to other names than those of this machine; with a
-    POST they still send `Origin`.
+    `Sec-Fetch-Site` shows where a request comes from. Browsers omit it for plain HTTP to names other than those of
+    this machine, but still send `Origin` with a POST.
     """
     if method == "GET" and path == "/" and headers.get("sec-fetch-mode") == "navigate":
         return False
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return True
-    # What is below /__inspector changes nothing without a header that other pages cannot send.
+    # Endpoints under /__inspector change nothing without a header that other sites' pages cannot send.
     origin = headers.get("origin")
     return origin is not None and not path.startswith("/__inspector/") and origin != f"http://{headers.get('host')}"
 
 
 def host_name(host: str) -> str:
-    """The name in a `Host` header, without port and brackets, in lower case. Empty for what is not a host."""
+    """The name in a `Host` header, in lower case, without port and brackets; empty if the header is invalid."""
     found = _HOST.fullmatch(host)
     return (found["in_brackets"] or found["plain"] or "").lower() if found else ""
 
 
 def is_loopback(name: str) -> bool:
-    """Whether this name or address can only be this machine."""
+    """Whether this name or address always refers to this machine."""
     return name == "localhost" or (_is_address(name) and ipaddress.ip_address(name).is_loopback)
 
 
@@ -86,7 +86,7 @@ def _is_address(name: str) -> bool:
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
-    """The headers by their names in lower case, repeated ones joined as in HTTP."""
+    """The headers by lower-case name. Repeated headers are joined with a comma, as HTTP defines."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")

@@ -1,4 +1,4 @@
-"""What the inspector has learnt from the requests it accepted: users, accounts and events."""
+"""What the inspector knows from the requests that it accepted: users, accounts and events."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from journy_track.inspector.values import KnownAccount, KnownUser, ReceivedEvent
 
 Identification = dict[str, str]
 
-EVENT = 300  # bytes of an event without its fields, about
-MESSAGE_ID = 100  # bytes of a message ID that is remembered, about
-MAX_MESSAGE_IDS = 100_000  # by which the repetition of a message is recognised
+EVENT = 300  # approximate bytes of an event without its fields
+MESSAGE_ID = 100  # approximate bytes of a stored message ID
+MAX_MESSAGE_IDS = 100_000  # IDs stored to recognise duplicates
 
 
 class Known:
-    """What accepted requests left behind, at most `keep` of each kind. The inspector's state guards it."""
+    """Data from accepted requests, at most `keep` items of each kind. The inspector's state guards it."""
 
     def __init__(self, keep: int) -> None:
         self._users = Directory(keep, "userId", "email", self._user_is_forgotten)
         self._accounts = Directory(keep, "accountId", "domain", self._account_is_forgotten)
-        self._named_in: dict[Profile, set[Profile]] = {}  # of a user the accounts that name it
+        self._named_in: dict[Profile, set[Profile]] = {}  # for each user, the accounts that list it
         self._events: Newest[ReceivedEvent] = Newest(keep)
         self._event_names, self._user_properties, self._account_properties = (
             KeptNames(keep),
@@ -39,16 +39,16 @@ class Known:
         self.ignored_messages: int = 0
 
     def kinds(self) -> list[KeptKind]:
-        """What is kept, for `make_room`."""
+        """Everything stored here, for `make_room`."""
         names = (self._event_names, self._user_properties, self._account_properties)
         return [self._users, self._accounts, self._events, self._message_ids, *names]
 
     def during(self, number: int, moment: datetime) -> None:
-        """What comes next is learnt from this request."""
+        """Attribute the changes that follow to this request."""
         self._number, self._moment = number, moment
 
     def add_message(self, kind: str, message_id: str | None) -> bool:
-        """Count a message of the batch API. False: its ID was known already, and nothing of it may be used."""
+        """Count a message of the batch API. Returns False if its ID is known: nothing in it may be used then."""
         if message_id is not None and not self._message_ids.add(message_id):
             self.duplicates += 1
             return False
@@ -69,7 +69,7 @@ class Known:
         self.accepted_events += 1
 
     def upsert_user(self, user: Identification, properties: dict[str, Any]) -> dict[str, str]:
-        """Returns the rejected properties, with their reasons."""
+        """Store a user's properties. Returns the rejected ones, with the reasons."""
         entry = self._seen(self._users, user)
         rejected = entry.store(properties)
         self._users.weigh(entry)
@@ -77,7 +77,7 @@ class Known:
         return rejected
 
     def upsert_account(self, account: Identification, properties: dict[str, Any]) -> dict[str, str]:
-        """Returns the rejected properties, with their reasons."""
+        """Store an account's properties. Returns the rejected ones, with the reasons."""
         entry = self._seen(self._accounts, account)
         rejected = entry.store(properties)
         self._accounts.weigh(entry)
@@ -91,7 +91,7 @@ class Known:
         self._accounts.forget(account)
 
     def set_members(self, account: Identification, users: list[Identification], *, present: bool) -> None:
-        """Add users to an account, or mark them as removed from it: they stay users."""
+        """Add users to an account, or mark them as removed from it. The users themselves are kept."""
         entry = self._seen(self._accounts, account)
         self._accounts.weigh(entry)
         for user in users:
@@ -118,7 +118,7 @@ class Known:
         return list(self._events.things)
 
     def users(self, after: int = 0) -> list[KnownUser]:
-        """The users that a request behind number `after` named."""
+        """The users that were named by a request with a number above `after`."""
         return [
             KnownUser(
                 entry.id,
@@ -135,7 +135,7 @@ class Known:
         ]
 
     def accounts(self, after: int = 0) -> list[KnownAccount]:
-        """The accounts that a request behind number `after` named."""
+        """The accounts that were named by a request with a number above `after`."""
         return [
             KnownAccount(
                 entry.id,
@@ -186,7 +186,7 @@ class Known:
 
 
 class MessageIds:
-    """The newest IDs of messages: at most `MAX_MESSAGE_IDS`, as hashes of 8 bytes."""
+    """The newest message IDs: at most `MAX_MESSAGE_IDS`, as 8-byte hashes."""
 
     def __init__(self) -> None:
         self._known: set[int] = set()
@@ -197,7 +197,7 @@ class MessageIds:
         return MESSAGE_ID * len(self._order)
 
     def add(self, message_id: str) -> bool:
-        """False: it was there already."""
+        """Add *message_id*. Returns False if it is known already."""
         hashed = _hash(message_id)
         if hashed in self._known:
             return False

@@ -1,4 +1,4 @@
-"""uvicorn as the inspector needs it: it calls back when it listens, and ends at once."""
+"""uvicorn, adapted to the inspector: it calls back once it listens, and stops without waiting for requests."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from journy_track.inspector.api import ABORT
 
 
 class Server(uvicorn.Server):
-    """uvicorn that calls back when it listens, and waits for nobody when it stops.
+    """A uvicorn server that calls back once it listens, and stops without waiting for open connections.
 
-    It takes signals in the main thread only, so never from a program that runs the inspector in a thread.
+    It handles signals only in the main thread, so never when a program runs the inspector in another thread.
     """
 
     def __init__(self, app: Starlette, on_ready: Callable[[], object]) -> None:
@@ -29,12 +29,12 @@ class Server(uvicorn.Server):
             ws="none",
             loop="asyncio",
             lifespan="off",
-            log_config=None,  # logging belongs to the program that starts us
+            log_config=None,  # logging is configured by the program that starts the inspector
             log_level="warning",
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            # Longer than any pause of a test or of a demo: a pooled connection isn't cut under its owner.
+            # Longer than any pause in a test or a demo, so that a client's pooled connection stays usable.
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )
@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Otherwise uvicorn waits for a request that is half sent, and for a response that is delayed on purpose.
+        # Otherwise uvicorn waits for a partially sent request and for a deliberately delayed response.
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
@@ -56,7 +56,7 @@ class Server(uvicorn.Server):
 
 
 class CuttableConnection(H11Protocol):
-    """uvicorn's connection, which the application may cut."""
+    """A uvicorn connection that the application can cut."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -69,8 +69,8 @@ class CuttableConnection(H11Protocol):
         self.app = with_abort
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # asyncio does so only for sockets that were made with their protocol's number, which ours wasn't.
-        # Without it the body waits for the caller's acknowledgement of the head: 40 ms for each response.
-        with contextlib.suppress(OSError):  # the caller may have gone already
+        # asyncio sets TCP_NODELAY only on sockets created with an explicit protocol number, unlike this one.
+        # Without it, the body waits for the caller to acknowledge the head: 40 ms for each response.
+        with contextlib.suppress(OSError):  # the caller may have hung up already
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)

@@ -1,6 +1,6 @@
-"""The messages of the batch API: what each means in the words of the REST API, and what is wrong with it.
+"""The messages of the batch API: what each means in terms of the REST API, and what is wrong with it.
 
-Segment's protocol: a message that is wrong by itself is accepted, and its sender is not told.
+As in Segment's protocol, a request with invalid messages is accepted, and its response does not report them.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ Step = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a message asks for: calls of the REST API by operationId, with their bodies."""
+    """What a message requests: REST API calls by operationId, with their bodies."""
 
     steps: tuple[Step, ...] = ()
-    problems: rules.Errors = field(default_factory=dict)  # fields that were not understood, with reasons
-    ignored: bool = False  # whether nothing of the message can be used
+    problems: rules.Errors = field(default_factory=dict)  # invalid fields, with the reasons
+    ignored: bool = False  # whether no part of the message can be used
 
 
 def meaning(message: Mapping[str, Any]) -> Meaning:
-    """Read one message. Wrong values are left out; without what it is about, the whole message is ignored."""
+    """Read one message. Invalid values are left out; if a required field is invalid, the message is ignored."""
     kind = message.get("type")
     if kind not in MESSAGE_TYPES:
         found = "" if kind is None else f" but found {kind!r}" if isinstance(kind, str) else f" but found {_a(kind)}"
@@ -38,23 +38,23 @@ def meaning(message: Mapping[str, Any]) -> Meaning:
 
 
 class _Reader:
-    """Takes what can be used from one message, and notes what cannot."""
+    """Reads the usable parts of one message, and records problems with the rest."""
 
     def __init__(self, message: Mapping[str, Any]) -> None:
         self._message = message
         self._context = message["context"] if isinstance(message.get("context"), dict) else {}
         self.problems: rules.Errors = {}
-        self.fatal: rules.Errors = {}  # without these there is nothing to do
+        self.fatal: rules.Errors = {}  # problems that cause the message to be ignored
 
     def someone(self) -> str | None:
-        """The user's ID. None for a visitor without one, who needs an `anonymousId`."""
+        """The user's ID; None for an anonymous visitor, who needs an `anonymousId`."""
         user_id = self._id(self._message, "userId", "userId")
         if user_id is None and self._id(self._message, "anonymousId", "anonymousId") is None:
             self.fatal.setdefault("userId", "Expected a userId or an anonymousId.")
         return user_id
 
     def member(self) -> str | None:
-        """The user's ID of a message that can do without."""
+        """The user's ID, for a message in which it is optional."""
         return self._id(self._message, "userId", "userId")
 
     def required(self, name: str) -> str:
@@ -78,7 +78,7 @@ class _Reader:
         return self.email(traits, "context.traits") if isinstance(traits, dict) else None
 
     def moment(self) -> str | None:
-        """When it happened; None: when it arrived."""
+        """When it happened; None means the time of arrival."""
         if self._message.get("timestamp") is None:
             return None
         wrong = rules.moment("timestamp", self._message["timestamp"])
@@ -89,7 +89,7 @@ class _Reader:
         return self._values("properties", rules.metadata_value)
 
     def traits(self, but: str) -> dict[str, Any]:
-        """All traits but the one that identifies."""
+        """All valid traits except *but*, which identifies the user or account."""
         return {name: value for name, value in self._values("traits", rules.property_value).items() if name != but}
 
     def raw_traits(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class _Reader:
         if value is None or (isinstance(value, str) and value):
             return value
         what = "but it is empty" if value == "" else f"but found {_a(value)}"
-        # Something that somebody meant as an ID is not nobody: the message is not taken for another one's.
+        # An invalid ID is not the same as no ID: the message must not be attributed to someone else.
         self.fatal[path] = f"Expected a string, {what}."
         return None
 

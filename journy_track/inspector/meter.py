@@ -1,4 +1,4 @@
-"""How a key's budget was spent, second by second."""
+"""How each key used its rate budget, second by second."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ SHOWN = 600  # seconds
 
 @dataclass(slots=True)
 class Second:
-    """What arrived in one second. It changes until the second is over."""
+    """What arrived in one second. The counts change until the second is over."""
 
     requests: int = 0
     refused: int = 0  # with 429
-    taken: int = 0  # of the budget: neither the refused ones nor those without a valid key
+    taken: int = 0  # requests that count against the budget: not refused, and with a valid key
 
 
 @dataclass(slots=True)
 class Spending:
-    """One key's seconds, the oldest first, and only those in which something arrived. *number*: the first is 1."""
+    """One key's seconds in which something arrived, oldest first. *number* counts the keys, from 1."""
 
     label: str
     number: int
@@ -29,7 +29,7 @@ class Spending:
 
 
 class Meter:
-    """The last ten minutes of each key, and the window before them. The inspector's state guards it."""
+    """The last ten minutes of each key, plus the rate window before them. The inspector's state guards it."""
 
     def __init__(self, window: float) -> None:
         self._kept = SHOWN + int(window) + 1
@@ -57,7 +57,7 @@ class Meter:
         counted.taken += taken
 
     def spending(self) -> list[dict[str, Any]]:
-        """The keys with their seconds, the one that was used last first."""
+        """The keys with their seconds, most recently used first."""
         return [
             {
                 "key": spending.label,

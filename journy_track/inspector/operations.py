@@ -1,4 +1,4 @@
-"""The calls of the API: which there are, what they ask of a body, what they do and return."""
+"""The API's operations: how each one validates a body, what it does and what it returns."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from journy_track.inspector.values import MessageResult
 
 PERMISSIONS = ("TrackData", "GetTrackingSnippet", "ReadUserProfile")
 
-# A domain that the inspector doesn't know, so that a 404 can be had.
+# A domain that the inspector treats as unknown, so that clients can test the 404.
 UNKNOWN_DOMAIN = "unknown.example"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A status and the content of the response, without its meta. No content: an empty body."""
+    """The status and content of a response, without its `meta`. Content None means an empty body."""
 
     status: int
     content: dict[str, Any] | None
-    results: Mapping[int, MessageResult] | None = None  # of the batch API: what became of messages, by position
+    results: Mapping[int, MessageResult] | None = None  # batch API: results of messages, by position
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call, by the operationId of the API's description."""
+    """One operation of the API. *id* is its operationId in the API's description."""
 
     id: str
-    do: Callable[[Known, Any], Outcome]  # given the body, or for a read the query
-    rule: rules.Rule | None = None  # None: a read, it has no body
+    do: Callable[[Known, Any], Outcome]  # receives the body, or the query of a read
+    rule: rules.Rule | None = None  # None for a read, which has no body
     max_body: int = MAX_BODY  # bytes
-    is_batch: bool = False  # of the batch API: other responses, and a write key
+    is_batch: bool = False  # batch API: its responses differ, and it uses a write key
 
 
 def _track(known: Known, body: Any) -> Outcome:
@@ -94,7 +94,7 @@ def _snippet(known: Known, query: Mapping[str, str]) -> Outcome:
         return Outcome(400, {"message": "A parameter is wrong.", "errors": errors})
     if domain == UNKNOWN_DOMAIN:
         return _message(404, "There is no such domain.")
-    # A comment that runs nothing: the real snippet loads a script from journy.io.
+    # Only a comment in a script tag: the real snippet loads a script from journy.io.
     return _data({"domain": domain, "snippet": f"<script>/* the snippet of {html.escape(domain)} */</script>"})
 
 
@@ -131,7 +131,7 @@ def _data(data: Any) -> Outcome:
 
 
 def _messages(kind: str) -> Operation:
-    """A call of the batch API. Its limits are refused with 400, and what is wrong with one message is not told."""
+    """An operation of the batch API. It refuses oversized requests with 400, and does not report invalid values."""
     do = batches.doer(kind)
     largest = batches.MAX_BATCH if kind == "batch" else batches.MAX_MESSAGE
     return Operation(
@@ -165,5 +165,5 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
 
 
 def methods(path: str) -> list[str]:
-    """The methods that a path knows; none when there is no such path."""
+    """The methods that a path supports; empty for an unknown path."""
     return [method for method, known_path in OPERATIONS if known_path == path]

@@ -1,4 +1,4 @@
-"""What the page reads: what arrived, one request in full, users, accounts, the budget, everything as a file."""
+"""The endpoints that the page reads: requests, users, accounts, the rate budget, and an export of everything."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from journy_track.inspector.state import InspectorState
 from journy_track.inspector.summaries import account_of, forwarded_of, full, report_of, summary, user_of
 from journy_track.inspector.values import Received
 
-MAX_LISTED = 1000  # requests in one response to the page: between two, others get theirs
-MAX_LISTED_BYTES = 1_000_000  # of their bodies: thousands of messages are read again for a list
+MAX_LISTED = 1000  # requests in one response to the page, so that other clients do not wait long
+MAX_LISTED_BYTES = 1_000_000  # of their bodies: a list parses all their messages again
 EXPORTED_AT_ONCE = 200  # lines, for the same reason
 
 
 def routes(state: InspectorState) -> list[Route]:
-    """The reading half of `/__inspector`. No other site can read it: there is no CORS header."""
+    """The read-only endpoints under `/__inspector`. They send no CORS header, so other sites cannot read them."""
 
     async def requests(request: Request) -> Response:
         most = min(number_of(request, "limit", 200), MAX_LISTED)
@@ -102,7 +102,7 @@ def routes(state: InspectorState) -> list[Route]:
 
 
 def listing(state: InspectorState, after: int, before: int, most: int) -> dict[str, Any]:
-    """The newest `most` requests behind number `after` and ahead of `before` (0: the end), oldest first."""
+    """The newest `most` requests with numbers above `after` and below `before` (0: no limit), oldest first."""
     with state.changed:
         now, newest = _now(state, reports_after=None if before else 0), state.newest(after, before, most)
     listed = list(_within_bytes(reversed(newest)))[::-1]
@@ -110,9 +110,9 @@ def listing(state: InspectorState, after: int, before: int, most: int) -> dict[s
 
 
 def news(state: InspectorState, run: str, after: int, most: int, reported: int) -> dict[str, Any]:
-    """The oldest `most` requests behind number `after`, and the reports behind `reported`.
+    """The oldest `most` requests with numbers above `after`, and the reports with numbers above `reported`.
 
-    Of another run than the page's, from its beginning.
+    If the inspector's run is not *run*, the one that the page knows, both start from the beginning.
     """
     with state.changed:
         after, reported = (after, reported) if state.run == run else (0, 0)
@@ -121,7 +121,7 @@ def news(state: InspectorState, run: str, after: int, most: int, reported: int) 
 
 
 def _within_bytes(requests: Iterable[Received]) -> Iterator[Received]:
-    """The first of them whose bodies have room in one response; at least one."""
+    """The first requests, as many as fit in one response by the size of their bodies; at least one."""
     total = 0
     for received in requests:
         if total and total + len(received.body) > MAX_LISTED_BYTES:
@@ -131,12 +131,12 @@ def _within_bytes(requests: Iterable[Received]) -> Iterator[Received]:
 
 
 def number_of(request: Request, name: str, default: int = 0) -> int:
-    """A number of the query; the default for anything else."""
+    """A number from the query string; *default* if it is missing or not a number."""
     return whole(request.query_params.get(name, ""), default)
 
 
 def whole(text: str, default: int = 0) -> int:
-    """A number that somebody wrote; the default for anything else, and for digits without end."""
+    """Parse a whole number; *default* for anything else, and for more than 15 digits."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else default
 
 

@@ -1,4 +1,4 @@
-"""What an app reports of itself: what it did not send, and what its log warns of."""
+"""What an app reports about itself: items that it did not send, and warnings from its log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from journy_track.inspector import rules
 
-MAX_REPORTS = 1000  # that are kept, and in one request
+MAX_REPORTS = 1000  # reports kept, and reports in one request
 MAX_TEXT = 1000  # characters of one text
 MAX_VALUES, MAX_VALUE = 40, 300  # values of one report, and characters of each
 KINDS = ("dropped", "warning")
@@ -19,18 +19,18 @@ TEXTS = ("name", "operation", "reason", "place", "text")
 
 @dataclass(frozen=True, slots=True)
 class AppReport:
-    """One report. *kind* `dropped`: an item that was captured and not sent; `warning`: a line of the app's log."""
+    """One report. *kind* is `dropped` for an item captured but not sent, `warning` for a line of the app's log."""
 
     number: int
-    after: int  # number of the request that had arrived last
+    after: int  # number of the last request that arrived before it
     received_at: datetime  # aware, UTC
     kind: Literal["dropped", "warning"]
     at: str | None  # when it was captured or logged, as the app sent it
-    name: str  # the event's; of another item, or a warning, what is known
+    name: str  # the event's name; for another item or a warning, whatever is known
     operation: str
-    reason: str  # what the app counts it as; empty for a warning
-    place: str  # file and line in the app's code; empty when it is not known
-    text: str  # a sentence, with the remedy
+    reason: str  # the reason under which the app counts it; empty for a warning
+    place: str  # file and line in the app's code; empty if unknown
+    text: str  # a sentence that includes the remedy
     values: Mapping[str, Any] = field(default_factory=dict)  # only in the app's debug mode
 
 
@@ -42,7 +42,7 @@ class AppReports:
         self.number: int = 0
 
     def add(self, sent: list[Mapping[str, Any]], after: int, received_at: datetime) -> None:
-        """Keep *sent*, which `report_errors` has checked."""
+        """Store *sent*, which `report_errors` has already checked."""
         for one in sent:
             self.number += 1
             texts = {name: one.get(name, "")[:MAX_TEXT] for name in TEXTS}
@@ -52,7 +52,7 @@ class AppReports:
             )
 
     def newer(self, number: int) -> list[AppReport]:
-        """Those behind *number* that are kept, oldest first."""
+        """The stored reports with numbers above *number*, oldest first."""
         return [report for report in self.kept if report.number > number]
 
 
@@ -63,7 +63,7 @@ def _brief(value: Any) -> Any:
 
 
 def report_errors(body: Any) -> rules.Errors:
-    """The fields that are wrong, and why."""
+    """The invalid fields, each with the reason."""
     sent = body.get("reports") if isinstance(body, dict) else None
     if not isinstance(sent, list) or not 1 <= len(sent) <= MAX_REPORTS:
         return {"reports": f"Expected a list of 1 to {MAX_REPORTS} reports."}

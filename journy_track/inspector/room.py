@@ -1,4 +1,4 @@
-"""How much the inspector keeps: so and so many of each kind, and 64 MiB in all."""
+"""Limits on what the inspector stores: a number of items of each kind, and 64 MiB in total."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
-#: Bytes of requests, events, users, accounts and names. The rest of 64 MiB is for planned faults, keys and windows.
+#: Bytes for requests, events, users, accounts and names. The rest of 64 MiB is for planned faults, keys and windows.
 MAX_KEPT = 52 * 1024 * 1024
 
 
@@ -15,26 +15,26 @@ T = TypeVar("T")
 
 
 class KeptKind(Protocol):
-    """Things of one kind, in the order in which they came. *weight* is what they take, in bytes."""
+    """Stored items of one kind, in order of arrival. *weight* is their memory use in bytes."""
 
     @property
     def weight(self) -> int: ...
 
     def drop_oldest(self) -> None:
-        """Forget the one that came first. There is one while the weight is above 0."""
+        """Drop the oldest item. There is at least one while *weight* is above 0."""
 
 
 def make_room(kinds: Iterable[KeptKind]) -> None:
-    """Forget the oldest of whatever takes most, until all of it has room."""
+    """Drop the oldest items of the kind that uses the most memory, until the total fits."""
     kinds = list(kinds)
     while sum(kind.weight for kind in kinds) > MAX_KEPT:
         max(kinds, key=lambda kind: kind.weight).drop_oldest()
 
 
 def weight_of(value: Any) -> int:
-    """What a value of JSON takes, in bytes, with all that is in it."""
+    """The memory use of a JSON value in bytes, including everything in it."""
     size = _own_weight_of(value)
-    if isinstance(value, str):  # most are
+    if isinstance(value, str):  # the most common case
         return size
     if isinstance(value, dict):
         return size + sum(map(_own_weight_of, value)) + sum(map(weight_of, value.values()))
@@ -46,12 +46,12 @@ def weight_of(value: Any) -> int:
 def _own_weight_of(value: Any) -> int:
     try:
         return sys.getsizeof(value)
-    except TypeError:  # PyPy does not know
+    except TypeError:  # not supported by PyPy
         return 64 + 8 * (len(value) if isinstance(value, (str, dict, list)) else 0)
 
 
 class Newest(Generic[T]):
-    """The newest `keep` things."""
+    """The newest `keep` items."""
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
@@ -72,11 +72,11 @@ class Newest(Generic[T]):
 
 
 class KeptNames:
-    """The newest `keep` names, each once, in the order in which they first came."""
+    """The newest `keep` distinct names, in the order in which they first arrived."""
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
-        # Not a dict: its first key is searched for among all that were deleted.
+        # Not a dict, which would scan past all deleted entries to find its first key.
         self._names: OrderedDict[str, None] = OrderedDict()
         self.weight: int = 0
 

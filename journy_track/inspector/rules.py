@@ -1,4 +1,4 @@
-"""What a body must look like: each rule returns the fields that are wrong, and why."""
+"""Validation of request bodies: each rule returns the invalid fields, each with the reason."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Rule = Callable[[Any], Errors]
 
 MAX_BODY = 1024 * 1024  # bytes
 MAX_MEMBERS = 100  # users in one request to /accounts/users/add and /remove
-#: Levels of JSON. What can be read can be deeper than what can be written or printed again.
+#: Nesting levels of JSON. Some values can be parsed but are nested too deeply to be serialised or printed again.
 MAX_DEPTH = 64
-MAX_DIGITS = 400  # of a whole number: as many as the largest float has, and some
+MAX_DIGITS = 400  # of a whole number: a few more than the largest float has
 
 _DATETIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|z|[+-][0-9]{2}:[0-9]{2})?"
@@ -24,9 +24,9 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def parse(body: bytes) -> Any:
-    """The value of a JSON body. Raises ValueError for anything that RFC 8259 doesn't know, and beyond `MAX_DEPTH`.
+    """Parse a JSON body. Raises ValueError for anything that RFC 8259 does not allow, or nested beyond `MAX_DEPTH`.
 
-    Python reads NaN, Infinity and 1e999; a JSON parser of another language doesn't.
+    Python's parser accepts NaN, Infinity and 1e999; those of other languages do not.
     """
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
@@ -38,7 +38,7 @@ def parse(body: bytes) -> Any:
 
 
 def parsed_or_none(body: bytes) -> Any:
-    """The value of a body; None for one that is empty, too large or not JSON."""
+    """Parse a JSON body; None if it is empty, too large or not JSON."""
     try:
         return parse(body) if 0 < len(body) <= MAX_BODY else None
     except ValueError:
@@ -46,7 +46,7 @@ def parsed_or_none(body: bytes) -> Any:
 
 
 def event(body: Any) -> Errors:
-    """`POST /track`."""
+    """Validate the body of `POST /track`."""
     if errors := an_object("body", body):
         return errors
     errors = _scope(body.get("identification")) if "identification" in body else _missing("identification")
@@ -57,32 +57,32 @@ def event(body: Any) -> Errors:
 
 
 def user_upsert(body: Any) -> Errors:
-    """`POST /users/upsert`."""
+    """Validate the body of `POST /users/upsert`."""
     return user_named(body) or _values("properties", body, property_value)
 
 
 def account_upsert(body: Any) -> Errors:
-    """`POST /accounts/upsert`."""
+    """Validate the body of `POST /accounts/upsert`."""
     return account_named(body) or _values("properties", body, property_value)
 
 
 def user_named(body: Any) -> Errors:
-    """A body with a user's identification: `DELETE /users`."""
+    """Validate a body with a user's identification, as of `DELETE /users`."""
     return an_object("body", body) or _identification("identification", body, _user)
 
 
 def account_named(body: Any) -> Errors:
-    """A body with an account's identification: `DELETE /accounts`."""
+    """Validate a body with an account's identification, as of `DELETE /accounts`."""
     return an_object("body", body) or _identification("identification", body, _account)
 
 
 def link(body: Any) -> Errors:
-    """`POST /link`."""
+    """Validate the body of `POST /link`."""
     return an_object("body", body) or _text("deviceId", body) | _identification("identification", body, _user)
 
 
 def membership(body: Any) -> Errors:
-    """`POST /accounts/users/add` and `/remove`."""
+    """Validate the body of `POST /accounts/users/add` and `/remove`."""
     if errors := an_object("body", body):
         return errors
     errors = _identification("account", body, _account)
@@ -100,7 +100,7 @@ def membership(body: Any) -> Errors:
 
 
 def kind(value: Any) -> str:
-    """The type of a property as journy.io distinguishes them: a date is a string that reads like one."""
+    """The type of a value, as journy.io distinguishes them. A string that parses as a date-time is a date."""
     match value:
         case None:
             return "null"
@@ -117,18 +117,18 @@ def kind(value: Any) -> str:
 
 
 def is_email(text: str) -> bool:
-    """Whether it has the shape of an e-mail address."""
+    """Whether *text* looks like an e-mail address."""
     return _EMAIL.fullmatch(text) is not None
 
 
 def a_kind(value: Any) -> str:
-    """The kind of a value with its article, for a sentence."""
+    """The kind of a value with its article, for use in a sentence."""
     name = kind(value)
     return name if name == "null" else f"an {name}" if name == "object" else f"a {name}"
 
 
 def an_object(path: str, value: Any) -> Errors:
-    """A value that has to be an object."""
+    """Check that a value is an object."""
     return {} if isinstance(value, dict) else {path: f"Expected an object but found {a_kind(value)}."}
 
 
@@ -189,10 +189,10 @@ def _either(path: str, value: Any, one: str, other: str) -> Errors:
 
 
 def moment(path: str, value: Any) -> Errors:
-    """A value that has to be a date-time with its offset."""
+    """Check that a value is a date-time with an offset."""
     if not isinstance(value, str):
         return {path: f"Expected a date-time but found {a_kind(value)}."}
-    # Without an offset nobody but the sender knows when it was.
+    # Without an offset, only the sender knows which moment is meant.
     if _reads_as_datetime(value) and datetime.fromisoformat(value.upper()).tzinfo is not None:
         return {}
     return {path: "Expected a date-time of ISO 8601 with its offset, such as 2024-05-17T09:30:00.000Z."}
@@ -208,14 +208,14 @@ def _values(field: str, body: dict[str, Any], rule: Callable[[Any], str | None])
 
 
 def metadata_value(value: Any) -> str | None:
-    """Why this cannot be a value of an event's metadata; None: it can."""
+    """Why this cannot be a metadata value of an event; None if it can."""
     if isinstance(value, str | bool | int | float):
         return None
     return f"Expected a string, a boolean or a number but found {a_kind(value)}."
 
 
 def property_value(value: Any) -> str | None:
-    """Why this cannot be a property of a user or account; None: it can."""
+    """Why this cannot be a property of a user or account; None if it can."""
     match value:
         case dict():
             return "Expected a string, a boolean, a number, a list of strings or null but found an object."
@@ -230,7 +230,7 @@ def _reads_as_datetime(text: str) -> bool:
         return False
     try:
         datetime.fromisoformat(text.upper())
-    except ValueError:  # the 31st of February
+    except ValueError:  # such as the 31st of February
         return False
     return True
 
@@ -246,7 +246,7 @@ def _whole(text: str) -> int:
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether more lists and objects are within each other. Level by level: the call stack has an end."""
+    """Whether lists and objects are nested deeper than *levels*. Iterative, because recursion depth is limited."""
     level = [value]
     for _ in range(levels):
         level = [

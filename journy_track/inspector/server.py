@@ -1,4 +1,4 @@
-"""The inspector as a server of its own: in a thread for tests, in the foreground for people."""
+"""The inspector as a standalone server: in a thread for tests, in the foreground for interactive use."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from journy_track.inspector.values import (
 
 
 class Inspector:
-    """A local stand-in for the journy.io API that remembers what arrived.
+    """A local stand-in for the journy.io API that records what arrives.
 
-    It listens on `host` and `port` (0: any free one), allows each key `limit` requests per `window` seconds
-    and keeps the newest `keep` requests, events, users and accounts, as far as they fit in 64 MiB in all.
-    `clock` counts the window's seconds. A host that others can reach needs `allow_remote`, and the
-    names under which it is called, `allowed_hosts`: there is no real key to protect what it shows; else it raises
-    ValueError.
-    `forward` takes what is accepted, to send it to journy.io as well; `catalogue` reads the project's committed
-    events, with which those that arrive are compared; `trace_url` is where the page links a trace to, with
-    `{trace_id}` in it.
-    Start and stop it, or use it as a context manager.
+    It listens on `host` and `port` (0: any free port), allows each key `limit` requests per `window` seconds
+    and keeps the newest `keep` requests, events, users and accounts, as far as they fit in 64 MiB in total.
+    `clock` measures the window's seconds. The recorded data is not protected by a real key, so a host that
+    other machines can reach needs `allow_remote`, and the names by which they call it in `allowed_hosts`;
+    without `allow_remote`, such a host raises ValueError.
+    `forward` receives each accepted request and also sends it to journy.io. `catalogue` reads the project's
+    committed events, with which incoming events are compared. `trace_url` is the URL that the page links
+    traces to, with `{trace_id}` in it.
+    Start and stop the inspector, or use it as a context manager.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class Inspector:
 
     @property
     def url(self) -> str:
-        """Its URL, without a slash at the end. A start after a stop takes the same port."""
+        """The inspector's URL, without a trailing slash. A restart uses the same port."""
         if self._port == 0:
             raise RuntimeError("The inspector has no port yet: start it first.")
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
         return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     def start(self) -> Self:
-        """Listen, in a thread. Returns when it accepts requests; raises OSError when the port is taken."""
+        """Serve in a thread. Returns once requests are accepted; raises OSError if the port is in use."""
         if self._server is not None:
             raise RuntimeError("The inspector is already running.")
         ready = threading.Event()
@@ -110,9 +110,9 @@ class Inspector:
         return self
 
     def stop(self) -> None:
-        """Cut every connection and end the thread, within 2 seconds. What arrived stays readable.
+        """Cut every connection and end the thread, within 2 seconds. The recorded data stays readable.
 
-        With `forward`, what waits to be sent on gets another 5 seconds.
+        With `forward`, requests that still wait to be forwarded get another 5 seconds.
         """
         if self._server is not None:
             self._server.should_exit = True
@@ -122,7 +122,7 @@ class Inspector:
         self._end_forwarding()
 
     def run(self, on_ready: Callable[[Self], object] | None = None) -> None:
-        """Serve in this thread until Ctrl-C or `stop`. `on_ready` is called once it accepts requests."""
+        """Serve in this thread until Ctrl-C or `stop`. Calls `on_ready` once requests are accepted."""
         server, listener = self._listen(lambda: on_ready(self) if on_ready else None)
         self._server = server  # so that a stop from another thread reaches it
         try:
@@ -143,7 +143,7 @@ class Inspector:
 
     @property
     def requests(self) -> list[Received]:
-        """What arrived, oldest first: at most the newest `keep`."""
+        """The recorded requests, oldest first: at most the newest `keep`."""
         with self._state.changed:
             return list(self._state.requests)
 
@@ -155,37 +155,37 @@ class Inspector:
 
     @property
     def messages(self) -> list[ReceivedMessage]:
-        """The messages of the batch API in the requests that are kept, oldest first, with what became of each."""
+        """The batch API messages in the recorded requests, oldest first, each with its outcome."""
         return [message for request in self.requests for message in request.messages]
 
     @property
     def users(self) -> list[KnownUser]:
-        """The users that requests named, in the order of their first one."""
+        """The users that accepted requests named, in the order in which they first appeared."""
         with self._state.changed:
             return self._state.known.users()
 
     @property
     def accounts(self) -> list[KnownAccount]:
-        """The accounts that requests named, in the order of their first one."""
+        """The accounts that accepted requests named, in the order in which they first appeared."""
         with self._state.changed:
             return self._state.known.accounts()
 
     @property
     def counts(self) -> Counts:
-        """Exact numbers, also of requests that are no longer kept."""
+        """Exact counts, which include requests that are no longer kept."""
         return self._state.counts()
 
     def wait_for(self, condition: Callable[[Self], object], timeout: float = 5.0) -> None:
-        """Wait until `condition(inspector)` is true; it is asked again after each request.
+        """Wait until `condition(inspector)` is true; it is evaluated again after each request.
 
-        Raises TimeoutError, with what did arrive, after `timeout` seconds.
+        Raises TimeoutError after `timeout` seconds, with a summary of what arrived.
         """
         with self._state.changed:
             if not self._state.changed.wait_for(lambda: condition(self), timeout):
                 raise TimeoutError(f"It didn't come true within {timeout:g} s. {self._summary()}")
 
     def reset(self) -> None:
-        """As if nothing had ever arrived: faults that were ordered and rate windows are gone, too."""
+        """Forget everything that arrived, along with planned faults and rate windows."""
         self._state.reset()
 
     def answer_next(
@@ -199,14 +199,15 @@ class Inspector:
         drop: bool = False,
         containing: str = "",
     ) -> None:
-        """Respond to the next `count` API requests like this, before any check of key, limit or body.
+        """Plan the response to the next `count` API requests, before any check of key, limit or body.
 
         A string as `body` is sent as HTML, a mapping as JSON, None as the API's usual error
-        shape. `headers` are all there are: no rate headers. `delay` is in seconds, and ends early
+        shape. The response has only these `headers`, without rate headers. `delay` is in seconds, and ends early
         when the caller hangs up. `drop` closes the connection without a response. With `status=None`
-        the request is processed as ever, and only its response is late or lost. `containing` keeps it for requests
-        with this text in their bodies, such as the messageId of one message in a batch. Raises ValueError for what
-        cannot be sent, and for more than 100 000 responses or 4 MiB of bodies that are still to come.
+        the request is processed as usual, and only its response is late or lost. `containing` reserves the response
+        for requests with this text in their bodies, such as the messageId of one message in a batch.
+        Raises ValueError for a response that cannot be sent, and if more than 100 000 responses or 4 MiB of bodies
+        would be pending.
         """
         if status is not None and (not isinstance(status, int) or not 200 <= status <= 599):
             raise ValueError(f"{status!r} is not the status of a response: 200 to 599.")
@@ -218,14 +219,14 @@ class Inspector:
 
     @property
     def forwarded(self) -> tuple[int, int]:
-        """How many accepted requests were sent on since the start or the last reset, and how many failed there."""
+        """The numbers of forwarded requests that succeeded and that failed, since the start or the last reset."""
         with self._state.changed:
             forwarder = self._state.forwarder
             return (0, 0) if forwarder is None else (forwarder.sent, forwarder.failed)
 
     def _end_forwarding(self) -> None:
         if self._state.forwarder is not None:
-            with suppress(KeyboardInterrupt):  # a second Ctrl-C does not want to wait
+            with suppress(KeyboardInterrupt):  # a second Ctrl-C skips the wait
                 self._state.forwarder.close()
 
     def _listen(self, on_ready: Callable[[], object]) -> tuple[Server, socket.socket]:
@@ -259,10 +260,10 @@ def serve(
     allow_remote: bool = False,
     on_ready: Callable[[Inspector], object] | None = None,
 ) -> None:
-    """Run an inspector in the foreground until Ctrl-C. `on_ready` gets it once it accepts requests.
+    """Run an inspector in the foreground until Ctrl-C. Calls `on_ready` with it once requests are accepted.
 
-    The rest is as `Inspector` takes it: `window` is in seconds. Raises OSError when the port is taken, and ValueError
-    for a host that others can reach without `allow_remote`.
+    The other parameters are those of `Inspector`; `window` is in seconds. Raises OSError if the port is in use, and
+    ValueError for a host that other machines can reach if `allow_remote` is not set.
     """
     inspector = Inspector(
         host,
@@ -277,7 +278,7 @@ def serve(
 
 
 def trace_url_error(template: str) -> str | None:
-    """What is wrong with the address of a trace; None when nothing is."""
+    """Why this is not a valid trace URL template; None if it is valid."""
     if "{trace_id}" in template and re.fullmatch(r"https?://[^\s]+", template):
         return None
     return f"{template!r} is not the address of a trace: write it as in https://traces.example/{{trace_id}}."

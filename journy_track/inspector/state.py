@@ -1,4 +1,4 @@
-"""What the inspector keeps, and how a request gets its response: everything behind one lock."""
+"""What the inspector stores, and how it responds to a request. One lock guards all of it."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from journy_track.inspector.values import (
 )
 from journy_track.inspector.window import SlidingWindow
 
-MAX_KEYS = 100  # whose windows are remembered
-MAX_FAULTS = 100_000  # responses that are planned ahead
-MAX_FAULT_BYTES = 4 * 1024 * 1024  # of their bodies
-REQUEST = 800  # bytes of a request without its parts, about
-RESULT = 200  # bytes of what became of a message that is not simply accepted
+MAX_KEYS = 100  # API keys with a stored rate window
+MAX_FAULTS = 100_000  # planned responses
+MAX_FAULT_BYTES = 4 * 1024 * 1024  # of the bodies of planned responses
+REQUEST = 800  # approximate bytes of a request without its parts
+RESULT = 200  # approximate bytes of a stored result, for a message that was not accepted as it is
 SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
 class InspectorState:
-    """Requests, users, accounts, counts and windows of one inspector.
+    """The requests, users, accounts, counts and rate windows of one inspector.
 
-    It changes with every request, which the server's thread brings, and is read from others: whoever
-    touches it holds `changed`, a condition that is notified after each request.
+    The server's thread changes it with every request, and other threads read it. Hold `changed`, a condition that is
+    notified after each request, while you access it.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class InspectorState:
         catalogue: ReadCatalogue | None = None,
         trace_url: str | None = None,
     ) -> None:
-        SlidingWindow(limit, window)  # raises where the mistake is made, not with the first request
+        SlidingWindow(limit, window)  # raises for invalid values here, not with the first request
         self.changed: threading.Condition = threading.Condition()
         self.keep = keep
         self._limit, self._window, self._clock = limit, window, clock
@@ -73,14 +73,14 @@ class InspectorState:
         self.reset()
 
     def reset(self) -> None:
-        """As if nothing had ever arrived: scripted faults and rate windows are gone, too."""
+        """Forget everything that arrived, along with planned faults and rate windows."""
         with self.changed:
-            self.run: str = uuid.uuid4().hex  # by which the page sees that the numbers begin anew
+            self.run: str = uuid.uuid4().hex  # tells the page that the numbers start again
             self.known: Known = Known(self.keep)
             self._kept: Newest[Received] = Newest(self.keep)
             self.faults: deque[PlannedFault] = deque()
             self._number = 0
-            self.items: int = 0  # requests, where all attempts with the same content are one
+            self.items: int = 0  # requests, with all attempts at the same content counted as one
             self._by_status: Counter[int] = Counter()
             self._by_operation: Counter[str] = Counter()
             self._windows: OrderedDict[bytes, SlidingWindow] = OrderedDict()
@@ -92,18 +92,18 @@ class InspectorState:
             self._tell()
 
     def report(self, sent: list[Mapping[str, Any]]) -> None:
-        """Keep what an app reports of itself."""
+        """Store reports that an app sent about itself."""
         with self.changed:
             self.reports.add(sent, self._number, datetime.now(UTC))
             self._tell()
 
     @property
     def requests(self) -> deque[Received]:
-        """Those that are kept, oldest first."""
+        """The stored requests, oldest first."""
         return self._kept.things
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Call this whenever something has changed, in the thread that changed it. It must not wait."""
+        """Call *listener* after every change, in the thread that made the change. It must not block."""
         with self.changed:
             self._listeners.append(listener)
 
@@ -126,28 +126,28 @@ class InspectorState:
             )
 
     def newest(self, after: int, before: int, most: int) -> list[Received]:
-        """The newest `most` requests behind number `after` and ahead of `before` (0: the end), oldest first."""
+        """The newest `most` requests with numbers above `after` and below `before` (0: no limit), oldest first."""
         with self.changed:
             return self._between(after, before)[-most:] if most else []
 
     def oldest(self, after: int, most: int) -> list[Received]:
-        """The oldest `most` requests behind number `after` that are kept."""
+        """The oldest `most` stored requests with numbers above `after`."""
         with self.changed:
             after = max(after, self.requests[0].number - 1) if self.requests else after
             return self._between(after, after + most + 1)
 
     def find(self, number: int) -> Received | None:
-        """The request of this number; None when it is not kept."""
+        """The request with this number; None if it is not stored."""
         with self.changed:
             return next(iter(self._between(number - 1, number + 1)), None)
 
     def budget(self) -> dict[str, Any]:
-        """How each key spent what it may make, for the plot."""
+        """How each key used its rate budget, for the chart."""
         with self.changed:
             return {"limit": self._limit, "window": self._window, "now": time.time(), "keys": self._meter.spending()}
 
     def order(self, fault: PlannedFault, count: int) -> None:
-        """Respond to the next `count` requests like this. Raises ValueError when too much is planned already."""
+        """Plan *fault* for the next `count` requests. Raises ValueError if too much would be planned."""
         with self.changed:
             if len(self.faults) + count > MAX_FAULTS:
                 raise ValueError(f"At most {MAX_FAULTS} responses can be planned ahead.")
@@ -163,9 +163,9 @@ class InspectorState:
             self._tell()
 
     def next_fault(self, body: bytes = b"") -> PlannedFault | None:
-        """The fault for a request with this body: the first that is not waiting for another text."""
+        """Remove and return the first planned fault that applies to a request with this body."""
         with self.changed:
-            passed: set[int] = set()  # most are one fault, many times
+            passed: set[int] = set()  # the queue usually repeats the same fault object
             for place, fault in enumerate(self.faults):
                 if id(fault) in passed:
                     continue
@@ -178,7 +178,7 @@ class InspectorState:
     def answer(
         self, call: IncomingRequest, fault: PlannedFault | None, elapsed: Callable[[], float]
     ) -> PreparedResponse:
-        """Decide, do and record in one step, so that no reader sees an event without its request."""
+        """Process a request and record it, atomically: no reader sees an event without its request."""
         with self.changed:
             self._number += 1
             self.known.during(self._number, call.received_at)
@@ -196,7 +196,7 @@ class InspectorState:
             return answer
 
     def _forward(self, call: IncomingRequest, operation: Operation | None, status: int) -> None:
-        """Send it on as well, where it was accepted and changed something."""
+        """Queue the request for forwarding if it was accepted and is not a read."""
         if self.forwarder is None or operation is None or operation.rule is None or not 200 <= status < 300:
             return
         if FORWARDED not in call.headers:
@@ -205,7 +205,7 @@ class InspectorState:
             )
 
     def _between(self, after: int, before: int) -> list[Received]:
-        # The numbers have no gaps, so a number is a place. From the nearer end: a deque is a chain.
+        # The numbers have no gaps, so a number gives the index. A deque is a linked list: start at the nearer end.
         first = self.requests[0].number if self.requests else 1
         start, end = max(0, after + 1 - first), len(self.requests)
         if before:
@@ -231,7 +231,7 @@ class InspectorState:
                 if taken
                 else _failure(429, f"Too many requests: at most {self._limit} in {self._window:g} seconds.")
             )
-        if is_batch:  # which rate headers it has nobody knows: a client has to do without
+        if is_batch:  # the batch API's rate headers are not documented, so none are sent
             wait = {"Retry-After": str(math.ceil(window.wait(now)))} if outcome.status == 429 else {}
             return replace(answers.batch(outcome, request_id, wait), taken=taken)
         headers = {"X-RateLimit-Limit": str(self._limit), "X-RateLimit-Remaining": str(window.remaining(now))}
@@ -259,7 +259,7 @@ class InspectorState:
         return operation.do(self.known, body)
 
     def _window_of(self, digest: bytes) -> SlidingWindow:
-        # Requests without a key share a window that stays full.
+        # Requests without a key share a window, which stays unused.
         if digest not in self._windows:
             self._windows[digest] = SlidingWindow(self._limit, self._window)
             if len(self._windows) > MAX_KEYS:
@@ -306,7 +306,7 @@ class InspectorState:
 
     def _keep_request(self, received: Received) -> None:
         texts = weight_of(received.headers) + weight_of(received.query) + weight_of(received.path)
-        # Most results are duplicates, which weigh little, and problems name fields that stand in the body.
+        # Most results are duplicates, which take little memory, and problems name fields of the body.
         results = RESULT * len(received.results or ()) + sum(
             weight_of(dict(result.problems)) for result in (received.results or {}).values()
         )
@@ -319,7 +319,7 @@ class InspectorState:
 
 
 def _digest(key: str | None) -> bytes:
-    # So that no key stays in memory.
+    # Hashed, so that no key stays in memory.
     return hashlib.sha256((key or "").encode("utf-8", "surrogateescape")).digest()
 
 

@@ -1,4 +1,4 @@
-"""What arrives, sent to the page at once: server-sent events."""
+"""Pushes what arrives to the page immediately, as server-sent events."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from journy_track.inspector.assets import HEADERS
 from journy_track.inspector.reading import news, number_of, whole
 from journy_track.inspector.state import InspectorState
 
-PAUSE = 0.1  # seconds between two messages: a burst is a few messages, not thousands
-HEARTBEAT = 15.0  # seconds; a proxy in between closes what is silent
+PAUSE = 0.1  # seconds between two messages, so that a burst becomes a few messages, not thousands
+HEARTBEAT = 15.0  # seconds; a proxy would close an idle connection
 MAX_REQUESTS = 500  # requests in one message
 
 
 class RequestStream:
-    """Every new request after the one that the page names, for as long as the page is open.
+    """Streams every request after the one that the page names, for as long as the page is open.
 
-    A page that reconnects goes on where it stopped, by the ID of the last message it got. When the
-    inspector was reset or restarted in between, it gets everything from the beginning.
+    A page that reconnects continues after the ID of the last message that it received. If the inspector was reset or
+    restarted in between, the page receives everything from the beginning.
     """
 
     def __init__(self, state: InspectorState) -> None:
@@ -41,7 +41,7 @@ class RequestStream:
         gone = asyncio.create_task(hung_up(receive))
 
         def wake() -> None:
-            # From whichever thread changed something.
+            # Called from the thread that made the change.
             loop.call_soon_threadsafe(changed.set)
 
         self._state.listen(wake)
@@ -61,14 +61,14 @@ class RequestStream:
         content = news(self._state, run, after, MAX_REQUESTS, reported)
         listed = content["requests"]
         last = listed[-1]["number"] if listed else after if content["run"] == run else 0
-        text = json.dumps(content, separators=(",", ":"))  # in ASCII, so without a line break of any kind
+        text = json.dumps(content, separators=(",", ":"))  # ASCII, so that it contains no line break of any kind
         reported = content["reported"]
         message = f"id: {content['run']}:{last}:{reported}\ndata: {text}\n\n".encode("ascii")
         return content["run"], last, reported, message, not listed or last == content["counts"]["requests"]
 
 
 async def _first(gone: asyncio.Task[None], other: object, timeout: float | None) -> None:
-    """Wait for the page to leave or for the other thing, at most `timeout` seconds."""
+    """Wait until the page disconnects or *other* completes, for at most `timeout` seconds."""
     waiting = asyncio.ensure_future(other)  # type: ignore[call-overload]
     try:
         await asyncio.wait({gone, waiting}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

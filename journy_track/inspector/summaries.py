@@ -1,4 +1,4 @@
-"""How a request, a user and an account are written down for the page."""
+"""How requests, users, accounts and reports are serialised for the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from journy_track.inspector.messages import meaning
 from journy_track.inspector.reports import AppReport
 from journy_track.inspector.values import KnownAccount, KnownUser, Received, ReceivedMessage
 
-# A row shows some values; all of them are in the full record. So a huge body doesn't make a huge list.
+# A row shows only some values, so that a huge body does not make the list huge. The full record has all of them.
 MAX_VALUES = 40
 MAX_TEXT = 300
 MAX_USERS = 100
@@ -20,7 +20,7 @@ MEMBERSHIPS = frozenset({"addUserToAccount", "removeUserFromAccount"})
 
 
 def summary(received: Received) -> dict[str, Any]:
-    """What a row of the list shows, and what the filter looks at."""
+    """The data for a row of the list, which the filter also searches."""
     body = _mapping(received.json)
     answer = _mapping(received.answer)
     users, account = _named(body, received.operation)
@@ -48,7 +48,7 @@ def summary(received: Received) -> dict[str, Any]:
 
 
 def full(received: Received) -> dict[str, Any]:
-    """All that is kept of a request."""
+    """Everything that is stored of a request."""
     return {
         "number": received.number,
         "received_at": _moment(received.received_at),
@@ -56,7 +56,7 @@ def full(received: Received) -> dict[str, Any]:
         "path": received.path,
         "query": received.query,
         "headers": received.headers,
-        # As text, for it may be anything.
+        # As text, because it may not be JSON.
         "body": received.body.decode("utf-8", "replace"),
         "packed": received.packed,
         "unpacked": len(received.body),
@@ -117,19 +117,19 @@ def report_of(report: AppReport) -> dict[str, Any]:
 
 
 def forwarded_of(one: Forwarded) -> dict[str, Any]:
-    """What became of a request at journy.io, as the page shows it."""
+    """The result of forwarding a request to journy.io, as the page shows it."""
     return {"number": one.number, "status": one.reply.status, "problem": _short(one.reply.problem)}
 
 
 def failed(received: Received) -> bool:
-    """Whether the caller didn't get what it asked for."""
+    """Whether the request was dropped, or got an error status."""
     return received.status == 0 or received.status >= 400
 
 
 def _message(message: ReceivedMessage) -> dict[str, Any]:
-    """A message in the words of the REST API, so that it is listed among the requests that mean the same."""
+    """A message in the terms of the REST API, so that the page lists it with the equivalent requests."""
     sent = message.json
-    # The last step names all that the others do: the user of an account stands beside the account.
+    # The last step names everything that the others name: a user is named together with its account.
     operation, body = (meaning(sent).steps or (("", {}),))[-1]
     users, account = _named(body, operation)
     return {
@@ -148,12 +148,12 @@ def _message(message: ReceivedMessage) -> dict[str, Any]:
 
 
 def _result(message: ReceivedMessage) -> dict[str, Any]:
-    """What became of a message, beside what was sent."""
+    """The outcome of a message, for the full record of its request."""
     return {"id": message.message_id, "outcome": message.outcome, "problems": dict(message.problems)}
 
 
 def _named(body: dict[str, Any], operation: str | None) -> tuple[list[dict[str, str]], dict[str, str]]:
-    """The users and the account that a body names: where they stand depends on the call."""
+    """The users and the account that a body names. Their position in it depends on the operation."""
     named = _mapping(body.get("identification"))
     if operation in EVENTS:
         return [_identity(named.get("user"), "userId", "email")], _identity(

@@ -1,4 +1,4 @@
-"""How many requests a key may still make: a sliding window."""
+"""A sliding window, which limits the requests of a key."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import deque
 
 
 class SlidingWindow:
-    """At most `limit` requests within any `seconds`; each request costs O(1), amortised.
+    """Allows at most `limit` requests in any span of `seconds`, in amortised O(1) per request.
 
-    It changes with every request and has no lock of its own: the inspector's state guards it.
+    It changes with every request and is not thread-safe: the inspector's state guards it.
     """
 
     def __init__(self, limit: int, seconds: float) -> None:
@@ -21,9 +21,9 @@ class SlidingWindow:
         self._taken: deque[float] = deque()
 
     def take(self, now: float) -> bool:
-        """Count one request at `now` (seconds of a monotonic clock). False when it is over the limit.
+        """Count one request at `now` (seconds of a monotonic clock). Returns False if it exceeds the limit.
 
-        A refused request isn't counted: it would keep a client that waits too little out for ever.
+        A refused request is not counted: otherwise a client that retries too soon would be refused for ever.
         """
         if self.remaining(now) == 0:
             return False

@@ -1,1 +1,1 @@
-"""What `journy-track catalog` is made of: files are read, never imported; found events are written in three forms."""
+"""The parts of `journy-track catalog`, which read files without importing them and write the events found in them."""

@@ -1,4 +1,4 @@
-"""The catalog beside what journy.io knows: `GET /events` and `GET /properties/…`."""
+"""Compares the catalog with what journy.io knows: `GET /events` and `GET /properties/…`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class AtJourny:
-    """What journy.io knows, as it responds."""
+    """The events and properties that journy.io knows, as rows of its responses."""
 
     events: Rows
     user_properties: Rows
@@ -24,7 +24,7 @@ class AtJourny:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not the same here and there. *file* and *line* are where the code has it, if it does."""
+    """One difference between the code and journy.io. *file* and *line* are its place in the code, if it has one."""
 
     kind: str
     name: str
@@ -34,9 +34,9 @@ class Difference:
 
 
 def differences(catalog: Catalog, known: AtJourny, elsewhere: Sequence[str]) -> list[Difference]:
-    """What only the code has, what only journy.io has, and what is of another type there.
+    """Names that only the code has, names that only journy.io has, and properties whose types differ.
 
-    *elsewhere*: names, perhaps with `*`, of what other code sends.
+    *elsewhere* lists names of events and properties that other code sends; they may contain `*`.
     """
     found = list(_events(catalog, known.events))
     for of, rows in (("user", known.user_properties), ("account", known.account_properties)):
@@ -82,16 +82,16 @@ def _properties(of: str, uses: Iterable[PropertyUse], rows: Rows) -> Iterator[Di
 
 
 def _names(row: Mapping[str, Any]) -> set[str]:
-    """An event has an ID and a name there, of which one is what was tracked."""
+    """The possible tracked names: at journy.io, an event has an ID and a name, and either may be the tracked one."""
     return {_plain(row[key]) for key in ("id", "name") if isinstance(row.get(key), str)}
 
 
 def _plain(name: str) -> str:
-    """`Signed up` and `signed_up` are one name."""
+    """Normalise *name*, so that `Signed up` and `signed_up` are the same."""
     return re.sub(r"\W+", "_", name.strip()).lower()
 
 
-#: Words for one type. Version 1.0.0 of the API's description has no types: they are compared where there are some.
+#: Synonyms of types. Version 1.0.0 of the API's description has no types; they are compared if a response has them.
 _TYPES = {
     **dict.fromkeys(("string", "text", "str"), "string"),
     **dict.fromkeys(("number", "integer", "float", "decimal"), "number"),

@@ -1,4 +1,4 @@
-"""What one module tracks."""
+"""Finds the events and properties that one module tracks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _IDENTITIES = {
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-#: Last parts of decorators with which a framework registers what is below them.
+#: The last parts of decorators with which a framework registers the function below them.
 _REGISTERS = frozenset(
     {
         *("route", "websocket_route", "api_route", "websocket", "errorhandler", "exception_handler", "middleware"),
@@ -35,12 +35,12 @@ _REGISTERS = frozenset(
         *("receiver", "listener", "subscribe", "event_handler"),
     }
 )
-#: The same, where they are given a path: @app.get("/").
+#: The same, for decorators that take a path: @app.get("/").
 METHODS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "trace"})
 
 
 class ModuleReader(ast.NodeVisitor):
-    """Goes through one module, knowing in which function it is."""
+    """Visits one module, and keeps track of the enclosing functions and classes."""
 
     def __init__(self, module: Module, declarations: Declarations) -> None:
         self.places: list[Place] = []
@@ -51,12 +51,12 @@ class ModuleReader(ast.NodeVisitor):
         self._declarations = declarations
         self._typed = _typed_names(module, declarations)
         self._within: list[Function | ast.ClassDef] = []
-        #: The methods called on an Event after it is made: `Event.for_user(…).with_metadata({…})`.
+        #: The metadata keys that an Event gets after it is created: `Event.for_user(…).with_metadata({…})`.
         self._said_later: dict[ast.expr, list[str]] = {}
-        #: Calls of track_event that only make a decorator.
+        #: Calls of track_event that only create a decorator.
         self._decorating: set[ast.expr] = set()
 
-    # ── Where we are ──
+    # ── Enclosing definitions ──
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         declared = self._declarations.in_class(self._module, node)
@@ -125,13 +125,13 @@ class ModuleReader(ast.NodeVisitor):
         self._within.pop()
 
     def _made(self, call: ast.Call, declared: Declared) -> None:
-        """A call that makes an event."""
+        """Record a call that creates a typed event."""
         by_position = declared.by_position()[: len(call.args)]
         keys = [*by_position, *(word.arg for word in call.keywords if word.arg is not None)]
         self._typed_place(call, declared, keys, problem_of_call(declared, call))
 
     def _mapping_of(self, call: ast.Call, declared: Declared, mapping: ast.expr) -> None:
-        """A call of track() with a class and a mapping."""
+        """Record a call of track() with a class and a mapping."""
         keys = [key for key in self._mapping_keys(mapping) if key != _MORE]
         problem = problem_of_keys(declared, keys)
         if problem is None and isinstance(mapping, ast.Dict):
@@ -145,7 +145,7 @@ class ModuleReader(ast.NodeVisitor):
         self._place(declared.name, how, call.lineno, keys, problem, mistake=True, summary="")
 
     def _is_typed(self, node: ast.expr | None) -> bool:
-        """Whether *node* is a typed event, which is found where it is made."""
+        """Whether *node* is a typed event, which is recorded where it is created."""
         if isinstance(node, ast.Call):
             return self._declarations.of(self._module, node.func) is not None
         return node is not None and dotted_name(node) in self._typed
@@ -253,7 +253,7 @@ class ModuleReader(ast.NodeVisitor):
         yield from self._said_later.get(call, ())
 
     def _mapping_keys(self, node: ast.expr) -> Iterator[str]:
-        """The keys of a mapping as it is written, also by a function that returns one."""
+        """The keys of a mapping in the code, also of one that a lambda returns."""
         if isinstance(node, ast.Lambda):
             node = node.body
         if isinstance(node, ast.Dict):
@@ -269,7 +269,7 @@ class ModuleReader(ast.NodeVisitor):
 
 
 def _made_by(node: ast.expr) -> ast.expr:
-    """Where a chain of an Event's methods begins."""
+    """The expression at the start of a chain of an Event's methods."""
     while (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -290,7 +290,7 @@ def _argument(call: ast.Call, position: int, name: str) -> ast.expr | None:
 
 
 def registers(decorator: ast.expr) -> bool:
-    """Whether a framework registers with it the function as it is below."""
+    """Whether a framework uses *decorator* to register the function as it is below it."""
     call = decorator if isinstance(decorator, ast.Call) else None
     dotted = dotted_name(decorator if call is None else call.func)
     if dotted is None:
@@ -307,7 +307,7 @@ def _is(node: ast.expr, value: str | bool | None) -> bool:
 
 
 def _typed_names(module: Module, declarations: Declarations) -> set[str]:
-    """Names and attributes that hold a typed event, as far as that is written."""
+    """Names and attributes that hold a typed event, as far as the code shows it."""
     found: set[str] = set()
     for node in ast.walk(module.tree) if declarations else ():
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
@@ -320,7 +320,7 @@ def _typed_names(module: Module, declarations: Declarations) -> set[str]:
     return found
 
 
-#: What calls of these give.
+#: The types that calls of these functions return.
 _MADE = {
     "Decimal": "number",
     "datetime": "datetime",
@@ -332,7 +332,7 @@ _MADE = {
 
 
 def type_of_value(node: ast.expr) -> str | None:
-    """What a value is, as far as it is written: `string`, `boolean`, `number`, `datetime`, `date`, `list`."""
+    """The type of a value, as far as the code shows it: `string`, `boolean`, `number`, `datetime`, `date`, `list`."""
     if isinstance(node, (ast.JoinedStr, ast.List, ast.Tuple)):
         return "string" if isinstance(node, ast.JoinedStr) else "list"
     if isinstance(node, ast.Call):

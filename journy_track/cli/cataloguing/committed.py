@@ -1,4 +1,4 @@
-"""A committed catalogue, read again: the names of its events, from any form that `catalog` writes to a file."""
+"""Reads the event names from a committed catalogue, in any form that `catalog` writes to a file."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from journy_track.inspector.catalogue import Catalogue
 
-#: Where README's commands write it: found there without being named.
+#: The files to which the README's commands write it. They are found without being named.
 USUAL = ("events.md", "events.json")
-#: Bytes of a file that is read.
+#: The maximum size in bytes of a file that is read.
 MAX_FILE = 8 * 1024 * 1024
-#: A row of the table of events: its first cell is the name, as code. A bar in it is escaped.
+#: A row of the table of events. Its first cell is the name, as code, in which a bar is escaped.
 _ROW = re.compile(r"\| (`{1,2})((?:[^|\\]|\\\||\\)+)\1 \|.* \|.* \|.* \|")
 _HEAD = "| event | metadata | where | what |"
 
 
 def read_committed(file: Path) -> Catalogue:
-    """The catalogue in *file*. Raises `ValueError`, with a sentence, for what is not one."""
+    """The catalogue in *file*. Raises `ValueError` with the reason if it is not a catalogue."""
     try:
         with file.open("rb") as opened:
-            read = opened.read(MAX_FILE + 1)  # what is no regular file has no size
+            read = opened.read(MAX_FILE + 1)  # bounded, because a file that is not a regular file has no size
         if len(read) > MAX_FILE:
             raise ValueError(f"{file} is not a catalogue: it is larger than {MAX_FILE:,} bytes.")
         text = read.decode("utf-8")
@@ -38,7 +38,7 @@ def read_committed(file: Path) -> Catalogue:
 
 
 def usual_catalogue(folder: Path) -> Path | None:
-    """The catalogue that lies where it usually does; `None`: there is none."""
+    """The catalogue under one of the usual names in *folder*; `None` if there is none."""
     for name in USUAL:
         try:
             read_committed(folder / name)

@@ -1,4 +1,4 @@
-"""Classes that declare an event with `@journy_track.event`, and what calls of them pass."""
+"""Classes that declare an event with `@journy_track.event`, and checks of the arguments that are passed to them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from journy_track.cli.cataloguing.found import Declared, Field
 from journy_track.cli.cataloguing.naming import dotted_name
 from journy_track.cli.cataloguing.project import Found, Module, Project
 
-#: Bases that bring no fields.
+#: Base classes that add no fields.
 _EMPTY = frozenset({"object", "TypedEvent", "BaseModel", "TypedDict", "Generic", "Protocol", "ABC"})
 _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -21,12 +21,12 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
 }
-#: Keys that decorators add by themselves.
+#: Keys that decorators add automatically.
 AUTOMATIC = frozenset({"duration_ms", "error_type"})
 
 
 class Declarations:
-    """All typed events of a project, found by the class."""
+    """All typed events of a project, by class."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -39,7 +39,7 @@ class Declarations:
         return bool(self._by_class)
 
     def in_class(self, module: Module, cls: ast.ClassDef) -> Declared | None:
-        """What *cls* itself declares."""
+        """The event that *cls* itself declares; `None` if it declares none."""
         declared = self._by_class.get((module.file, cls.name))
         return declared if declared is not None and declared.line == cls.lineno else None
 
@@ -47,9 +47,9 @@ class Declarations:
         return list(self._by_class.values())
 
     def of(self, module: Module, node: ast.expr) -> Declared | None:
-        """What the class *node*, a name in *module*, declares; `None` where it declares nothing.
+        """The event that the class *node*, a name in *module*, declares; `None` if it declares none.
 
-        A subclass that is not declared itself is the same event, perhaps with more fields.
+        A subclass without its own declaration is the same event, possibly with more fields.
         """
         found = self._project.find(module, node)
         return None if found is None else self._of(found, ())
@@ -106,7 +106,7 @@ def _texts(node: ast.expr | None, module: Module) -> Iterator[str]:
 def _all_fields(
     cls: ast.ClassDef, module: Module, project: Project, seen: tuple[ast.ClassDef, ...] = ()
 ) -> tuple[dict[str, Field], bool]:
-    """The fields of *cls* and its bases by name, and whether there may be more."""
+    """The fields of *cls* and its bases by name, and whether there may be others."""
     fields: dict[str, Field] = {}
     is_open = False
     for base in reversed(cls.bases):
@@ -123,11 +123,11 @@ def _all_fields(
     return fields, is_open or any(field.alias for field in fields.values())
 
 
-# ── What is passed ──
+# ── Arguments ──
 
 
 def problem_of_call(declared: Declared, call: ast.Call) -> str | None:
-    """What is wrong with a call that makes an event; `None` when nothing is, as far as it can be read."""
+    """What is wrong with a call that creates an event; `None` if no problem can be found by reading it."""
     unpacks = any(isinstance(one, ast.Starred) for one in call.args)
     named: dict[str | None, ast.expr] = {word.arg: word.value for word in call.keywords if word.arg is not None}
     by_position: dict[str | None, ast.expr] = dict(zip(declared.by_position(), call.args, strict=False))
@@ -137,7 +137,7 @@ def problem_of_call(declared: Declared, call: ast.Call) -> str | None:
 
 
 def problem_of_keys(declared: Declared, keys: Iterable[str | None]) -> str | None:
-    """A key that the event does not have."""
+    """The problem with the first key that the event does not have, if any."""
     names = [field.name for field in declared.fields]
     if declared.is_open:
         return None
@@ -150,7 +150,7 @@ def problem_of_keys(declared: Declared, keys: Iterable[str | None]) -> str | Non
 
 
 def problem_of_values(declared: Declared, given: Mapping[str | None, ast.expr]) -> str | None:
-    """A field that is needed and not there, or a literal that it does not take."""
+    """The problem with a required field that is missing, or a literal that a field does not accept, if any."""
     for field in declared.fields:
         if field.name not in given:
             if field.required:
@@ -163,7 +163,7 @@ def problem_of_values(declared: Declared, given: Mapping[str | None, ast.expr]) 
 
 
 def _takes(schema: dict[str, object], value: object) -> bool:
-    """Whether a literal fits, as far as *schema* knows."""
+    """Whether a literal is valid, as far as *schema* defines it."""
     options = schema.get("anyOf")
     if isinstance(options, list):
         return any(_takes(option, value) for option in options)

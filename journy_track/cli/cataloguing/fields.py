@@ -1,4 +1,4 @@
-"""The fields of a typed event, and their types: as JSON Schema, from annotations that are read and not evaluated."""
+"""The fields of a typed event, with their types as JSON Schema, from annotations that are read but not evaluated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SIMPLE: dict[str, dict[str, Any]] = {
     "UUID": {"type": "string", "format": "uuid"},
     "EmailStr": {"type": "string"},
 }
-#: What metadata cannot hold.
+#: Types that metadata does not support.
 _UNSENDABLE = frozenset(
     {"list", "dict", "set", "tuple", "frozenset", "bytes", "List", "Dict", "Set", "Tuple", "Sequence", "Mapping"}
 )
@@ -32,12 +32,12 @@ _MAX_DEPTH = 10
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """An annotation. *schema* is empty where it is not known; *optional*: it may be `None`."""
+    """The type in an annotation. *schema* is empty if it is not known; *optional* means that `None` is allowed."""
 
     text: str
     schema: dict[str, Any] = field(default_factory=dict)
     optional: bool = False
-    #: What a TypedDict says of the key: `Required` or `NotRequired`.
+    #: Whether a TypedDict marks the key as `Required` or `NotRequired`; `None` for neither.
     required: bool | None = None
     description: str = ""
     unit: str | None = None
@@ -77,7 +77,7 @@ def fields_of(cls: ast.ClassDef, module: Module, project: Project) -> Iterator[F
 
 
 def type_of(annotation: ast.expr, module: Module, project: Project, depth: int = _MAX_DEPTH) -> Type:
-    """What *annotation* says."""
+    """The type that *annotation* describes."""
     node = annotation
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         try:
@@ -129,7 +129,7 @@ def _union(text: str, parts: list[ast.expr], module: Module, project: Project, d
 
 
 def _named(text: str, node: ast.expr, module: Module, project: Project, depth: int) -> Type:
-    """An enum, a NewType or an alias of the project's."""
+    """The type of an enum, a NewType or an alias in the project."""
     found = project.find(module, node) if depth else None
     if found is None:
         return Type(text)
@@ -156,7 +156,7 @@ def _head(node: ast.expr) -> ast.expr:
 
 
 def _documented(found: Type, note: ast.expr | None) -> Type:
-    """*found*, with what `Doc(…)`, or pydantic's `Field(…)`, says about it; or a text beside the type."""
+    """*found*, with the documentation in `Doc(…)` or pydantic's `Field(…)`, or in a string next to the type."""
     if isinstance(note, ast.Constant) and isinstance(note.value, str) and not found.description:
         return replace(found, description=note.value)
     if not isinstance(note, ast.Call) or (dotted_name(note.func) or "").rpartition(".")[2] not in ("Doc", "Field"):
@@ -175,7 +175,7 @@ def _documented(found: Type, note: ast.expr | None) -> Type:
 
 
 def _text_after(body: list[ast.stmt], position: int) -> str:
-    """A text below a field, which documents it."""
+    """The string below a field, which documents it; empty if there is none."""
     after = body[position + 1] if position + 1 < len(body) else None
     value = _constant(after.value) if isinstance(after, ast.Expr) else None
     return value if isinstance(value, str) else ""
@@ -204,7 +204,7 @@ def _alias(value: ast.expr | None) -> bool:
 
 
 def _constant(node: ast.expr) -> Any:
-    """What a literal stands for; `None` for all else."""
+    """The value of a literal; `None` for anything else."""
     try:
         return ast.literal_eval(node)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The catalog as a table, as JSON and as Markdown."""
+"""The catalog as a table, a list, JSON, JSON Schema, Markdown and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from journy_track.cli.cataloguing.declaring import AUTOMATIC
 from journy_track.cli.cataloguing.found import Catalog, CatalogEntry, Declared, Field, Place
 from journy_track.cli.outside import harmless, json_text, styled
 
-#: Columns of a terminal below which docstrings find no room.
+#: The terminal width in columns below which docstrings are not shown.
 _NARROW = 70
-#: Columns for an event's name, and for a place: what is longer loses its end, and a path its beginning.
+#: Columns for an event's name and for a place. A longer name is cut at the end, a longer path at the beginning.
 _NAME, _PLACE = 32, 36
 FORMATS = ("table", "json", "markdown", "schema", "github")
 
 
 def as_json(catalog: Catalog) -> str:
-    """For programs."""
+    """The catalog as JSON, for programs."""
     document = {
         "events": [
             {
@@ -76,7 +76,7 @@ def _declared(declared: Declared) -> dict[str, Any]:
 
 
 def as_schema(catalog: Catalog) -> str:
-    """As JSON Schema: the metadata of each event, under its name. What is not known is not restricted."""
+    """A JSON Schema of each event's metadata, under the event's name. What is not known is not restricted."""
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Metadata of events, by the event's name",
@@ -111,7 +111,7 @@ def _field_schema(field: Field) -> dict[str, Any]:
 
 
 def as_github(catalog: Catalog) -> str:
-    """As annotations of a GitHub workflow: what is wrong, at its line in the pull request."""
+    """The problems as annotations of a GitHub workflow, each at its line in the pull request."""
     lines = [
         annotation(
             "error" if place.mistake else "warning", f"{place.written}: {place.problem}", place.file, place.line
@@ -123,7 +123,7 @@ def as_github(catalog: Catalog) -> str:
 
 
 def annotation(level: str, message: str, file: str | None, line: int | None = None) -> str:
-    """One workflow command of GitHub: `error` or `warning`."""
+    """One GitHub workflow command, with the level `error` or `warning`."""
 
     def escaped(text: str, more: str = "") -> str:
         return "".join(f"%{ord(char):02X}" if char in f"%\r\n{more}" else char for char in text)
@@ -133,7 +133,7 @@ def annotation(level: str, message: str, file: str | None, line: int | None = No
 
 
 def as_markdown(catalog: Catalog) -> str:
-    """For people, to be committed."""
+    """The catalog as Markdown, for people to read and commit."""
     lines = ["# Events", "", "Made by `journy-track catalog`: every event that the code tracks.", ""]
     lines += ["| event | metadata | where | what |", "| --- | --- | --- | --- |"]
     for entry in catalog.entries():
@@ -173,7 +173,7 @@ def _fields_as_markdown(declared: Declared) -> list[str]:
 
 
 def as_list(catalog: Catalog, most: int) -> Table:
-    """The first *most* events, one line each, with the first place of each."""
+    """The first *most* events, one line each, with each event's first place."""
     table = Table("Event", "Metadata", "Where", padding=(0, 2, 0, 0), box=None)
     for column in table.columns:
         column.no_wrap, column.overflow = True, "ellipsis"
@@ -187,7 +187,7 @@ def as_list(catalog: Catalog, most: int) -> Table:
 
 
 def as_table(catalog: Catalog, width: int) -> Table:
-    """For a terminal of *width* columns; a narrow one shows no docstrings."""
+    """The catalog as a table for a terminal of *width* columns. A narrow one shows no docstrings."""
     table = Table("Event", "Metadata", "Where", padding=(0, 2, 0, 0), box=None)
     if wide := width >= _NARROW:
         table.add_column("What")
@@ -202,7 +202,7 @@ def as_table(catalog: Catalog, width: int) -> Table:
 
 
 class _Where:
-    """Files and lines, one below the other. A path that is too long goes on in the next line, behind a slash."""
+    """Files and lines, one below the other. A path that is too long continues on the next line, after a slash."""
 
     def __init__(self, places: Iterable[Place]) -> None:
         self._paths = [re.findall(r"[^/]*/|[^/]+", harmless(f"{place.file}:{place.line}")) for place in places]
@@ -222,12 +222,12 @@ class _Where:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two catalogs are the same but for line numbers: those change with every edit."""
+    """Whether two catalogs are the same except for line numbers, which change with every edit."""
     return without_lines(one) == without_lines(other)
 
 
 def without_lines(text: str) -> str:
-    """*text* of a catalog without line numbers."""
+    """The *text* of a catalog without line numbers."""
     return re.sub(r'("line": |\.py:)\d+', r"\1", text.replace("\r\n", "\n"))
 
 
@@ -236,7 +236,7 @@ def _summaries(places: Iterable[Place]) -> str:
 
 
 def _code(text: str) -> str:
-    # A cell ends at a bar, also within code; code that holds backticks needs more of them around it.
+    # A bar ends a cell, even within code. Code that contains backticks needs more of them around it.
     ticks = "``" if "`" in text else "`"
     return f"{ticks}{_cell(text)}{ticks}"
 

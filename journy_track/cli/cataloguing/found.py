@@ -1,4 +1,4 @@
-"""What the catalog holds."""
+"""The data of the catalog: events, places, declarations and properties."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 class Place:
     """One place in the code that tracks an event.
 
-    *name* is `None` where it is known only when the code runs; *written* is then the code in its place. *keys* are
-    the metadata's, `…` where there are more that are known only at run time. *summary* is the first line of the
-    function's docstring, *problem* what is wrong with the place; with *mistake* it is an error, and not only
-    something that cannot be known.
+    *name* is `None` if it is known only at run time; *written* is then the expression for it. *keys* are the metadata
+    keys, with `…` for others that are known only at run time. *summary* is the first line of the function's
+    docstring, and *problem* is what is wrong with the place. *mistake* is set if the problem is an error, not only
+    something that cannot be determined.
     """
 
     name: str | None
@@ -32,10 +32,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a typed event. *type* is as it is written, *schema* the same as JSON Schema; empty: not known.
+    """A field of a typed event. *type* is as in the code; *schema* is the same as JSON Schema, empty if not known.
 
-    *alias*: it is passed under another name. *by_position*: it can be passed by position. *problem*: what is wrong
-    with its type.
+    *alias* means that it is passed under another name, *by_position* that it can be passed by position. *problem* is
+    what is wrong with its type.
     """
 
     name: str
@@ -51,14 +51,14 @@ class Field:
 
     @property
     def expected(self) -> str:
-        """What it takes, for a sentence: `int`, `one of 'free', 'pro'`."""
+        """The values that it accepts, for use in a sentence: `int`, `one of 'free', 'pro'`."""
         options = self.schema.get("enum")
         return f"one of {', '.join(map(repr, options))}" if options else self.type
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A class that declares an event. *former*: names that it had before. *is_open*: it may have more fields."""
+    """A class that declares an event. *former* are its earlier names. *is_open*: it may have other fields."""
 
     name: str
     cls: str
@@ -70,13 +70,13 @@ class Declared:
     is_open: bool = False
 
     def by_position(self) -> list[str]:
-        """The names of what can be passed by position, in order."""
+        """The names of the fields that can be passed by position, in order."""
         return [field.name for field in self.fields if field.by_position]
 
 
 @dataclass(frozen=True, slots=True)
 class PropertyUse:
-    """A property that an upsert sets. *of* is `user` or `account`; *type* is the value's, `None` where not known."""
+    """A property that an upsert sets. *of* is `user` or `account`; *type* is that of the value, `None` if unknown."""
 
     of: str
     name: str
@@ -87,7 +87,7 @@ class PropertyUse:
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """One event: all places that track it, in the order of files and lines, and the classes that declare it."""
+    """One event, with all places that track it, ordered by file and line, and the classes that declare it."""
 
     name: str
     places: tuple[Place, ...]
@@ -95,13 +95,13 @@ class CatalogEntry:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of all places."""
+        """The metadata keys of all places."""
         return tuple(sorted({key for place in self.places for key in place.keys}, key=lambda key: (key == "…", key)))
 
 
 @dataclass(slots=True)
 class Catalog:
-    """All that was found. *unread* maps files that could not be read to the reason."""
+    """Everything that was found. *unread* maps files that could not be read to the reason."""
 
     places: list[Place] = field(default_factory=list)
     declared: list[Declared] = field(default_factory=list)
@@ -109,7 +109,7 @@ class Catalog:
     unread: dict[str, str] = field(default_factory=dict)
 
     def entries(self) -> list[CatalogEntry]:
-        """The events by name; places with a dynamic name are in `dynamic()`."""
+        """The events, sorted by name. Places with a dynamic name are in `dynamic()`."""
         by_name: dict[str, list[Place]] = defaultdict(list)
         for place in _sorted(self.places):
             if place.name is not None:
@@ -120,15 +120,15 @@ class Catalog:
         return [CatalogEntry(name, tuple(by_name[name]), tuple(declared[name])) for name in sorted(by_name)]
 
     def dynamic(self) -> list[Place]:
-        """Places whose event's name is known only when the code runs."""
+        """Places at which the event's name is known only at run time."""
         return [place for place in _sorted(self.places) if place.name is None]
 
     def problems(self) -> list[Place]:
-        """Places with something wrong."""
+        """Places with a problem."""
         return [place for place in _sorted(self.places) if place.problem is not None]
 
     def mistakes(self) -> list[Place]:
-        """Those of them that are errors: a key that the event does not have, a value that it does not take."""
+        """The problems that are errors, such as a key that the event does not have, or an invalid value."""
         return [place for place in self.problems() if place.mistake]
 
 

@@ -1,4 +1,4 @@
-"""How a module calls what it uses of journy_track, and which names it gives to texts."""
+"""The names that a module uses for journy_track's objects and for string constants."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _MAKERS = ("Tracker", "configure", "get_tracker")
 
 @dataclass(slots=True)
 class ModuleNames:
-    """What the names of one module mean."""
+    """The meanings of the names in one module."""
 
-    #: Name → what it is in journy_track: `` for the package, `track_event`, `Event` …
+    #: Name → what it refers to in journy_track: `` for the package, `track_event`, `Event` …
     ours: dict[str, str] = field(default_factory=dict)
     #: Names and attributes that hold a tracker: `tracker`, `self.tracker`.
     trackers: set[str] = field(default_factory=set)
-    #: Constants, `NAME` and `Class.NAME`, and their text.
+    #: String constants, `NAME` and `Class.NAME`, with their values.
     texts: dict[str, str] = field(default_factory=dict)
 
     def meaning(self, node: ast.expr) -> str | None:
-        """What *node* is in journy_track: `track`, `track_event`, `Event.for_user`; `None` when it is none of it."""
+        """What *node* refers to in journy_track, such as `track` or `Event.for_user`; `None` for anything else."""
         dotted = dotted_name(node)
         if dotted is None:
             return None
@@ -34,14 +34,14 @@ class ModuleNames:
         return ".".join(part for part in (self.ours[first], rest) if part)
 
     def text(self, node: ast.expr | None) -> str | None:
-        """The text that *node* stands for; `None` where it is known only at run time."""
+        """The string value of *node*; `None` if it is known only at run time."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return node.value
         return None if node is None else self.texts.get(dotted_name(node) or "")
 
 
 def names_of(module: ast.Module) -> ModuleNames:
-    """What the names of *module* mean."""
+    """The meanings of the names in *module*."""
     names = ModuleNames()
     for node in ast.walk(module):
         if isinstance(node, ast.Import):
@@ -58,7 +58,7 @@ def names_of(module: ast.Module) -> ModuleNames:
 
 
 def dotted_name(node: ast.expr) -> str | None:
-    """`a.b.c` of a chain of names; `None` for anything else."""
+    """The dotted form, such as `a.b.c`, of a chain of names; `None` for anything else."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
@@ -79,7 +79,7 @@ def _trackers(module: ast.Module, names: ModuleNames) -> set[str]:
 
 
 def _texts(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, str]]:
-    """Constants that are given a text once, at the top of the module or of a class."""
+    """Names that are assigned a string, and only once, at the top level of the module or of a class."""
     seen: dict[str, str | None] = {}
     for statement in body:
         if isinstance(statement, ast.ClassDef) and not prefix:

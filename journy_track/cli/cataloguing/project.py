@@ -1,4 +1,4 @@
-"""The modules of a project, and which class a name in one of them means: found by reading, never by importing."""
+"""The modules of a project, and the classes that names in them refer to, found without importing anything."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 
 from journy_track.cli.cataloguing.naming import ModuleNames, dotted_name, names_of
 
-#: How often a name is passed on from one module to the next, at most.
+#: The maximum number of re-exports that are followed from one module to the next.
 _MAX_HOPS = 5
 
 
 class Module:
-    """One file. It is parsed again when it is asked for something and was not kept: most files never are."""
+    """One file. If *tree* was not kept, it is parsed again on first use, which most files never need."""
 
     def __init__(self, path: Path, file: str, tree: ast.Module | None) -> None:
         self.path = path
@@ -36,20 +36,20 @@ class Module:
 
     @cached_property
     def names(self) -> ModuleNames:
-        """What its names mean in journy_track."""
+        """The meanings of its names in journy_track."""
         return names_of(self.tree)
 
     @cached_property
     def classes(self) -> dict[str, ast.ClassDef]:
-        """Its classes; one at the top wins over one of that name in a function."""
+        """Its classes by name. A top-level class wins over one with the same name in a function."""
         inner = {node.name: node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)}
         return {**inner, **{node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef)}}
 
     @cached_property
     def definitions(self) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
-        """Its functions, methods and classes, also inner ones, by their qualified names.
+        """Its functions, methods and classes, including inner ones, by qualified name.
 
-        The last of a name has it, as in Python; those before have their line behind it: `read@12`.
+        As in Python, the last definition of a name wins; earlier ones have their line number appended: `read@12`.
         """
         found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = {}
         for name, node in _definitions(self.tree, ""):
@@ -64,20 +64,20 @@ class Module:
 
     @cached_property
     def aliases(self) -> dict[str, ast.expr]:
-        """What is assigned at its top, by name: `Plan = Literal["free", "pro"]`."""
+        """The values assigned at its top level, by name: `Plan = Literal["free", "pro"]`."""
         found: dict[str, ast.expr] = {}
         for node in self.tree.body:
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 found[node.targets[0].id] = node.value
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
                 found[node.target.id] = node.value
-            elif type(node).__name__ == "TypeAlias":  # of Python 3.12
+            elif type(node).__name__ == "TypeAlias":  # Python 3.12
                 found[node.name.id] = node.value  # type: ignore[attr-defined]
         return found
 
     @cached_property
     def imports(self) -> dict[str, str]:
-        """Local name → where it comes from, with dots."""
+        """Local name → the dotted name that it is imported from."""
         found: dict[str, str] = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -93,7 +93,7 @@ class Module:
 
     @cached_property
     def stars(self) -> list[str]:
-        """The modules from which it takes all names: `from .orders import *`."""
+        """The modules from which it imports all names: `from .orders import *`."""
         return [
             self._absolute(node)
             for node in self.tree.body
@@ -110,7 +110,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A class or a type alias, and the module that it is written in."""
+    """A class or a type alias, and the module that defines it."""
 
     module: Module
     name: str
@@ -125,7 +125,7 @@ class Found:
 
 
 class Project:
-    """All modules that are read together."""
+    """A set of modules that are read together."""
 
     def __init__(self) -> None:
         self.modules: list[Module] = []
@@ -137,11 +137,11 @@ class Project:
         self._by_last[module.name.rpartition(".")[2]].append(module)
 
     def kept(self) -> list[Module]:
-        """Those that name journy_track, in which alone an event can be declared."""
+        """The modules that mention journy_track. Only these can declare an event."""
         return [module for module in self.modules if module.is_kept]
 
     def find(self, module: Module, node: ast.expr) -> Found | None:
-        """The class or alias that *node*, a name in *module*, stands for; `None` where it is not in the project."""
+        """The class or alias that *node*, a name in *module*, refers to; `None` if it is not in the project."""
         dotted = dotted_name(node)
         if dotted is None:
             return None
@@ -156,14 +156,14 @@ class Project:
         for module in self._named(where):
             if name in module.classes or name in module.aliases:
                 return Found(module, name)
-            if hops and name in module.imports:  # a package that passes it on
+            if hops and name in module.imports:  # re-exported by a package
                 return self._find(module.imports[name], hops - 1)
         return None
 
     def named(self, dotted: str, near: Module) -> list[Module]:
-        """The modules that *near* may mean by *dotted*, the likeliest first.
+        """The modules that *dotted* may refer to in *near*, the most likely first.
 
-        A name without dots is also that of other packages: it is looked for in the folders around *near* alone.
+        A name without dots may be that of another package, so it is only searched for in the folders around *near*.
         """
 
         def ancestor(module: Module) -> int:
@@ -174,7 +174,7 @@ class Project:
         return likely if "." in dotted else [module for module in likely if ancestor(module) >= 0]
 
     def _named(self, dotted: str) -> list[Module]:
-        """Modules of that name. The project's root is not known: `shop.events` may be `src/shop/events.py`."""
+        """Modules with this name. As the project's root is not known, `shop.events` may be `src/shop/events.py`."""
         if dotted not in self._by_name:
             self._by_name[dotted] = [
                 module

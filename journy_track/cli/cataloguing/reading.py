@@ -1,4 +1,4 @@
-"""Finds what a project tracks, by reading it: nothing is imported, nothing runs."""
+"""Finds what a project tracks by reading its code, without importing or running anything."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from journy_track.cli.cataloguing.declaring import Declarations, problem_of_keys
 from journy_track.cli.cataloguing.found import Catalog, Declared, Place
 from journy_track.cli.cataloguing.project import Module, Project
 
-#: Folders that hold other people's code, or none.
+#: Folders that contain third-party code, or no source code.
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "build", "dist"})
 
 
 def read(paths: Iterable[Path]) -> Catalog:
-    """The catalog of all Python files in *paths*, which are files and folders."""
+    """The catalog of all Python files in *paths*, which may be files or folders."""
     catalog = Catalog()
     project, sources = read_project(paths, catalog.unread)
     _fill(catalog, project, sources)
@@ -26,7 +26,7 @@ def read(paths: Iterable[Path]) -> Catalog:
 
 
 def read_project(paths: Iterable[Path], unread: dict[str, str]) -> tuple[Project, dict[str, bytes]]:
-    """The modules in *paths*, and their sources by file. *unread* gets the files that cannot be read."""
+    """The modules in *paths*, and their source by file. Files that cannot be read are added to *unread*."""
     project = Project()
     sources: dict[str, bytes] = {}
     for path, shown in python_files(paths):
@@ -47,7 +47,7 @@ def read_project(paths: Iterable[Path], unread: dict[str, str]) -> tuple[Project
 
 
 def places_of(module: ast.Module, file: str) -> list[Place]:
-    """What *module*, alone, tracks; *file* is how to name it."""
+    """The places in *module* alone that track something. *file* is the name to report."""
     catalog, project = Catalog(), Project()
     project.add(Module(Path(file), file, module))
     _fill(catalog, project, {})
@@ -55,7 +55,7 @@ def places_of(module: ast.Module, file: str) -> list[Place]:
 
 
 def is_test_file(file: str) -> bool:
-    """Whether it is of the tests, which are no part of the product."""
+    """Whether *file* belongs to the tests, which are not part of the product."""
     path = PurePosixPath(file)
     name = path.stem
     return (
@@ -72,7 +72,7 @@ def _fill(catalog: Catalog, project: Project, sources: Mapping[str, bytes]) -> N
     classes = [declared.cls.encode() for declared in catalog.declared]
     for module in project.modules:
         source = sources.get(module.file, b"")
-        # What makes a typed event need not name this library, but it names the class.
+        # Code that creates a typed event may not mention this library, but it mentions the class.
         if module.is_kept or any(cls in source for cls in classes):
             reader = ModuleReader(module, declarations)
             reader.visit(module.tree)
@@ -82,8 +82,8 @@ def _fill(catalog: Catalog, project: Project, sources: Mapping[str, bytes]) -> N
 
 
 def _beside_declaration(place: Place, declared: list[Declared]) -> Place:
-    """*place*, with what is wrong with it beside the class that declares the event: it does not name it itself."""
-    if place.problem is not None or place.how.endswith("(…)"):  # where it is made that was looked at
+    """*place*, with any conflict with the class that declares the event, for a place that does not use the class."""
+    if place.problem is not None or place.how.endswith("(…)"):  # checked already where the typed event is created
         return place
     same = [one for one in declared if one.name == place.name]
     problem = None
@@ -102,7 +102,7 @@ def _beside_declaration(place: Place, declared: list[Declared]) -> Place:
 
 
 def python_files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """The Python files, and how they are named: from here, so that a committed catalog is the same everywhere."""
+    """The Python files, named relative to the current folder, so that a committed catalog is the same everywhere."""
     for path in paths:
         if path.is_file():
             yield path, _named(path)
@@ -120,12 +120,12 @@ def python_files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def _is_special(path: Path) -> bool:
-    """Whether it is a pipe or the like, which to read may wait. A broken link is not: to read it fails."""
+    """Whether *path* is a pipe or similar, where reading may block. A broken link is not one: reading it fails."""
     return os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113 - Path's may raise
 
 
 def _named(path: Path) -> str:
     try:
         return Path(os.path.relpath(path)).as_posix()
-    except ValueError:  # it is on another drive
+    except ValueError:  # on another drive
         return path.absolute().as_posix()

@@ -1,1 +1,1 @@
-"""What `journy-track catalog --coverage` is made of: handlers of frameworks, and which of them track something."""
+"""The parts of `journy-track catalog --coverage`, which find framework handlers and check which of them track."""

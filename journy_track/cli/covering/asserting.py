@@ -1,4 +1,4 @@
-"""`pytest --journy-coverage`: which events of the code no test asserted."""
+"""`pytest --journy-coverage`: reports which events in the code no test asserted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from journy_track.cli.cataloguing.reading import is_test_file, read
 
 @dataclass(frozen=True, slots=True)
 class Asserted:
-    """The events that the code tracks, and the names that tests asserted. *least*: percent, or `None` for any."""
+    """The events that the code tracks, and the names that tests asserted.
+
+    *least* is the required percentage; `None` accepts any.
+    """
 
     events: tuple[CatalogEntry, ...]
     names: Collection[str]
@@ -20,7 +23,7 @@ class Asserted:
 
     @classmethod
     def read(cls, folder: Path, names: Collection[str], least: float | None) -> Asserted:
-        """Those of the code in *folder*, but for its tests. A name that is made at run time is not one of them."""
+        """Read the events of the code in *folder*, without its tests and without names that are made at run time."""
         events = read([folder]).entries()
         events = [one for one in events if not all(is_test_file(place.file) for place in one.places)]
         return cls(tuple(events), names, least)

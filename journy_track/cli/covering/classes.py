@@ -1,4 +1,4 @@
-"""What a framework calls in a class: a screen of Django as a whole, an API's class method by method."""
+"""The handlers in a class: a Django view is one handler, an API class has one for each method."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from journy_track.cli.cataloguing.calls import METHODS
 from journy_track.cli.cataloguing.naming import dotted_name
 from journy_track.cli.covering.names import Definition, Foreign, Function, NameResolver
 
-#: Packages whose classes have a method for each of HTTP's.
+#: Packages whose classes have one method per HTTP method.
 _APIS = frozenset({"flask", "flask_restful", "flask_restx", "rest_framework", "starlette"})
-#: Django REST framework: the actions of a view set, and what its bases bring.
+#: Django REST framework: the actions of a view set, and the actions that its bases add.
 _ACTIONS = ("list", "retrieve", "create", "update", "partial_update", "destroy")
 _MIXED_IN = {
     "ListModelMixin": ("list",),
@@ -32,15 +32,15 @@ _MIXED_IN = {
     "ReadOnlyModelViewSet": ("list", "retrieve"),
     "ModelViewSet": ("list", "retrieve", "create", "update", "destroy"),
 }
-#: HTTP's method for an action: what a generic view may define instead.
+#: The HTTP method for each action, which a generic view may define instead.
 _METHOD_OF = {"list": "get", "retrieve": "get", "create": "post", "update": "put", "destroy": "delete"}
-#: What runs for each request, whatever its method.
+#: Methods that run for every request, whatever its HTTP method.
 _ALWAYS = ("dispatch", "initial", "finalize_response")
 
 
 @dataclass(frozen=True, slots=True)
 class ClassHandler:
-    """One handler in a class. *name* is a method's, empty for the class as a whole."""
+    """One handler in a class. *name* is that of the method; empty for the class as a whole."""
 
     name: str
     line: int
@@ -48,12 +48,12 @@ class ClassHandler:
 
 
 def is_django_command(cls: Definition) -> bool:
-    """Whether `manage.py` runs it."""
+    """Whether *cls* is a command that `manage.py` runs."""
     return cls.name == "Command" and ".management.commands." in f".{cls.module.name}."
 
 
 def is_task_class(cls: Definition, names: NameResolver) -> bool:
-    """Whether it is a task of Celery that is written as a class."""
+    """Whether *cls* is a class-based Celery task."""
     return f"{cls.name}.run" in cls.module.definitions and any(
         isinstance(base, Foreign) and base.name.split(".")[0] == "celery" and base.name.endswith("Task")
         for base in names.lineage(cls)
@@ -61,13 +61,13 @@ def is_task_class(cls: Definition, names: NameResolver) -> bool:
 
 
 def is_view_set(cls: Definition, names: NameResolver) -> bool:
-    """Whether it is one of Django REST framework."""
+    """Whether *cls* is a view set of Django REST framework."""
     foreign = [base.name for base in names.lineage(cls) if isinstance(base, Foreign)]
     return any(name.startswith("rest_framework.") for name in foreign) or cls.name.endswith("ViewSet")
 
 
 def entries_of(cls: Definition, names: NameResolver) -> list[ClassHandler]:
-    """The handlers in *cls*. A class of an API has one for each method and action, any other is one."""
+    """The handlers in *cls*: one for each method and action of an API class; any other class is a single handler."""
     foreign = [base.name for base in names.lineage(cls) if isinstance(base, Foreign)]
     methods = dict(_methods(cls, names))
     if not any(name.split(".")[0] in _APIS for name in foreign):
@@ -87,7 +87,7 @@ def entries_of(cls: Definition, names: NameResolver) -> list[ClassHandler]:
 
 
 def _methods(cls: Definition, names: NameResolver) -> Iterator[tuple[str, Definition]]:
-    """The methods by name, those of bases in the project first and overridden."""
+    """The methods with their names. Those of bases in the project come first, and may be overridden."""
     for one in reversed(list(names.lineage(cls))):
         if isinstance(one, Definition):
             for node in one.node.body if isinstance(one.node, ast.ClassDef) else ():

@@ -1,4 +1,4 @@
-"""Which handlers of a project track something, by reading it: nothing is imported, nothing runs."""
+"""Finds which handlers of a project track something, without importing or running its code."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from journy_track.cli.covering.tracking import Tracking
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """A handler, and what it does for the coverage.
+    """A handler, and whether it tracks something.
 
-    *by* is the function that tracks, perhaps the handler itself; `None` where nothing does. *allowed*: it need not.
-    *passed_by*: it has `@track_event`, above the decorator that registers the function without it.
+    *by* is the function that tracks, which may be the handler itself; `None` if nothing tracks. *allowed* means that
+    it is on the allow-list. *passed_by* means that `@track_event` is above the decorator that registers the function,
+    and therefore never runs.
     """
 
     kind: str
@@ -37,18 +38,18 @@ class Covered:
 
     @property
     def name(self) -> str:
-        """With dots, as it is imported; `src` is the folder of the packages and not one of them."""
+        """The dotted import name, without `src`, which is the folder of the packages."""
         return f"{self.module.removeprefix('src.')}.{self.function}"
 
 
 @dataclass(slots=True)
 class Coverage:
-    """All handlers, by file and line. *elsewhere*: URLs of other packages, which were not looked into."""
+    """All handlers, ordered by file and line. *elsewhere* lists URLs of other packages, which were not examined."""
 
     handlers: list[Covered]
     elsewhere: list[str] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
-    #: Patterns of the allow-list that fit no handler that tracks nothing.
+    #: Patterns of the allow-list that match no handler without tracking.
     unused: list[str] = field(default_factory=list)
 
     @property
@@ -61,17 +62,17 @@ class Coverage:
 
     @property
     def percent(self) -> float:
-        """How many of those that should track do; 100 where there are none."""
+        """The percentage of counted handlers that track something; 100 if there are none."""
         total = len(self.counted)
         return 100.0 if not total else 100 * (total - len(self.missing)) / total
 
 
 class WrongSettings(Exception):
-    """The allow-list cannot be used; the message says why."""
+    """The allow-list cannot be used. The message has the reason."""
 
 
 def allow_list(file: Path) -> list[str]:
-    """The patterns in `[tool.journy_track.coverage]` of *file*; none without it. Raises `WrongSettings`."""
+    """The patterns in `[tool.journy_track.coverage]` of *file*; empty if missing. Raises `WrongSettings`."""
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -90,9 +91,9 @@ def allow_list(file: Path) -> list[str]:
 
 
 def read_coverage(paths: Iterable[Path], allow: Sequence[str]) -> Coverage:
-    """The coverage of the Python files in *paths*. *allow*: names and routes, perhaps with a `*`.
+    """The coverage of the Python files in *paths*.
 
-    What is on the list need not track.
+    *allow* lists names and routes, which may contain `*`, of handlers that do not need to track.
     """
     unread: dict[str, str] = {}
     project, _ = read_project(paths, unread)

@@ -1,4 +1,4 @@
-"""The coverage as text, as JSON, as annotations and as a badge."""
+"""The coverage as text, JSON, GitHub annotations and a badge."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from journy_track.cli.outside import json_text, styled
 
 _PASSED_BY = "move @track_event below the decorator that registers it"
 FORMATS = ("table", "json", "github")
-#: From this percentage on, a badge has this colour.
+#: The colours of a badge, each from a percentage upwards.
 _COLOURS = ((90, "#3a8c0a"), (75, "#7a9a00"), (50, "#b58900"), (0, "#c9372c"))
 
 
 def as_lines(coverage: Coverage) -> list[Text]:
-    """The handlers that track nothing, below their files."""
+    """The handlers that track nothing, grouped by file."""
     missing = coverage.missing
     width = min(max((len(one.function) for one in missing), default=0), 30)
     lines = []
@@ -37,7 +37,7 @@ def as_lines(coverage: Coverage) -> list[Text]:
 
 
 def summary(coverage: Coverage) -> str:
-    """How many there are, in a sentence."""
+    """The coverage in one sentence."""
     missing, total = len(coverage.missing), len(coverage.counted)
     if not coverage.handlers:
         return "No route, view, task or command is registered here."
@@ -45,12 +45,12 @@ def summary(coverage: Coverage) -> str:
 
 
 def shown(coverage: Coverage) -> str:
-    """The percentage, rounded down: only all of them are 100 %."""
+    """The percentage, rounded down: 100 % only if all handlers track something."""
     return f"{int(coverage.percent)} %"
 
 
 def as_json(coverage: Coverage) -> str:
-    """For programs."""
+    """The coverage as JSON, for programs."""
     document = {
         "percent": round(coverage.percent, 2),
         "handlers": [
@@ -75,7 +75,7 @@ def as_json(coverage: Coverage) -> str:
 
 
 def as_github(coverage: Coverage) -> Iterator[str]:
-    """As annotations of a GitHub workflow."""
+    """The handlers that track nothing, as annotations of a GitHub workflow."""
     for one in coverage.missing:
         routes = f" ({_routes(one)})" if _routes(one) else ""
         why = f": {_PASSED_BY}." if one.passed_by else "."
@@ -89,7 +89,7 @@ def _routes(one: Covered) -> str:
 
 
 def as_badge(coverage: Coverage) -> str:
-    """An SVG in the form of the usual badges. It needs nothing from elsewhere."""
+    """The percentage as a self-contained SVG badge in the usual style."""
     label, value = "journy coverage", shown(coverage)
     colour = next(colour for least, colour in _COLOURS if coverage.percent >= least)
     left, right = 6 * len(label) + 12, 7 * len(value) + 12

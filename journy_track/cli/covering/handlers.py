@@ -1,4 +1,4 @@
-"""What frameworks call in a project: routes, views, tasks and commands, found by how they are registered."""
+"""Finds the handlers that frameworks call: routes, views, tasks and commands, by how they are registered."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _JOBS = frozenset(
     {"celery", "django_rq", "django_tasks", "django.tasks", "dramatiq", "huey", "procrastinate", "rq", "taskiq"}
 )
 _COMMANDS = frozenset({"asyncclick", "click", "cyclopts", "flask", "rich_click", "typer"})
-#: Last parts of decorators, with the kind of what they register and where such a bare name comes from.
+#: The last parts of decorators, with the kind of handler that they register, and the packages that define them.
 _BY_DECORATOR: dict[str, tuple[str, frozenset[str]]] = {
     **dict.fromkeys(("route", "api_route", "websocket", "websocket_route"), ("route", _WEB)),
     **dict.fromkeys(("task", "shared_task", "periodic_task", "actor", "job", "scheduled_job"), ("task", _JOBS)),
     "command": ("command", _COMMANDS),
 }
-#: Calls that register a view, by their last part: where it is among the arguments, and its keyword.
+#: Calls that register a view, by their last part, with the position and the keyword of the view.
 _BY_CALL = {
     "add_url_rule": (2, "view_func"),
     "add_resource": (0, "resource"),
@@ -33,16 +33,16 @@ _BY_CALL = {
 }
 _ROUTE_CLASSES = frozenset({"Route", "WebSocketRoute", "APIRoute", "APIWebSocketRoute"})
 _DJANGO_PATHS = frozenset({"path", "re_path", "url"})
-#: Where RQ is given a function: `enqueue_at(time, function)`.
+#: The position of the function in RQ's calls: `enqueue_at(time, function)`.
 _ENQUEUES = {"enqueue": 0, "enqueue_call": 0, "enqueue_in": 1, "enqueue_at": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """What a framework calls. *kind* is `route`, `view`, `task` or `command`.
+    """Code that a framework calls. *kind* is `route`, `view`, `task` or `command`.
 
     *function* is its name within *module*. *route* is its path, with the methods, or the name of the command.
-    *functions* are those of the project that run, *registered* is the expression by which the framework is given it.
+    *functions* are the project's functions that run; *registered* is the expression that is passed to the framework.
     """
 
     kind: str
@@ -56,11 +56,11 @@ class Handler:
 
 
 class HandlerReader(ast.NodeVisitor):
-    """Goes through one module."""
+    """Finds the handlers that one module registers."""
 
     def __init__(self, module: Module, names: NameResolver) -> None:
         self.found: list[Handler] = []
-        #: Parts of URLs that are of other packages: `include("allauth.urls")`.
+        #: URL configurations of other packages: `include("allauth.urls")`.
         self.elsewhere: list[str] = []
         self._module = module
         self._names = names
@@ -70,7 +70,7 @@ class HandlerReader(ast.NodeVisitor):
     def _scope(self) -> Scope:
         return Scope(self._module, ".".join(self._within))
 
-    # ── Where we are ──
+    # ── Enclosing definitions ──
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self._function(node)
@@ -85,12 +85,12 @@ class HandlerReader(ast.NodeVisitor):
         elif is_task_class(cls, self._names):
             self._add("task", node.name, cls, node.lineno)
         for decorator in node.decorator_list:
-            if self._kind(decorator) == "route":  # of Flask-Smorest, Flask-RESTX
+            if self._kind(decorator) == "route":  # Flask-Smorest, Flask-RESTX
                 self._add("route", self._route("route", decorator, node.name), cls, node.lineno)
         self._go_into(node)
 
     def visit_If(self, node: ast.If) -> None:
-        """What is there only while debugging is no part of the product."""
+        """Skip code that runs only when debugging, which is not part of the product."""
         both = node.test.values if isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And) else []
         if any(_last(test) == "DEBUG" for test in (node.test, *both)):
             for statement in node.orelse:
@@ -117,7 +117,7 @@ class HandlerReader(ast.NodeVisitor):
         self._go_into(node)
 
     def _kind(self, decorator: ast.expr) -> str | None:
-        """What *decorator* registers: `route`, `task` or `command`."""
+        """The kind of handler that *decorator* registers: `route`, `task` or `command`; `None` if it does not."""
         call = decorator if isinstance(decorator, ast.Call) else None
         func = decorator if call is None else call.func
         last = _last(func)
@@ -130,12 +130,12 @@ class HandlerReader(ast.NodeVisitor):
         return kind if kind is not None and self._comes_from(func, packages) else None
 
     def _comes_from(self, func: ast.expr, packages: frozenset[str]) -> bool:
-        """Whether *func* is of one of *packages*, or of an object of the project's: `app.route`."""
+        """Whether *func* is from one of *packages*, or is an attribute of an object in the project: `app.route`."""
         origin = self._names.meaning(self._scope, func)
         if isinstance(origin, Foreign):
             if "()" in origin.name or f"{origin.name}.".startswith(tuple(f"{one}." for one in packages)):
                 return True
-            # An object of a module that is not read now: `from shop.setup import app`, and not `import invoke`.
+            # An object from a module that is not read, as in `from shop.setup import app`, but not `import invoke`.
             first = (dotted_name(func) or "").partition(".")[0]
             return isinstance(func, ast.Attribute) and "." in self._module.imports.get(first, "")
         return isinstance(func, ast.Attribute)
@@ -159,7 +159,7 @@ class HandlerReader(ast.NodeVisitor):
         return [str(one.value) for one in elements if isinstance(one, ast.Constant)]
 
     def _prefix(self, func: ast.expr) -> str:
-        """That of a blueprint or a router which is made in the same module."""
+        """The URL prefix of the blueprint or router, if it is created in the same module."""
         holder = func.value if isinstance(func, ast.Attribute) else None
         made = self._module.aliases.get(holder.id) if isinstance(holder, ast.Name) else None
         if not isinstance(made, ast.Call):
@@ -167,7 +167,7 @@ class HandlerReader(ast.NodeVisitor):
         return self._text(_argument(made, -1, "url_prefix") or _argument(made, -1, "prefix")) or ""
 
     def _text(self, node: ast.expr | None) -> str | None:
-        """A text as it is, anything else as it is written."""
+        """A string literal as it is, any other expression as its source code."""
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, str) else None
         return None if node is None else f"{{{ast.unparse(node)}}}"
@@ -227,7 +227,7 @@ class HandlerReader(ast.NodeVisitor):
         self._registered("view", self._text(_argument(call, 0, "route")) or "", view, call.lineno)
 
     def _registered(self, kind: str, route: str, view: ast.expr, line: int) -> None:
-        """A view as it is given to the framework, perhaps within calls of decorators: `login_required(index)`."""
+        """Add a view as it is passed to the framework, possibly within decorator calls: `login_required(index)`."""
         found, other = self._view(view)
         if found is not None:
             self._add(kind, route, found, line, view)
@@ -237,7 +237,7 @@ class HandlerReader(ast.NodeVisitor):
             self.found.append(Handler(kind, self._module.name, name, route, self._module.file, line, (), registered))
 
     def _view(self, node: ast.expr) -> tuple[Definition | None, str | None]:
-        """What handles: a function or a class of the project, or the name of one of another package."""
+        """The function or class in the project that handles the view, or the name of one in another package."""
         other: str | None = None
         if isinstance(node, ast.Call):
             for argument in node.args:
@@ -272,7 +272,7 @@ def _last(node: ast.expr) -> str:
 
 
 def _argument(call: ast.Call, position: int, name: str) -> ast.expr | None:
-    """An argument by its place, or by its name; with a place below zero by its name alone."""
+    """An argument by position or by name; with a negative position, only by name."""
     if 0 <= position < len(call.args):
         return call.args[position]
     return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)

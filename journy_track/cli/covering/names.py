@@ -1,4 +1,4 @@
-"""What a name in a module stands for: a function or a class of the project, or something of another package."""
+"""Resolves names in a module to a function or class of the project, or to an object of another package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from journy_track.cli.cataloguing.naming import dotted_name
 from journy_track.cli.cataloguing.project import Module, Project
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-#: How often a name is passed on, at most.
+#: The maximum number of steps in which a name is resolved.
 _MAX_HOPS = 8
 
 
@@ -32,7 +32,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Something of another package, with dots: `django.views.View`. What is made by a call has `()` in it."""
+    """The dotted name of an object in another package: `django.views.View`. The result of a call has `()` in it."""
 
     name: str
 
@@ -42,23 +42,23 @@ Meaning = Definition | Foreign
 
 @dataclass(slots=True)
 class Scope:
-    """Where a name is read: in *module*, within the function or class *within*."""
+    """The place where a name is used: in *module*, inside the function or class *within*."""
 
     module: Module
     within: str = ""
-    #: What local names, arguments and attributes of `self` hold an instance of.
+    #: The classes of which local names, arguments and attributes of `self` hold an instance.
     holds: dict[str, Meaning] = field(default_factory=dict)
 
 
 class NameResolver:
-    """Finds what expressions mean, in all modules of a project."""
+    """Resolves expressions in all modules of a project."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._attributes: dict[Definition, dict[str, Meaning]] = {}
 
     def meaning(self, scope: Scope, node: ast.expr, hops: int = _MAX_HOPS) -> Meaning | None:
-        """What *node* stands for. An attribute of a function stands for the function: `send_mail.delay`."""
+        """What *node* refers to. An attribute of a function refers to the function: `send_mail.delay`."""
         if hops == 0:
             return None
         dotted = dotted_name(node)
@@ -70,7 +70,7 @@ class NameResolver:
         return None
 
     def instance(self, scope: Scope, node: ast.expr, hops: int = _MAX_HOPS) -> Meaning | None:
-        """The class that the value of *node* is an instance of, as far as it is written."""
+        """The class of the value of *node*, as far as the code shows it."""
         if hops == 0:
             return None
         if isinstance(node, ast.Await):
@@ -113,26 +113,26 @@ class NameResolver:
         return Foreign(f"{found.name}()") if isinstance(found, Foreign) else found
 
     def alias(self, module: Module, node: ast.expr) -> tuple[Module, ast.expr] | None:
-        """What is assigned to the name *node*, at the top of this module or of the one that it comes from."""
+        """The module that assigns *node* at its top level, which may be another one, and the assigned value."""
         found = self._project.find(module, node)
         return None if found is None or found.alias is None else (found.module, found.alias)
 
     def origin(self, module: Module, node: ast.expr) -> str | None:
-        """Where a name comes from as the imports of its module have it; `None` where it is not imported."""
+        """The dotted name from which *node* is imported in *module*; `None` if it is not imported."""
         first, _, rest = (dotted_name(node) or "").partition(".")
         imported = module.imports.get(first)
         return None if imported is None else ".".join(part for part in (imported, rest) if part)
 
     def absolute(self, near: Module, dotted: str) -> Meaning | None:
-        """What a text with dots names, as *near* would import it."""
+        """What the dotted name *dotted* refers to, as *near* would import it."""
         return self._absolute(near, dotted, _MAX_HOPS)
 
     def is_module(self, near: Module, dotted: str) -> bool:
-        """Whether the project has a module of that name."""
+        """Whether the project has a module with this name."""
         return bool(self._project.named(dotted, near))
 
     def method(self, cls: Definition, name: str, seen: tuple[Definition, ...] = ()) -> Definition | None:
-        """A method of a class or of its bases in the project."""
+        """The method *name* of a class or of its bases in the project; `None` if there is none."""
         if f"{cls.name}.{name}" in cls.module.definitions:
             return Definition(cls.module, f"{cls.name}.{name}")
         for base in self.bases(cls):
@@ -143,7 +143,7 @@ class NameResolver:
         return None
 
     def bases(self, cls: Definition) -> Iterator[Meaning]:
-        """The direct bases of a class, as far as they are known."""
+        """The direct bases of a class that can be resolved."""
         scope = Scope(cls.module, cls.name.rpartition(".")[0])
         for base in cls.node.bases if isinstance(cls.node, ast.ClassDef) else ():
             found = self.meaning(scope, base.value if isinstance(base, ast.Subscript) else base)
@@ -151,7 +151,7 @@ class NameResolver:
                 yield found
 
     def lineage(self, cls: Definition, seen: tuple[Definition, ...] = ()) -> Iterator[Meaning]:
-        """The class itself, its bases and theirs."""
+        """The class itself and all its direct and indirect bases."""
         yield cls
         for base in self.bases(cls):
             if isinstance(base, Foreign):
@@ -160,7 +160,7 @@ class NameResolver:
                 yield from self.lineage(base, (*seen, cls))
 
     def scope_of(self, definition: Definition) -> Scope:
-        """What is known inside a function: its arguments, what it and those around it make, and what `self` holds."""
+        """The scope inside a function, with the classes that arguments, local and outer names and `self` hold."""
         scope = Scope(definition.module, definition.name)
         node = definition.node
         owner, _, _ = definition.name.rpartition(".")
@@ -176,7 +176,7 @@ class NameResolver:
         self._hold(scope, node)
         return scope
 
-    # ── Behind it ──
+    # ── Internals ──
 
     def _hold(self, scope: Scope, body: ast.AST) -> None:
         for node in ast.walk(body):
@@ -194,9 +194,9 @@ class NameResolver:
                 scope.holds.update((name, held) for target in targets if (name := dotted_name(target)) is not None)
 
     def _held_by(self, cls: Definition) -> dict[str, Meaning]:
-        """What the attributes of an instance hold, by the class's annotations and what its methods assign."""
+        """The classes that an instance's attributes hold, from annotations and from assignments in its methods."""
         if cls not in self._attributes:
-            self._attributes[cls] = {}  # while it is found out: a class may hold itself
+            self._attributes[cls] = {}  # set first, because a class may hold itself
             scope = Scope(cls.module, cls.name)
             self._hold(scope, cls.node)
             self._attributes[cls] = {name.removeprefix("self."): kind for name, kind in scope.holds.items()}
@@ -242,7 +242,7 @@ class NameResolver:
 
     def _absolute(self, module: Module, dotted: str, hops: int) -> Meaning | None:
         parts = dotted.split(".")
-        if parts[0] == "journy_track":  # also where its own code is read
+        if parts[0] == "journy_track":  # even if its own code is being read
             return Foreign(dotted)
         for count in range(len(parts) - 1, 0, -1):
             for other in self._project.named(".".join(parts[:count]), module):
@@ -263,11 +263,11 @@ class NameResolver:
         held = self._held_by(holder).get(first)
         if held is not None and further and hops:
             return self._member(held, further, hops - 1)
-        return holder  # a class method of another package, as_view(): the class is what is used
+        return holder  # a class method from another package, such as as_view(), uses the class
 
 
 def _given(arguments: ast.arguments) -> set[str]:
-    """The parameters that every call passes: what they hold is not known here. A default may be what is meant."""
+    """The required parameters, whose values are not known. One with a default may hold what the outer name does."""
     positional = [*arguments.posonlyargs, *arguments.args]
     required = positional[: len(positional) - len(arguments.defaults)]
     named = [one for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default is None]

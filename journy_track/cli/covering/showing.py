@@ -1,4 +1,4 @@
-"""`journy-track catalog --coverage`: prints what tracks nothing, and judges it."""
+"""`journy-track catalog --coverage`: prints the handlers that track nothing, and checks the required percentage."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from journy_track.cli.covering.coverage import Coverage, WrongSettings, allow_li
 from journy_track.cli.covering.forms import FORMATS, as_badge, as_github, as_json, as_lines, shown, summary
 
 _SETTINGS = Path("pyproject.toml")
-#: Lines of a terminal that are not for the list.
+#: Terminal lines that the list may not use.
 _AROUND = 6
 
 
 def show_coverage(paths: list[Path], form: str, fail_under: float | None, badge: Path | None) -> bool:
-    """Print the coverage of *paths* and write *badge*. Returns whether it is good enough, and all could be read."""
+    """Print the coverage of *paths* and write *badge*. Returns whether it is high enough and all files were read."""
     if form not in FORMATS:
         fail(f"--coverage takes --format {', '.join(FORMATS)}.", 2)
     try:

@@ -1,4 +1,4 @@
-"""Which functions of a project track: by themselves, or by a function of the project that they use."""
+"""Finds which functions of a project track, either themselves or through another function that they use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from journy_track.cli.cataloguing.calls import registers
 from journy_track.cli.cataloguing.declaring import Declarations
 from journy_track.cli.covering.names import Definition, Foreign, Function, Meaning, NameResolver, Scope
 
-#: What sends something. Who acts (`set_user`, `user()`) is no event by itself.
+#: The functions that send something. Setting the user (`set_user`, `user()`) does not send an event.
 _VERBS = frozenset(
     {
         *("track", "track_event", "upsert_user", "upsert_account", "add_users_to_account"),
@@ -17,17 +17,17 @@ _VERBS = frozenset(
         *("add_event", "for_user", "for_account", "for_user_in_account"),
     }
 )
-#: Methods that run where a class is used as a function or in a `with` block.
+#: Methods that run when a class is called or used in a `with` block.
 _IMPLIED = ("__init__", "__new__", "__post_init__", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__")
-#: How often a name that is given to an annotation or to a list is looked up in the next one, at most.
+#: The maximum depth to which aliases, such as names for annotations or lists, are followed.
 _MAX_ALIASES = 5
 
 
 class Tracking:
-    """What tracks, in a project.
+    """Determines which functions of a project track.
 
-    *handlers*: functions that a framework calls. What defines them inside itself, an app's factory, does not track by
-    them.
+    *handlers* are the functions that a framework calls. A function that defines handlers inside itself, such as an
+    app factory, does not count as tracking because of them.
     """
 
     def __init__(self, names: NameResolver, declarations: Declarations, handlers: Collection[ast.AST]) -> None:
@@ -37,11 +37,11 @@ class Tracking:
         self._read: dict[Definition, tuple[bool, list[Definition]]] = {}
 
     def by(self, definition: Definition) -> Definition | None:
-        """The nearest function that tracks when this one is called, perhaps itself; `None` where nothing tracks."""
+        """The nearest function that tracks when this one is called, possibly itself; `None` if nothing tracks."""
         return self._nearest([definition])
 
     def passed_by(self, definition: Definition) -> bool:
-        """Whether a decorator of this library is above the one that registers the function, and so never runs."""
+        """Whether a decorator of this library never runs, because it is above the one that registers the function."""
         node = definition.node
         if not isinstance(node, Function):
             return False
@@ -50,7 +50,7 @@ class Tracking:
         return any(map(_is_verb, self._meanings(Scope(definition.module), above)))
 
     def by_expression(self, scope: Scope, node: ast.AST) -> bool:
-        """Whether code tracks that stands outside of functions: `track_event("viewed")(view)`."""
+        """Whether an expression outside of functions tracks: `track_event("viewed")(view)`."""
         meanings = list(self._meanings(scope, [node]))
         used = [meaning for meaning in meanings if isinstance(meaning, Definition)]
         return any(map(_is_verb, meanings)) or self._nearest(used) is not None
@@ -66,7 +66,7 @@ class Tracking:
         return None
 
     def _look_into(self, definition: Definition) -> tuple[bool, list[Definition]]:
-        """Whether it tracks by itself, and what of the project it uses."""
+        """Whether a function tracks by itself, and which definitions of the project it uses."""
         if definition not in self._read:
             node = definition.node
             if isinstance(node, ast.ClassDef):
@@ -79,7 +79,7 @@ class Tracking:
         return self._read[definition]
 
     def _meanings(self, scope: Scope, nodes: Collection[ast.AST], aliases: int = _MAX_ALIASES) -> Iterator[Meaning]:
-        """What the names in *nodes* mean. A typed event's `.track()` is that of this library."""
+        """What the names in *nodes* refer to. `.track()` of a typed event is a call of this library."""
         for node in nodes:
             for inner in self._parts(node):
                 if isinstance(inner, ast.Attribute) and inner.attr == "track" and self._is_typed(scope, inner.value):
@@ -94,9 +94,9 @@ class Tracking:
                             yield from self._meanings(Scope(alias[0]), [alias[1]], aliases - 1)
 
     def _parts(self, node: ast.AST) -> Iterator[ast.AST]:
-        """*node* and what is in it, without the functions that it only defines; `a.b.c` once, not `a.b` and `a` too.
+        """*node* and its parts, without functions that it only defines. `a.b.c` is one part, without `a.b` and `a`.
 
-        A function without a decorator runs where its name is used, which is looked up like any other name.
+        A function without a decorator runs where its name is used, and that name is resolved like any other.
         """
         waiting = [node]
         while waiting:
@@ -131,7 +131,7 @@ def _only_defined(node: ast.AST) -> bool:
 
 
 def _applied_decorators(node: Function) -> list[ast.expr]:
-    """Those that run when a framework calls it: the one that registers it there, and those below."""
+    """The decorators that run when a framework calls the function: the one that registers it, and those below."""
     for position, decorator in enumerate(node.decorator_list):
         if registers(decorator):
             return node.decorator_list[position:]

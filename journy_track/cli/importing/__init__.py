@@ -1,5 +1,5 @@
-"""What `journy-track import` is made of: a file is read, checked, sent through a tracker, and remembered.
+"""The parts of `journy-track import`, which read a file, check it, send it through a tracker and record the results.
 
-source → columns → courier → journal: lines become records, records become calls, calls are captured and followed,
-and what became of each line is written down, so that a second start goes on where the first one ended.
+source → columns → courier → journal: lines become records, records become calls, and calls are captured and followed.
+The result of each line is recorded, so that a second run continues where the first one ended.
 """

@@ -1,4 +1,4 @@
-"""The first pass: every row is read as it will be sent, and nothing is sent."""
+"""The first pass: every row is converted to the calls that would be sent, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from journy_track.cli.importing.columns import Columns, RowFault
 from journy_track.cli.importing.source import InputFile
 
-#: How many rows at fault are kept to be shown. All are counted.
+#: The number of invalid rows that are kept for display. All are counted.
 MAX_SHOWN = 1000
 
 
 @dataclass(slots=True)
 class Checked:
-    """What a file holds: *faults* are the first lines at fault and why."""
+    """The result of checking a file. *faults* holds the first invalid lines, each with the reason."""
 
     rows: int = 0
     at_fault: int = 0
@@ -22,7 +22,7 @@ class Checked:
 
 
 def checked(source: InputFile, columns: Columns, on_row: Callable[[], object]) -> Checked:
-    """Read all rows. *on_row* is called before each. Raises `Unreadable`."""
+    """Check all rows, and call *on_row* for each. Raises `Unreadable`."""
     found = Checked()
     for record in source.records():
         found.rows += 1

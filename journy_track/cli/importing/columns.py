@@ -1,4 +1,4 @@
-"""From the cells of a record to calls: whom it is about, what it holds, and of which type each value is."""
+"""Converts the cells of a record to calls: identifies the user and account, and types the values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from journy_track._model.items import MAX_BODY, AddUsersToAccount, Event, Upsert
 from journy_track._transport.batch_messages import lacks
 from journy_track.cli.typed import Mistyped, Zoneless, typed
 
-#: For each kind of file the fields for whom and what, and the columns that are taken for them unless mapped.
+#: For each kind of file, its fields, and the columns from which they are read unless they are mapped.
 FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
     "users": {
         "user_id": ("user_id", "userId", "id"),
@@ -38,22 +38,22 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
         "happened_at": ("happened_at", "triggered_at", "triggeredAt", "timestamp"),
     },
 }
-#: The key under which a JSON line may hold its other values.
+#: The key under which a JSON line may nest its other values.
 NESTED = {"users": "properties", "accounts": "properties", "events": "metadata"}
 
 
 class RowFault(Exception):
-    """The record cannot be sent, and why."""
+    """The record cannot be sent. The message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
     """How the cells of a file are read.
 
-    *mapping* is column → field or property, an empty text leaves the column out. *types* is column → type.
-    *empty* is what becomes of empty cells and of null: `omit`, `delete` or `text`. *zone* is for datetimes
-    without one; `None`: they are refused. *undated*: events may lack `happened_at`. *ids_only*: there is a write key
-    alone, and batches name users and accounts by ID.
+    *mapping* is column → field or property; an empty string leaves the column out. *types* is column → type.
+    *empty* is how empty cells and null are treated: `omit`, `delete` or `text`. *zone* is the time zone of datetimes
+    without one; with `None`, they are refused. *undated* allows events without `happened_at`. *ids_only* is set when
+    there is only a write key, because batches identify users and accounts by ID.
     """
 
     kind: str
@@ -65,7 +65,7 @@ class Columns:
     ids_only: bool = False
 
     def calls(self, cells: Mapping[str, Any]) -> list[ApiCall]:
-        """What to send for one record. Raises `RowFault`."""
+        """The calls to send for one record. Raises `RowFault`."""
         fields, values = self._sorted(cells)
         try:
             calls = self._made(fields, values)
@@ -80,7 +80,7 @@ class Columns:
     # ── Cells ──
 
     def _sorted(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The fields, and what is left: properties or metadata."""
+        """The fields, and the remaining values: properties or metadata."""
         nested = cells.get(NESTED[self.kind])
         if isinstance(nested, dict) and NESTED[self.kind] not in self.mapping:
             cells = {**{key: value for key, value in cells.items() if key != NESTED[self.kind]}, **nested}
@@ -199,7 +199,7 @@ def _identity_text(column: str, cell: Any) -> str:
 
 
 def _text_of(cell: Any) -> str:
-    """A cell as a CSV would have it."""
+    """A cell as the text that a CSV would contain."""
     if isinstance(cell, (date, datetime)):
         return cell.isoformat()
     return str(cell) if isinstance(cell, (str, Decimal)) else json.dumps(cell)

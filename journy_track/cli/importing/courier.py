@@ -1,4 +1,4 @@
-"""The way of the rows: read, captured while there is room, followed until they are settled, and written down."""
+"""Sends the rows: reads and captures them while there is room, follows them until settled, and saves the progress."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from journy_track.cli.importing.following import BATCH_WINDOW, WINDOW, Following
 from journy_track.cli.importing.journal import Journal, Position
 from journy_track.cli.importing.source import InputFile
 
-#: Seconds between two looks at what else there is to do, and between two times that the state is written.
+#: Seconds between two checks for other work, and between two writes of the state.
 _TICK, _SAVE = 0.1, 1.0
 _REFUSED = ("queue_full", "closed", "own_code", "capture_failed")
 
 
 class Courier:
-    """Brings the rows of a file to journy.io.
+    """Sends the rows of a file to journy.io.
 
-    *interrupted* is called often and returns why to stop, if at all. *patience* is how many seconds nothing may be
-    settled while rows wait. *show* is called often.
+    *interrupted* is called often, and returns the reason to stop, if there is one. *patience* is the number of
+    seconds to wait without any call being settled. *show* is called often, with the current counts.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Courier:
         tracker._follow(self._following)
 
     def bring(self, source: InputFile, columns: Columns) -> str | None:
-        """Send all rows that are not settled. Returns why it stopped before that; `None`: all are settled.
+        """Send all rows that are not settled. Returns the reason if it stopped early; `None` if all are settled.
 
-        Raises OSError when the journal cannot be written, and `Unreadable`.
+        Raises OSError if the journal cannot be written, and `Unreadable` if the file cannot be read.
         """
         following = self._following
         for record in source.records(self._start.offset, self._start.line):
@@ -75,7 +75,7 @@ class Courier:
         return None
 
     def save(self, *, done: bool = False) -> Position:
-        """Write down how far it is. Raises OSError."""
+        """Save the progress in the journal. Raises OSError."""
         dropped = self._tracker.stats().dropped
         if any(dropped.get(reason) for reason in _REFUSED):
             raise RuntimeError(f"rows were not captured ({dict(dropped)}), so their places are not known")
@@ -87,7 +87,7 @@ class Courier:
         return position
 
     def _look(self) -> str | None:
-        """Now and then: show, write down, and see whether to stop."""
+        """Every tick, show the progress, save it when due, and return the reason to stop, if any."""
         if (now := monotonic()) - self._looked_at < _TICK:
             return None
         self._looked_at = now

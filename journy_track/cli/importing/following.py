@@ -1,4 +1,4 @@
-"""Which row was settled how: calls are captured in order, merged, retried, and reported by their place."""
+"""Follows each row until it is settled. Calls are captured in order, may be merged, and are reported by index."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from journy_track._model.outcomes import Response
 from journy_track.cli.importing.journal import Position
 from journy_track.cli.importing.source import Record
 
-#: Rows that are captured and not settled, at most: enough to merge memberships, and little to send again when killed.
+#: The maximum number of captured rows not yet settled: enough to merge memberships, but few to resend after a kill.
 WINDOW = 200
-#: The same where they go in batches: enough to fill two, and what is sent again has the IDs that it had.
+#: The same for batches: enough to fill two. Rows that are sent again have the same message IDs.
 BATCH_WINDOW = 5_000
-#: How many settled items are remembered, in windows, for those that were merged into one and are reported a moment
-#: later.
+#: The number of settled items to remember, in windows. An item merged into one of them may be reported later.
 _REMEMBERED = 8
-#: Reasons that are not the row's: every other row would be refused for the same.
+#: Reasons that do not depend on the row: every other row would be refused for the same reason.
 _STOPS = {
     "missing permission": "The API key lacks the permission for these rows: see journy.io, Settings, Connections.",
     "a redirect": "The server responds with a redirect, which is never followed: check the base URL.",
@@ -36,14 +35,14 @@ class _Row:
     first: int
     left: int
     names: frozenset[str]
-    #: Whether all of its calls so far were left out, as journy.io has it already.
+    #: Whether all of its calls so far were skipped, because journy.io has the same values already.
     unchanged: bool = True
     refusal: dict[str, Any] | None = None
     rejected: dict[str, str] = field(default_factory=dict)
 
 
 class Numbers(NamedTuple):
-    """Rows settled, of those rejected, and rows on their way."""
+    """The number of rows that are settled, of rejected ones among them, and of rows in flight."""
 
     settled: int
     rejected: int
@@ -51,9 +50,9 @@ class Numbers(NamedTuple):
 
 
 class Following(Watcher):
-    """The rows on their way, and the counts. One thread begins rows; any thread may settle them.
+    """The rows in flight, and the counts. One thread begins rows; any thread may settle them.
 
-    *window*: rows on their way, at most.
+    *window* is the maximum number of rows in flight.
     """
 
     def __init__(self, position: Position, window: int = WINDOW) -> None:
@@ -67,19 +66,19 @@ class Following(Watcher):
         self._settled: OrderedDict[int, tuple[str, Response | None]] = OrderedDict()
         self._rejections: list[dict[str, Any]] = []
         self._index = 0
-        #: When a call was settled last.
+        #: When the last call was settled, in monotonic seconds.
         self.settled_at: float = monotonic()
-        #: Why it must not go on; `None`: it may.
+        #: Why the import must stop; `None` if it may continue.
         self.stop: str | None = None
 
     # ── The thread that reads ──
 
     def is_settled(self, record: Record) -> bool:
-        """Whether an earlier run has settled that row."""
+        """Whether an earlier run has settled this row."""
         return record.line < self._position.next_line and record.line not in self._reopened
 
     def begin(self, record: Record, calls: list[ApiCall]) -> None:
-        """As many calls are captured next, in this order, for that row."""
+        """Announce that *calls* are captured next, in this order, for this row."""
         with self._changed:
             if not self._rows:
                 self.settled_at = monotonic()
@@ -91,7 +90,7 @@ class Following(Watcher):
             self._read(record)
 
     def refuse(self, record: Record, reason: str) -> None:
-        """That row is not sent."""
+        """Record that this row is rejected without being sent."""
         with self._changed:
             self._reject(record, {"reason": reason})
             self._read(record)
@@ -103,44 +102,44 @@ class Following(Watcher):
         position.offset, position.line = record.offset, record.line
 
     def has_room(self, timeout: float) -> bool:
-        """Wait until another row may begin; false when *timeout* seconds were not enough."""
+        """Wait until another row may begin. Returns false after *timeout* seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self._rows) < self._window, timeout)
 
     def is_empty(self, timeout: float) -> bool:
-        """Wait until no row is on its way; false when *timeout* seconds were not enough."""
+        """Wait until no row is in flight. Returns false after *timeout* seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._rows, timeout)
 
     def numbers(self) -> Numbers:
-        """How many rows are where."""
+        """The current counts of rows."""
         with self._changed:
             return Numbers(self._position.settled, self._position.rejected, len(self._rows))
 
     def snapshot(self) -> tuple[Position, list[dict[str, Any]]]:
-        """How far it is, and the rejected rows since the last snapshot."""
+        """The position, and the rows rejected since the last snapshot."""
         with self._changed:
             position = replace(self._position, open=sorted(self._reopened | self._rows.keys()))
-            first = next(iter(self._rows.values()), None)  # they are in the order of their lines
+            first = next(iter(self._rows.values()), None)  # the rows are in order of their lines
             if first is not None:
                 position.offset, position.line = first.record.offset, first.record.line
             rejections, self._rejections = self._rejections, []
             return position, rejections
 
     def written(self, position: Position) -> None:
-        """*position* is on disk."""
+        """Record that *position* has been saved to disk."""
         with self._changed:
             self._position.rejected_bytes = position.rejected_bytes
 
     # ── Any thread: called by the ledger ──
 
     def id_of(self, index: int, /) -> str | None:
-        """By its row: in the next run the row is sent under the same, if this one does not see what became of it."""
+        """A message ID derived from the row, so that a later run that sends the row again uses the same ID."""
         row = self._row_of.get(index)
         return None if row is None else f"{self._position.run}-{row.record.line:x}-{index - row.first}"
 
     def settled(self, index: int, outcome: str, response: Response | None, /) -> None:
-        """The call at *index* is settled, and what was merged into it."""
+        """Settle the call at *index*, and the calls that were merged into it."""
         with self._changed:
             self._settled[index] = outcome, response
             if len(self._settled) > _REMEMBERED * self._window:
@@ -150,7 +149,7 @@ class Following(Watcher):
             self._changed.notify_all()
 
     def joined(self, index: int, target: int, /) -> None:
-        """The call at *index* is part of the one at *target*, which may have been settled a moment ago."""
+        """Record that the call at *index* was merged into the one at *target*, which may be settled already."""
         with self._changed:
             if target in self._settled:
                 self._settle(index, *self._settled[target])

@@ -1,4 +1,4 @@
-"""What became of each line, on disk: a second start goes on where the first one ended."""
+"""The result of each line, on disk, so that a second run continues where the first one ended."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ VERSION = 1
 
 
 class Unusable(Exception):
-    """The state file is not for this import, why, and what to do."""
+    """The state file cannot be used for this import. The message has the reason and the remedy."""
 
 
 @dataclass(slots=True)
 class Position:
-    """How far an import is: all lines before *next_line* were read, and of those only the *open* are not settled.
+    """The progress of an import: all lines before *next_line* were read, and of these only *open* are not settled.
 
-    *offset* and *line* are where the first line begins that is not settled.
+    *offset* and *line* are the position from which to continue: at or before the first line that is not settled.
     """
 
-    #: What the IDs of its messages begin with: a row that is sent again, after a kill, is known by its ID.
+    #: The prefix of its message IDs, by which journy.io recognises a row that is sent again after a kill.
     run: str = field(default_factory=lambda: os.urandom(10).hex())
 
     offset: int = 0
@@ -36,24 +36,24 @@ class Position:
     open: list[int] = field(default_factory=list)
     delivered: int = 0
     rejected: int = 0
-    #: Rows that were not sent: journy.io has them like this already.
+    #: Rows that were not sent, because journy.io has the same values already.
     unchanged: int = 0
-    #: Of those delivered, rows some of whose properties journy.io did not take.
+    #: Delivered rows with some properties that journy.io rejected.
     in_part: int = 0
-    #: Bytes of the file of rejected rows that this position knows of.
+    #: The size in bytes of the file of rejected rows, as of this position.
     rejected_bytes: int = 0
-    #: Rows of the file, known once it was checked.
+    #: The number of rows in the file, known once it has been checked.
     total: int = 0
     done: bool = False
 
     @property
     def settled(self) -> int:
-        """Rows that need nothing more."""
+        """The number of rows that are done."""
         return self.delivered + self.unchanged + self.rejected
 
 
 def is_unfinished(state: Path) -> bool:
-    """Whether *state* is of an import that has not come to its end."""
+    """Whether *state* is the state file of an import that has not finished."""
     try:
         document = json.loads(read_own_file(state))
         return not document["position"]["done"]
@@ -62,7 +62,7 @@ def is_unfinished(state: Path) -> bool:
 
 
 class Journal:
-    """The state file and the file of rejected rows, both beside the input. *about* is what they belong to."""
+    """The state file and the file of rejected rows, both next to the input. *about* describes their import."""
 
     def __init__(self, state: Path, rejected: Path, about: Mapping[str, Any]) -> None:
         self.state = state
@@ -70,7 +70,7 @@ class Journal:
         self._about = {"version": VERSION, **about}
 
     def load(self) -> Position | None:
-        """How far it came; `None` when it never began. Raises `Unusable`."""
+        """The saved position; `None` if the import has not begun. Raises `Unusable`."""
         try:
             document = json.loads(read_own_file(self.state))
             about, position = document["about"], Position(**document["position"])
@@ -86,9 +86,9 @@ class Journal:
         return position
 
     def begin(self, position: Position) -> None:
-        """Go on at *position*: what was rejected after it was written comes again. Raises OSError."""
+        """Continue at *position*, and drop later rejections, which will occur again. Raises OSError."""
         try:
-            # Never longer than it is: somebody may have taken lines away.
+            # Only ever shortens the file: a person may have removed lines.
             position.rejected_bytes = truncate_file(self.rejected, position.rejected_bytes)
             if not position.rejected_bytes:
                 self.rejected.unlink()
@@ -97,7 +97,7 @@ class Journal:
         self.save(position, ())
 
     def save(self, position: Position, rejections: Iterable[Mapping[str, Any]]) -> None:
-        """Write the rejected rows, and then that they are settled: whenever it dies, no row is in neither.
+        """Write the rejected rows, then the position, so that a crash in between loses no row.
 
         Raises OSError.
         """
@@ -123,7 +123,7 @@ def _plain(position: Position) -> dict[str, Any]:
 
 
 def _force_folder(folder: Path) -> None:
-    """Have the new name of a file survive a power failure, where the system can."""
+    """Make a file's new name survive a power failure, if the system supports it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""The options of `import`, as texts from the command line, become what the rest works with."""
+"""Converts the options of `import` from command-line strings, and checks them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from journy_track.cli.importing.columns import FIELDS, Columns
 from journy_track.cli.importing.source import InputFile
 from journy_track.cli.typed import TYPES
 
-#: What the file of rejected rows is named, after the file that they are of.
+#: The suffix of the file of rejected rows, after the name of the imported file.
 REJECTED = ".rejected.jsonl"
 FORMATS = ("csv", "jsonl", "parquet", "rejected")
 _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
@@ -24,11 +24,11 @@ EMPTY = ("omit", "delete", "text")
 
 
 class Misused(Exception):
-    """An option is wrong: which, and what it takes."""
+    """An option is invalid. The message names it and what it accepts."""
 
 
 def source_of(path: Path, format_: str | None, encoding: str, delimiter: str) -> InputFile:
-    """The file. Raises `Misused`."""
+    """The input file, with its format. Raises `Misused`."""
     by_name = "rejected" if path.name.endswith(REJECTED) else _FORMATS.get(path.suffix.lower())
     known = format_ or by_name
     if known not in FORMATS:
@@ -58,7 +58,7 @@ def columns_of(
     *,
     undated: bool,
 ) -> Columns:
-    """How its cells are read. Raises `Misused`."""
+    """How the cells of the file are read. Raises `Misused`."""
     known = kind or next((name for name in FIELDS if path.name.lower().startswith(name)), None)
     if known not in FIELDS:
         raise Misused(f"{path} does not tell what it holds: pass --kind users, --kind accounts or --kind events.")
@@ -84,13 +84,13 @@ def columns_of(
 
 
 def check_patience(seconds: float) -> None:
-    """Whether anything can be settled within that. Raises `Misused`."""
-    if not seconds > 0:  # as nan is not either
+    """Check that *seconds* is above 0. Raises `Misused`."""
+    if not seconds > 0:  # this form also refuses nan
         raise Misused(f"--patience {seconds:g} is not a time to wait: pass seconds above 0, as in --patience 600.")
 
 
 def check_state(kind: str, state: Path | None, *, skip_unchanged: bool) -> None:
-    """Whether what is unchanged can be left out. Raises `Misused`."""
+    """Check that *skip_unchanged* can be used with these options. Raises `Misused`."""
     if skip_unchanged and kind == "events":
         raise Misused("--skip-unchanged is for users and accounts: each event is sent.")
     if skip_unchanged and state is None:
@@ -101,10 +101,10 @@ def check_state(kind: str, state: Path | None, *, skip_unchanged: bool) -> None:
 
 
 def problem_of_state(state: Path | None) -> str | None:
-    """Why *state* cannot be used; `None`: it can, or there is none."""
+    """Why *state* cannot be used; `None` if it can, or if there is none."""
     if state is None:
         return None
-    from journy_track._state.sqlite import SqliteDigests  # a Python may have been built without SQLite
+    from journy_track._state.sqlite import SqliteDigests  # imported here, because Python may be built without SQLite
 
     digests = SqliteDigests(state)
     try:
@@ -115,7 +115,7 @@ def problem_of_state(state: Path | None) -> str | None:
 
 
 def check_names(columns: Columns, header: list[str]) -> None:
-    """Whether the options name columns of the *header*, which is empty where there is none. Raises `Misused`."""
+    """Check that the options name columns in *header*, which is empty if the file has none. Raises `Misused`."""
     known = frozenset(header)
     for option, names in (("--map", columns.mapping), ("--type", columns.types)):
         for name in names:
@@ -125,7 +125,7 @@ def check_names(columns: Columns, header: list[str]) -> None:
 
 
 def fitting(source: InputFile, columns: Columns) -> InputFile:
-    """*source*, reading only what *columns* use. Raises `Misused` for a column that cannot be imported."""
+    """*source*, limited to the columns that are used. Raises `Misused` for a column that cannot be imported."""
     if source.format != "parquet":
         return source
     left_out = frozenset(name for name, target in columns.mapping.items() if not target)
@@ -145,9 +145,9 @@ def fitting(source: InputFile, columns: Columns) -> InputFile:
 
 
 def about(source: InputFile, columns: Columns, base_url: str) -> dict[str, Any]:
-    """What must be the same for a second start to go on."""
+    """The options and content that must be the same for a second run to continue."""
     read = {**asdict(columns), "zone": str(columns.zone)}
-    del read["ids_only"]  # of the key: a second start may have another
+    del read["ids_only"]  # depends on the keys, which may differ in a second run
     read |= {"format": source.format, "encoding": source.encoding, "delimiter": source.delimiter}
     return {"input": source.fingerprint, "columns": read, "base_url": base_url}
 
@@ -155,7 +155,7 @@ def about(source: InputFile, columns: Columns, base_url: str) -> dict[str, Any]:
 def _pairs(texts: Iterable[str], sign: str, option: str, form: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for text in texts:
-        # From the right: a column may have the sign in its name, a field and a type do not.
+        # Split from the right: a column's name may contain the sign, but a field or a type cannot.
         name, found, value = text.rpartition(sign)
         if not found or not name:
             raise Misused(f"{option} {text}: write {option} {form}.")

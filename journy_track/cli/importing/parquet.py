@@ -1,4 +1,4 @@
-"""Parquet files, read by pyarrow in batches: each row as the values that JSON has, and dates, times and decimals."""
+"""Reads Parquet files with pyarrow, in batches: each row as JSON values, dates, times and decimals."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from datetime import tzinfo
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-#: Rows that become Python values at once, and bytes that are read of a column at once.
+#: Rows converted to Python values at once, and bytes read from a column at once.
 _ROWS, _BYTES = 1_000, 1 << 20
 
 NEEDS = "Parquet files need pyarrow: pip install 'journy-track[parquet]'"
 
 
 class NotParquet(Exception):
-    """The file cannot be read as Parquet, and why."""
+    """The file cannot be read as Parquet. The message has the reason."""
 
 
 class Column(NamedTuple):
-    """A column: *fault* is why its values cannot be imported; *zoneless*, whether they are times without a zone."""
+    """A column. *fault* is why its values cannot be imported; *zoneless* means that they are times without a zone."""
 
     name: str
     fault: str | None
@@ -37,7 +37,7 @@ def has_pyarrow() -> bool:
 
 
 def columns_in(file: Any) -> list[Column]:
-    """The columns of an open *file*, in their order. Raises `NotParquet`."""
+    """The columns of an open *file*, in order. Raises `NotParquet`."""
     with _opened(file) as parquet:
         return [Column(field.name, _fault(field.type), _is_zoneless(field.type)) for field in parquet.schema_arrow]
 
@@ -45,9 +45,10 @@ def columns_in(file: Any) -> list[Column]:
 def rows_in(
     file: Any, names: Sequence[str], first: int, zone: tzinfo | None
 ) -> Iterator[tuple[int, dict[str, Any], str | None]]:
-    """The rows of an open *file* from number *first* on, counted from 1: number, values of *names*, what is wrong.
+    """The rows of an open *file* from number *first* on, counted from 1.
 
-    Times without a zone are in *zone*. Raises `NotParquet`.
+    Yields each row's number, its values in the columns *names*, and what is wrong with it, or `None`. Times without a
+    zone are in *zone*. Raises `NotParquet`.
     """
     with _opened(file) as parquet:
         number, groups = 1, list(range(parquet.num_row_groups))
@@ -73,7 +74,7 @@ def _opened(file: Any) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        # Nothing is read ahead, else whole groups of rows, of millions, would be in memory.
+        # Do not read ahead: whole row groups, with millions of rows, would be in memory.
         with pq.ParquetFile(file, buffer_size=_BYTES, pre_buffer=False) as parquet:
             yield parquet
     except (pa.ArrowException, OSError) as error:
@@ -132,9 +133,9 @@ def _values(column: Any, zone: tzinfo | None) -> list[Any]:
     if _is_list(kind):
         return [None if cell.values is None else _values(cell.values, zone) for cell in column]
     if pa.types.is_float32(kind):
-        # By its shortest text: 399.95, and not 399.95001220703125.
+        # Through the shortest text, to get 399.95 and not 399.95001220703125.
         column = column.cast(pa.string()).cast(pa.float64())
-    elif pa.types.is_timestamp(kind):  # Python's have no nanoseconds
+    elif pa.types.is_timestamp(kind):  # Python's datetimes have no nanoseconds
         column = column.cast(pa.timestamp("us", None if kind.tz is None else "UTC"), safe=False)
     try:
         cells = column.to_pylist()
@@ -142,7 +143,7 @@ def _values(column: Any, zone: tzinfo | None) -> list[Any]:
         cells = [_in_range(cell) for cell in column]
     if pa.types.is_decimal(kind):
         return [_number(cell) for cell in cells]
-    if pa.types.is_floating(kind):  # to pandas, nan is what is not there
+    if pa.types.is_floating(kind):  # pandas uses nan for missing values
         return [None if cell is None or math.isnan(cell) else cell for cell in cells]
     if _is_uuid(kind):
         return [None if cell is None else str(cell) for cell in cells]
@@ -159,5 +160,5 @@ def _in_range(cell: Any) -> Any:
 
 
 def _number(cell: Decimal | None) -> Decimal | int | None:
-    # A warehouse's whole numbers are often decimals without places; so are its IDs.
+    # Data warehouses often store whole numbers, including IDs, as decimals with scale 0.
     return int(cell) if cell is not None and cell.as_tuple().exponent == 0 else cell

@@ -1,4 +1,4 @@
-"""The process that imports: stopped by signals, and alone with its file."""
+"""The import process: stops on signals, and locks its file against other imports."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 
 from journy_track.cli.console import TERMINATE
 
-#: Why to stop, once somebody asked for it.
+#: Returns the reason to stop once a signal has arrived; `None` before.
 Interrupted = Callable[[], str | None]
 
 _INTERRUPTED, _TERMINATED = "Stopped by Ctrl-C.", "Stopped by a signal to terminate."
-#: What a shell expects of a program that a signal ended.
+#: The exit codes that a shell uses for a program ended by these signals.
 EXIT_CODES = {_INTERRUPTED: 130, _TERMINATED: 143}
 
 
 class Busy(Exception):
-    """Somebody else imports that file."""
+    """Another process is importing the file."""
 
 
 @contextmanager
 def stoppable() -> Iterator[Interrupted]:
-    """The first Ctrl-C or SIGTERM asks it to stop, which takes a moment; a second one ends it at once."""
+    """Let the first Ctrl-C or SIGTERM request a graceful stop; a second one ends the process at once."""
     asked: list[str] = []
     why_of = {signal.SIGINT: _INTERRUPTED, **dict.fromkeys(TERMINATE, _TERMINATED)}
     before = {number: signal.getsignal(number) for number in why_of}
@@ -46,7 +46,7 @@ def stoppable() -> Iterator[Interrupted]:
 
 @contextmanager
 def alone_with(path: Path) -> Iterator[None]:
-    """Hold *path* while it is imported: two imports would write one state. Raises `Busy`."""
+    """Lock *path* during the import, because two imports would write the same state. Raises `Busy`."""
     with ExitStack() as held:
         if not _hold(path, held):
             raise Busy(f"Another import of {path} is running: stop it, or wait until it has ended.")
@@ -57,13 +57,13 @@ if sys.platform == "win32":
     import msvcrt
 
     def _hold(path: Path, held: ExitStack) -> bool:
-        # By a file beside it: whoever reads or appends to a file that is locked itself gets an error there.
+        # Lock a file next to it: on Windows, other programs cannot read or append to a locked file.
         lock = path.with_name(f"{path.name}.import.lock")
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError:  # nothing else can be written there either: that is reported when it is tried
+        except OSError:  # nothing else can be written there either, which is reported later
             return True
-        held.callback(_remove, lock)  # once it is closed
+        held.callback(_remove, lock)  # runs after the file is closed
         held.callback(os.close, descriptor)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -72,7 +72,7 @@ if sys.platform == "win32":
         return True
 
     def _remove(lock: Path) -> None:
-        with suppress(OSError):  # another import has it open already
+        with suppress(OSError):  # another import may have opened it already
             lock.unlink()
 
 else:
@@ -80,10 +80,10 @@ else:
     def _hold(path: Path, held: ExitStack) -> bool:
         try:
             import fcntl
-        except ModuleNotFoundError:  # as in a browser
+        except ModuleNotFoundError:  # such as in a browser
             return True
         file = held.enter_context(path.open("rb"))
-        with suppress(OSError):  # of a file system without locks
+        with suppress(OSError):  # raised by a file system without locks
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What `import` shows: a progress bar on a terminal, rows at fault, and how it ended."""
+"""What `import` shows: a progress bar on a terminal, invalid rows, and the outcome."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from journy_track.cli.importing.following import Numbers
 from journy_track.cli.importing.journal import Position
 from journy_track.cli.outside import harmless, styled
 
-#: Columns of a terminal below which the bar shows less.
+#: The terminal width in columns below which the bar shows less.
 _NARROW = 70
-#: Rows at fault that are shown; --json has more.
+#: The number of invalid rows that are shown; --json has more.
 _FEW = 20
 
 
 class _Percentage(ProgressColumn):
-    """Of the rows that are settled: 100 % only when all are."""
+    """The percentage of settled rows, rounded down: 100 % only when all are settled."""
 
     def render(self, task: Task) -> Text:
         settled, total = task.completed, task.total or 0
@@ -42,7 +42,7 @@ class _Percentage(ProgressColumn):
 
 
 class _Rate(ProgressColumn):
-    """Rows a second, of the last half minute."""
+    """Rows per second, over the last half minute."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -50,7 +50,7 @@ class _Rate(ProgressColumn):
 
 
 class _Errors(ProgressColumn):
-    """Rejected rows, red where there are any."""
+    """The number of rejected rows, in red if there are any."""
 
     def render(self, task: Task) -> Text:
         rejected = task.fields["rejected"]
@@ -58,7 +58,7 @@ class _Errors(ProgressColumn):
 
 
 class _Bars(Progress):
-    """Leaves room at its right: a terminal shows ^C there, and in a full line the bar would be drawn twice."""
+    """Leaves room on the right for the ^C that a terminal shows: on a full line, the bar would be drawn twice."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield _Narrower(self.make_tasks_table(self.tasks))
@@ -73,11 +73,11 @@ class _Narrower:
 
 
 class Bar:
-    """The progress bar; nothing where *console* is not a terminal."""
+    """The progress bar, shown only if *console* is a terminal."""
 
     def __init__(self, console: Console, name: str, total: int, begun: int) -> None:
         narrow = console.width < _NARROW
-        # Rows whose calls are merged are settled together: until then, it is seen that they are underway.
+        # Rows whose calls are merged are settled together. The "underway" count shows progress until then.
         counts = "{task.completed:,.0f}/{task.total:,}, {task.fields[waiting]:,} underway"
         texts = ("{task.description}", counts, "left")
         wide = [] if narrow else [TextColumn(text, markup=False) for text in texts]
@@ -108,7 +108,7 @@ class Bar:
         self._progress.stop()
 
     def show(self, numbers: Numbers) -> None:
-        """How far it is."""
+        """Update the bar with these numbers."""
         self._progress.update(
             self._task, completed=numbers.settled, rejected=numbers.rejected, waiting=numbers.waiting
         )
@@ -116,7 +116,7 @@ class Bar:
 
 @contextmanager
 def library_lines(console: Console) -> Iterator[logging.Handler]:
-    """What the library logs goes to *console*, above the bar, and not past it. Its handler can be silenced."""
+    """Print the library's log messages on *console*, above the bar. Yields the handler, which can be silenced."""
     log = logging.getLogger("journy_track")
     handler = _Warnings(console)
     before = log.propagate
@@ -139,7 +139,7 @@ class _Warnings(logging.Handler):
 
 
 def faults_table(found: Checked) -> Table:
-    """The first rows at fault."""
+    """A table of the first invalid rows."""
     table = Table("Line", "Why", box=None, padding=(0, 2, 0, 0))
     table.columns[0].justify = "right"
     for line, why in found.faults[:_FEW]:
@@ -150,7 +150,7 @@ def faults_table(found: Checked) -> Table:
 
 
 def outcome_table(position: Position, rejected_file: str, began: float, requests: int, rows: int) -> Table:
-    """How it ended. *rows* were settled since *began*."""
+    """A table of the outcome. *rows* is the number of rows settled since *began*."""
     seconds = max(monotonic() - began, 0.001)
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
@@ -171,7 +171,7 @@ def outcome_table(position: Position, rejected_file: str, began: float, requests
 
 
 def duration(seconds: float) -> str:
-    """As people write it: 4.2 s, 3 min 20 s, 1 h 02 min."""
+    """A duration for people to read: 4.2 s, 3 min 20 s, 1 h 02 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     if seconds < 3600:

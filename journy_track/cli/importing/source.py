@@ -1,4 +1,4 @@
-"""The file: records with the line and the byte at which they begin, read one by one."""
+"""Reads the input file record by record, each with the line and the byte offset at which it begins."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from typing import Any
 
 from journy_track.cli.importing import parquet
 
-#: Bytes of the longest line: an item holds 64 KiB.
+#: The maximum line length in bytes, well above the 64 KiB of an item.
 MAX_LINE = 1024 * 1024
-#: Bytes that are compared with what they were, before a row of them is used.
+#: The size in bytes of a block, whose digest is verified before any of its rows are used.
 _BLOCK = 1024 * 1024
 _DELIMITERS = ";\t|"
 
 
 class Unreadable(Exception):
-    """The file as a whole cannot be used, and why."""
+    """The file as a whole cannot be used. The message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record. *offset* is the byte at which it begins, in a file of lines.
+    """One record. In a file of lines, *offset* is the byte at which it begins.
 
-    *fault* is why it cannot be used; *raw* is then what is there, if it did not become *cells*.
+    *fault* is why it cannot be used; *raw* is then its content, if that could not be converted to *cells*.
     """
 
     line: int
@@ -44,10 +44,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file of rows. *format* is `csv`, `jsonl`, `parquet`, or `rejected`: what an import wrote of rejected rows.
+    """A file of rows. *format* is `csv`, `jsonl`, `parquet`, or `rejected` (rejected rows that an import wrote).
 
-    *left_out* and *zone* are for Parquet: columns that are not read, and the time zone of times without one.
-    *blocks* are the digests of its parts once it is `pinned`, and *fingerprint* is the SHA-256 of what it holds.
+    *left_out* and *zone* are for Parquet: the columns that are not read, and the time zone of times without one.
+    Once the file is `pinned`, *blocks* are the digests of its blocks and *fingerprint* is the SHA-256 of its content.
     """
 
     path: Path
@@ -60,10 +60,10 @@ class InputFile:
     zone: tzinfo | None = None
 
     def pinned(self) -> InputFile:
-        """The same, for what it holds now: from then on, reading what has changed raises `Unreadable`."""
+        """The same file, pinned to its current content: reading a block that has changed raises `Unreadable`."""
         whole, blocks = hashlib.sha256(), []
         with self._open() as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # it is read three times, and has an end
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # it must be finite, and is read three times
                 raise Unreadable(f"Cannot read {self.path}: it is not a file.")
             while block := file.read(_BLOCK):
                 whole.update(block)
@@ -71,7 +71,7 @@ class InputFile:
         return replace(self, fingerprint=whole.hexdigest(), blocks=tuple(blocks))
 
     def header(self) -> list[str]:
-        """The names of the columns; none for JSON Lines. Raises `Unreadable`."""
+        """The names of the columns; empty for JSON Lines. Raises `Unreadable`."""
         if self.format == "parquet":
             return [column.name for column in self.parquet_columns()]
         with self._open() as file:
@@ -88,7 +88,7 @@ class InputFile:
         return columns
 
     def records(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
-        """The records from the one that begins at *offset*, which is in *line*. Raises `Unreadable`."""
+        """The records, starting with the one at *offset*, where *line* begins. Raises `Unreadable`."""
         if self.format == "parquet":
             yield from self._rows(line)
             return
@@ -125,7 +125,7 @@ class InputFile:
             raise Unreadable(f"The first line of {self.path.name} is not a header: {error}.") from None
         if not any(header):
             raise Unreadable(f"{self.path.name} has no header: its first line must name the columns.")
-        if fault := _not_text("".join(header)):  # else it would be part of the names of properties
+        if fault := _not_text("".join(header)):  # otherwise it would become part of property names
             raise Unreadable(f"The header of {self.path.name} {fault}.")
         if len(header) == 1 and (found := next((one for one in _DELIMITERS if one in header[0]), None)):
             raise Unreadable(
@@ -162,20 +162,20 @@ class InputFile:
                 continue
             if len(cells) != len(header):
                 fault = f"has {len(cells)} cells, and the header has {len(header)}"
-                # Which cell is of which column is not known: none must be sent as another's.
+                # The cells cannot be matched to columns, and none may be sent under the wrong name.
                 yield Record(line, offset, {}, fault, raw=cells)
             else:
-                # An empty cell is none, as null is in JSON.
+                # An empty cell is None, like null in JSON.
                 row = {name: cell or None for name, cell in zip(header, cells, strict=True)}
                 yield Record(line, offset, row, _not_text("".join(cells)))
 
 
 class _Pinned(RawIOBase):
-    """A file whose parts are what they were when it was pinned, or reading them raises `Unreadable`."""
+    """A file pinned to its content: reading a block that has changed since raises `Unreadable`."""
 
     def __init__(self, file: BufferedReader, blocks: tuple[bytes, ...], name: str) -> None:
         self._file = file
-        self._blocks = (*blocks, hashlib.sha256().digest())  # behind the end there was nothing
+        self._blocks = (*blocks, hashlib.sha256().digest())  # after the end there was no data
         self._name = name
         self._at = 0
         self._number = -1
@@ -212,7 +212,7 @@ class _Pinned(RawIOBase):
 
 
 class _TextLines:
-    """The lines of a file as text, and how far they were read."""
+    """The lines of a file as text, with the current line number and offset."""
 
     def __init__(self, file: BufferedReader, encoding: str) -> None:
         self._file = file
@@ -221,7 +221,7 @@ class _TextLines:
         self.offset = 0
 
     def go_on(self, offset: int, line: int) -> None:
-        """Read on at *offset*, where *line* begins."""
+        """Continue reading at *offset*, where *line* begins."""
         self._file.seek(offset)
         self.offset, self.line = offset, line - 1
 
@@ -237,7 +237,7 @@ class _TextLines:
         first = self.offset == 0
         self.offset += len(raw)
         self.line += 1
-        # Bytes that are not text stay visible as surrogates: that row is at fault, and not the file.
+        # Invalid bytes are kept as surrogates, so that only their row is refused, not the whole file.
         text = raw.decode(self._encoding, "surrogateescape")
         return text.removeprefix("\ufeff") if first else text
 
@@ -267,7 +267,7 @@ def _json_lines(lines: _TextLines) -> Iterator[Record]:
 
 
 def _rejected(record: Record) -> Record:
-    """The row in a line that an import wrote about it."""
+    """The original row, from a line that an import wrote about a rejected row."""
     row = record.cells.get("row")
     if record.fault is not None:
         return record
@@ -281,7 +281,7 @@ def _rejected(record: Record) -> Record:
 
 
 class _Repeated(Exception):
-    """A key of an object that is there twice: nobody can know which value is meant."""
+    """An object has the same key twice, so it is not clear which value is meant."""
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

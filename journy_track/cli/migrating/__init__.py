@@ -1,1 +1,1 @@
-"""What `journy-track migrate` knows: how other libraries are called, and what is called here instead."""
+"""The parts of `journy-track migrate`, which know the calls of other libraries and the equivalent calls here."""

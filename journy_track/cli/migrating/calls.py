@@ -1,4 +1,4 @@
-"""A call of another library, argument by argument, and the call that is written in its place."""
+"""Reads a call of another library, argument by argument, and writes the call that replaces it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from libcst import matchers as m
 from journy_track._capture.lookalikes import is_lookalike
 from journy_track.cli.migrating.source import Source
 
-#: Keywords that mean something else than a property.
+#: Keywords that are not properties.
 _OPTIONS = {
     "track": frozenset({"user", "account", "happened_at", "after_commit"}),
     "upsert_user": frozenset({"user", "user_id", "email", "after_commit"}),
     "upsert_account": frozenset({"account", "account_id", "domain", "after_commit"}),
 }
-#: The property that is an argument of its own, because it identifies.
+#: The property that is a separate argument, because it identifies the user or account.
 _ADDRESS = {"upsert_user": "email", "upsert_account": "domain"}
 _NESTED = (cst.Dict, cst.DictComp)
 _SEVERAL = (cst.List, cst.Tuple, cst.Set, cst.ListComp, cst.SetComp, cst.GeneratorExp)
@@ -27,9 +27,9 @@ _SEVERAL = (cst.List, cst.Tuple, cst.Set, cst.ListComp, cst.SetComp, cst.Generat
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An argument to be written. *of* is the one whose comments it takes along.
+    """An argument of the new call. *of* is the original argument, whose comments are kept with it.
 
-    *made_of* is what is evaluated for it; else that is the value of *of*.
+    *made_of* are the expressions that are evaluated for it; if empty, the value of *of* is.
     """
 
     keyword: str | None
@@ -40,7 +40,7 @@ class Written:
 
 @dataclass(eq=False, slots=True)
 class Given:
-    """What a call was given, by the names of its parameters, and what stands in the way of writing it anew."""
+    """The arguments of a call, by parameter name, and the doubts that prevent rewriting it."""
 
     source: Source
     call: cst.Call
@@ -70,7 +70,7 @@ class Given:
             self.doubts.append(reason)
 
     def take(self, name: str) -> cst.BaseExpression | None:
-        """The value of an argument, which is used by that; `None` where it is missing or a literal `None`."""
+        """The value of an argument, which is marked as used; `None` if it is missing or a literal `None`."""
         self._used.add(name)
         argument = self.arguments.get(name)
         if argument is None or m.matches(argument.value, m.Name("None")):
@@ -78,14 +78,14 @@ class Given:
         return argument.value
 
     def refuse_the_rest(self, reasons: Mapping[str, str]) -> None:
-        """Doubt for each argument that nothing was made of."""
+        """Add a doubt for each argument that was not used."""
         for name, argument in self.arguments.items():
             is_nothing = m.matches(argument.value, m.Name("None") | m.Name("False") | m.Dict(elements=[]))
             if name not in self._used and not is_nothing:
                 self.doubt(reasons.get(name, f"{name}= has no counterpart"))
 
     def text(self, name: str) -> str:
-        """The code of an argument, as it stands."""
+        """The source code of an argument's value."""
         return self.source.text(self.arguments[name].value)
 
     def written(self, keyword: str | None, name: str) -> Written:
@@ -96,7 +96,7 @@ class Given:
     # ── Values ──
 
     def identity(self, name: str, *, several: bool = False) -> None:
-        """Doubt for an ID that this library would not take."""
+        """Add a doubt for an ID that this library would not accept."""
         value = self.take(name)
         if isinstance(value, (cst.Float, *_NESTED, *_SEVERAL)):
             self.doubt(f"{name} is not an ID: text, a whole number or a UUID is one")
@@ -104,7 +104,7 @@ class Given:
             self.doubt(f"{self.text(name)} would be evaluated twice: put it in a variable first")
 
     def moment(self, name: str, keyword: str = "happened_at") -> list[Written]:
-        """A time, passed on. Doubt where it may have no time zone: it is local time here, and UTC elsewhere."""
+        """Pass on a time. Adds a doubt if it may have no time zone, which means local time here and UTC elsewhere."""
         value = self.take(name)
         if value is None:
             return []
@@ -115,7 +115,7 @@ class Given:
         return [self.written(keyword, name)]
 
     def values(self, name: str, verb: str) -> tuple[list[Written], list[Written]]:
-        """Metadata or properties: the mapping, where one is left, and the keywords. Doubts what cannot be sent."""
+        """Metadata or properties, as a mapping, if one is left, and keywords. Adds doubts for what cannot be sent."""
         value = self.take(name)
         if value is None or m.matches(value, m.Dict(elements=[])):
             return [], []
@@ -127,7 +127,7 @@ class Given:
         others: list[str] = []
         made_of: list[cst.CSTNode] = []
         seen: set[str] = set()
-        # Where a key is known only when it runs, it may be that of another element, and the last one wins.
+        # A key that is known only at run time may equal that of another element, and the last one wins.
         keep = self.source.has_comment(value) or None in map(_literal_key, value.elements)
         for element in value.elements:
             key = _literal_key(element)
@@ -135,7 +135,7 @@ class Given:
             if isinstance(element, cst.DictElement) and key is not None and not keep:
                 special = key == _ADDRESS.get(verb)
                 taken = key in _OPTIONS[verb] or (verb == "track" and is_lookalike(key))
-                # Inside a class __key would be mangled, and __debug__= is not valid anywhere.
+                # __key would be mangled inside a class, and __debug__= is never valid.
                 taken = taken or key.startswith("__")
                 plain = key.isidentifier() and not keyword.iskeyword(key) and key.isascii() and not taken
                 if key in seen:
@@ -179,7 +179,7 @@ class Given:
                 self.doubt(f"{key} is bytes: decode them to text")
 
     def _look_behind(self, name: str, value: cst.BaseExpression, verb: str) -> None:
-        """A mapping that is made elsewhere: what it holds, where that can be seen."""
+        """Check the contents of a mapping that is created elsewhere. Adds a doubt if they cannot be determined."""
         shown = self.source.text(value)
         unseen = f"what {shown.splitlines()[0]} holds is not visible here: nested objects are not sent"
         unseen += ", nor lists" if verb == "track" else f", and {_ADDRESS[verb]} is an argument of its own"
@@ -208,7 +208,7 @@ class Given:
     # ── The new call ──
 
     def keep_order(self, *arguments: Written) -> None:
-        """Doubt where calls would run in another order: each may depend on the one before."""
+        """Add a doubt if calls would run in a different order, because each may depend on the one before."""
         nodes = [
             node
             for one in arguments
@@ -220,7 +220,7 @@ class Given:
             self.doubt("its arguments are made by calls, which would run in another order")
 
     def render(self, function: str, *groups: list[Written], comments: bool = True) -> str:
-        """A call of *function* in this library, laid out as the old one was."""
+        """A call of *function* in this library, formatted like the original call."""
         arguments = [one for group in groups for one in group]
         self.keep_order(*arguments)
         leading, trailing = _comments(self.call) if comments else ({}, {})
@@ -250,7 +250,7 @@ def _argument(one: Written) -> str:
 
 
 def _comments(call: cst.Call) -> tuple[dict[cst.Arg | None, list[str]], dict[cst.Arg | None, list[str]]]:
-    """The comments before each argument, and the one behind it on its line; those that belong to none, at `None`."""
+    """The comments before each argument, and those after it on its line. Comments of no argument are at `None`."""
     leading: dict[cst.Arg | None, list[str]] = {}
     trailing: dict[cst.Arg | None, list[str]] = {}
     before: cst.Arg | None = None
@@ -292,7 +292,7 @@ def _may_be_text(value: cst.BaseExpression) -> bool:
 
 
 def is_repeatable(value: cst.BaseExpression) -> bool:
-    """Whether to write it twice means the same: names, attributes, literals, and their text."""
+    """Whether *value* can be evaluated twice without effect: names, attributes, literals, and their text."""
     if isinstance(value, (cst.Name, cst.SimpleString, cst.Integer)):
         return True
     if isinstance(value, cst.Attribute):
@@ -306,20 +306,20 @@ def is_repeatable(value: cst.BaseExpression) -> bool:
 
 
 def _runs_something(node: cst.CSTNode) -> bool:
-    """Whether a call is made in it, or waited for, that may do something."""
+    """Whether *node* contains a call, an `await` or a `yield` that may have an effect."""
     found = m.findall(node, m.Call() | m.Await() | m.Yield())
     return any(not (isinstance(one, cst.Call) and is_repeatable(one)) for one in found)
 
 
 def _is_aware(source: Source, value: cst.BaseExpression) -> bool:
-    """Whether it is a datetime with a time zone, by the look of it."""
+    """Whether *value* looks like a datetime with a time zone."""
     if isinstance(value, cst.Name):
         made = source.value_of(value)
         return made is not None and not isinstance(made[0], cst.Name) and _is_aware(source, made[0])
     if not isinstance(value, cst.Call) or not isinstance(value.func, (cst.Attribute, cst.Name)):
         return False
     name = (value.func.attr if isinstance(value.func, cst.Attribute) else value.func).value
-    if source.imported(value.func) == "django.utils.timezone.now":  # with USE_TZ, as it is unless turned off
+    if source.imported(value.func) == "django.utils.timezone.now":  # aware with USE_TZ, which is the default
         return True
     if name in ("astimezone", "make_aware"):
         return True

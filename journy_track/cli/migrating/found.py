@@ -1,4 +1,4 @@
-"""What came of reading a project: what is to be changed in each file, and what is left to its owner."""
+"""The result of reading a project: the changes in each file, and the places that are left to its owner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, order=True)
 class Changed:
-    """A statement that is written anew: its line in the file as it was, and how it began."""
+    """A rewritten statement: its line in the original file, and its first line of code there."""
 
     line: int
     written: str
@@ -16,7 +16,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class LeftAsIs:
-    """A place that stays as it is: why, and what to write there by hand."""
+    """A place that is not changed, with the reasons and what to write there by hand."""
 
     file: str
     line: int
@@ -27,7 +27,7 @@ class LeftAsIs:
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """A file, before and after."""
+    """A file before and after the migration."""
 
     path: Path
     file: str
@@ -39,7 +39,7 @@ class Migrated:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """All files in which something is to be done, and those that could not be read, with the reason."""
+    """All files with changes or places left to the owner. *unread* maps files that cannot be read to the reason."""
 
     files: list[Migrated]
     unread: dict[str, str] = field(default_factory=dict)
@@ -50,5 +50,5 @@ class Migration:
 
     @property
     def count(self) -> int:
-        """Statements that are written anew."""
+        """The number of rewritten statements."""
         return sum(len(file.changed) for file in self.files)

@@ -1,4 +1,4 @@
-"""The official SDK, `journyio-sdk`: its objects are made first, and passed to the client's calls."""
+"""The official SDK, `journyio-sdk`, whose objects are created first and then passed to the client's calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _USER = "journyio.user_identified.UserIdentified"
 _ACCOUNT = "journyio.account_identified.AccountIdentified"
 _HOLDERS = frozenset({"journyio.client.Properties", "journyio.events.Metadata"})
 _EVENT = "journyio.events.Event"
-#: By an ID alone: that is what stands for it here.
+#: Calls that identify by ID alone; here, the plain ID replaces them.
 _BY_ID = {f"{_USER}.by_user_id", f"{_ACCOUNT}.by_account_id"}
 _MAKERS = {
     name: f"journy_track.{name.removeprefix('journyio.').partition('.')[2]}"
@@ -91,7 +91,7 @@ class JournyIO(Vendor):
         return Proposal(lines, given.doubts, "", reading.made)
 
     def others(self, source: Source) -> None:
-        """Where users, accounts and holders of values are made, and filled."""
+        """Add the statements that create users, accounts and value holders, or fill the holders."""
         for node in source.nodes:
             if isinstance(node, (cst.Assign, cst.AnnAssign)):
                 _read_assignment(source, node)
@@ -136,7 +136,7 @@ def _read_assignment(source: Source, statement: cst.Assign | cst.AnnAssign) -> N
 
 
 def _value(source: Source, name: cst.Name) -> cst.BaseExpression | None:
-    """What *name* holds, where all that is assigned to it is made alike."""
+    """The value of *name*, if everything that is assigned to it is created in the same way; otherwise `None`."""
     values = [made[0] for binding in source.bindings(name) if (made := source.assigned(binding.node)) is not None]
     if not values or len(values) != len(source.bindings(name)) or name.value in source.captured:
         return None
@@ -161,7 +161,7 @@ def _is_call_of(source: Source, node: cst.BaseExpression | None, name: str) -> b
 
 
 class _SdkCall:
-    """One call of the client's, with the statements that its arguments come from."""
+    """One call of the client, with the statements that create its arguments."""
 
     def __init__(self, source: Source, given: Given) -> None:
         self._source = source
@@ -253,7 +253,7 @@ class _SdkCall:
     # ── Arguments ──
 
     def _who(self, given: Given, name: str, keyword: str | None) -> Written:
-        """A user or an account, as an argument."""
+        """A user or an account, as an argument of the new call."""
         value = given.take(name)
         made_of: tuple[cst.CSTNode, ...] = ()
         if isinstance(value, cst.Call) and self._source.imported(value.func) in _MAKERS:
@@ -261,7 +261,7 @@ class _SdkCall:
         return Written(keyword, self._identity(value, name), given.arguments[name], made_of)
 
     def _identity(self, value: cst.BaseExpression | None, name: str) -> str:
-        """A user or an account as it is written here."""
+        """The code for a user or an account in this library."""
         if value is None:
             self._given.doubt(f"there is no {name}=")
             return "None"
@@ -280,7 +280,7 @@ class _SdkCall:
         return self._source.text(value)
 
     def _identities(self, name: str) -> str:
-        """A list of users."""
+        """The code for a list of users."""
         value = self._given.take(name)
         if isinstance(value, (cst.List, cst.Tuple)):
             parts = [self._identity(one.value, name) for one in value.elements]
@@ -305,7 +305,7 @@ class _SdkCall:
         self.made += _definitions(self._source, name)
 
     def moved(self, value: cst.BaseExpression | None) -> cst.BaseExpression | None:
-        """*value*, or what is assigned to it just before, for this alone. That statement goes then."""
+        """*value*, or what is assigned to it just before, if this is its only use. That statement is then removed."""
         if not isinstance(value, cst.Name) or len(self._source.uses(value)) != 1:
             return value
         made = self._source.value_of(value)
@@ -316,7 +316,7 @@ class _SdkCall:
         return made[0]
 
     def _is_just_before(self, statement: cst.CSTNode, value: cst.BaseExpression) -> bool:
-        """Whether only assignments stand between *statement* and the call, of names that *value* does not read."""
+        """Whether only assignments to names that *value* does not read are between *statement* and the call."""
         line, call = self._source.parent(statement), self._given.call
         block = self._source.parent(line)
         body = getattr(block, "body", ())

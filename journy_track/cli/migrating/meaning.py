@@ -1,4 +1,4 @@
-"""What names stand for in all modules of a project: whether something is of the library that is moved from."""
+"""Resolves names in all modules of a project, to find what belongs to the other library, the vendor's."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from journy_track.cli.migrating.vendor import Vendor
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a module has at its top, and others may import of it: a client, or a module of the vendor's."""
+    """A top-level name that other modules may import from a module: a client, or something from the vendor."""
 
     source: Source
     name: str
-    #: The dotted name, where it was imported; `None` for a client that was made.
+    #: The dotted name that it was imported from; `None` for a client that is created in the module.
     origin: str | None
 
 
 class Meanings:
-    """Knows what each module hands on, and so what is imported from it."""
+    """Knows what each module passes on to others, and therefore what they import from it."""
 
     def __init__(self, vendor: Vendor, paths: list[Path]) -> None:
         self._vendor = vendor
         self._paths = paths
-        self._passed: dict[str, list[Passed]] = defaultdict(list)  # by the module's last name
+        self._passed: dict[str, list[Passed]] = defaultdict(list)  # by the last part of the module's name
 
     def learn(self, source: Source) -> None:
-        """Note what others may import of *source*."""
+        """Record what other modules may import from *source*."""
         for one in self._handed_on_by(source):
             self._passed[last_name(source.file)].append(one)
 
     def may_import(self, content: bytes) -> bool:
-        """Whether a file with *content* may import something that is handed on."""
+        """Whether a file with *content* may import something that a module passes on."""
         names = ((last.encode(), one.name.encode()) for last, passed in self._passed.items() for one in passed)
         return any(last in content and name in content for last, name in names)
 
@@ -61,7 +61,7 @@ class Meanings:
         )
 
     def of_vendor(self, dotted: str) -> str | None:
-        """*dotted* without the vendor's module in front; empty for the module, or a package that it is in."""
+        """*dotted* without the vendor's module; empty for that module or its packages, `None` for other names."""
         for module in self._vendor.modules:
             if dotted == module or module.startswith(f"{dotted}."):
                 return ""
@@ -70,7 +70,7 @@ class Meanings:
         return None
 
     def foreign(self, source: Source, dotted: str) -> tuple[Passed, str] | None:
-        """What another module of the project hands on as *dotted*, and the rest of the name."""
+        """What another module of the project passes on as *dotted*, and the rest of the name; `None` if nothing."""
         if dotted.startswith("."):
             level = len(dotted) - len(dotted.lstrip("."))
             package = _package_of(source.file)
@@ -86,7 +86,7 @@ class Meanings:
         return None
 
     def meaning(self, source: Source, node: cst.BaseExpression) -> str | None:
-        """What *node* is of the vendor's: `track`, `Client`; `None` if it is not known to be of the vendor's."""
+        """The vendor's name for *node*, such as `track` or `Client`; `None` if it is not known to be the vendor's."""
         dotted = source.imported(node)
         if dotted is None:
             return None
@@ -102,7 +102,7 @@ class Meanings:
         return self.of_vendor(f"{one.origin}.{rest}" if rest else one.origin)
 
     def is_local(self, dotted: str) -> bool:
-        """Whether a module of the project would be imported instead of the vendor's."""
+        """Whether *dotted* would import a module of the project instead of the vendor's."""
         top = dotted.split(".", maxsplit=1)[0]
         folders = {Path(), *(path if path.is_dir() else path.parent for path in self._paths)}
         return any((folder / f"{top}.py").exists() or (folder / top).is_dir() for folder in folders)
@@ -111,7 +111,7 @@ class Meanings:
         return isinstance(value, cst.Call) and self.meaning(source, value.func) in self._vendor.clients
 
     def is_client(self, source: Source, receiver: cst.BaseExpression) -> bool:
-        """Whether *receiver* is a variable, or an attribute of self, that holds a client and nothing else."""
+        """Whether *receiver* is a variable, or an attribute of `self`, that only ever holds a client."""
         if isinstance(receiver, cst.Name):
             made = source.value_of(receiver)
             return made is not None and self.makes_client(source, made[0])
@@ -123,7 +123,7 @@ class Meanings:
         return False
 
     def is_module(self, source: Source, call: cst.Call) -> bool:
-        """Whether a verb of the vendor's module is called, not of a client."""
+        """Whether *call* calls a verb of the vendor's module, not of a client."""
         dotted = source.imported(call.func)
         if dotted is None:
             return False
@@ -134,7 +134,7 @@ class Meanings:
         return any(self.foreign(source, str(name.name)) for name in one.get_qualified_names_for(one.name))
 
     def names_of_vendor(self, source: Source) -> Iterator[tuple[cst.CSTNode, set[str]]]:
-        """Where something of the vendor's is used, also by way of another module."""
+        """The nodes that use something from the vendor, also through another module, with what they refer to."""
         for node, names in source.imported_names:
             if any(self.of_vendor(name) is not None or self.foreign(source, name) for name in names):
                 yield node, names
@@ -151,5 +151,5 @@ def _package_of(file: str) -> list[str]:
 
 
 def last_name(file: str) -> str:
-    """Of the module that is that file."""
+    """The last part of the name of the module in *file*."""
     return _module_of(file).rpartition(".")[2]

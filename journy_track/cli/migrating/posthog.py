@@ -1,4 +1,4 @@
-"""PostHog: `posthog`, versions 3 to 7. Up to 5 a call begins with the user, from 6 on with the event."""
+"""PostHog: `posthog`, versions 3 to 7. A call's first argument is the user up to version 5, the event from 6 on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OLD_CAPTURE = ("distinct_id", "event", *_CAPTURE)
 _NEW_CAPTURE = ("event",)
 _SET = ("distinct_id", "properties", "context", "timestamp", "uuid", "disable_geoip")
 _GROUP = ("group_type", "group_key", "properties", "timestamp", "uuid", "disable_geoip", "distinct_id", "context")
-#: The types of groups that are an account for certain.
+#: The types of groups that certainly are accounts.
 _ACCOUNTS = frozenset({"account", "company", "customer", "organisation", "organization", "workspace"})
 _REASONS = {
     "context": "context= has no counterpart",
@@ -127,11 +127,11 @@ class PostHog(Vendor):
         return Proposal.of(given, CONFIGURE)
 
     def others(self, source: Source) -> None:
-        """There are none."""
+        """Add nothing: there are no other statements."""
 
 
 def _order(call: cst.Call) -> tuple[str, ...]:
-    """The parameters by position: a user comes first where an event follows, by position or by name."""
+    """The parameters by position. The user comes first if an event follows, by position or by name."""
     names = {argument.keyword.value for argument in call.args if argument.keyword is not None}
     positional = sum(argument.keyword is None and not argument.star for argument in call.args)
     if positional == 1 and "event" not in names:
@@ -163,7 +163,7 @@ def _text_of(string: cst.SimpleString) -> str:
 
 
 def _may_be_swapped(given: Given, event: cst.BaseExpression) -> bool:
-    """Whether two arguments without names, the user and the event, look like the event and the user."""
+    """Whether the user and the event, both passed by position, look as if they were in the opposite order."""
     user = given.arguments.get("distinct_id")
     if user is None or user.keyword is not None or given.arguments["event"].keyword is not None:
         return False
@@ -199,7 +199,7 @@ def _user(given: Given) -> list[Written]:
 
 
 def _account(given: Given) -> list[Written]:
-    """`account=` of `groups={"company": …}`, where nothing else is in it."""
+    """`account=` from `groups={"company": …}`, if that contains nothing else."""
     argument = given.arguments.get("groups")
     if argument is None or not isinstance(argument.value, cst.Dict) or len(argument.value.elements) != 1:
         return []

@@ -1,4 +1,4 @@
-"""Reads a project, and decides which of its calls can be written anew."""
+"""Reads a project, and decides which of its calls can be rewritten."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VENDORS: dict[str, Vendor] = {"segment": Segment(), "posthog": PostHog(), "journ
 
 
 def migrate(vendor: Vendor, paths: Iterable[Path]) -> Migration:
-    """What is to be written in place of the calls of *vendor* in the files and folders *paths*. Writes nothing."""
+    """The replacements for the calls of *vendor* in the files and folders *paths*. Writes nothing."""
     paths = list(paths)
     project = _Project(vendor, paths)
     for path, file in python_files(paths):
@@ -42,7 +42,7 @@ class _Project:
         self._unread: dict[str, str] = {}
         self._contents: dict[str, bytes] = {}
         self._waiting: list[tuple[Path, str, bytes]] = []
-        self._dragged: set[Item] = set()  # without a doubt of their own
+        self._dragged: set[Item] = set()  # have no doubt of their own, but depend on items that do
         self._left: list[tuple[Source, cst.CSTNode, str, str]] = []
 
     # ── Files ──
@@ -74,7 +74,7 @@ class _Project:
         return None
 
     def read(self) -> None:
-        """Find the statements in all files."""
+        """Find the statements to rewrite in all files."""
         for source in self._sources:
             self._meanings.learn(source)
         for path, file, content in self._waiting:
@@ -106,7 +106,7 @@ class _Project:
                 item.doubts.append("another file may import it")
 
     def _may_be_imported(self, source: Source, statement: cst.CSTNode) -> bool:
-        """Whether what is assigned there, at the top of its module, is named in another file beside the module."""
+        """Whether another file mentions both the module and the name that *statement* assigns at its top level."""
         if not isinstance(statement, cst.Assign) or source.parent(source.parent(statement)) is not source.module:
             return False
         target, last = statement.targets[0].target, last_name(source.file).encode()
@@ -136,12 +136,12 @@ class _Project:
             and proposal.lines == ["journy_track.shutdown()"]
             and not self._meanings.is_module(source, call)
         ):
-            proposal.lines = ["journy_track.flush()"]  # it ends one client of several, and this would end all
+            proposal.lines = ["journy_track.flush()"]  # it ends only one client; ours would end all
         if proposal is not None:
             self._add(source, call, proposal)
 
     def _may_be_one(self, source: Source, func: cst.Attribute) -> bool:
-        if source.could_be(func):  # of another library, or listed by its name
+        if source.could_be(func):  # from another library, or listed by its name
             return False
         return any(
             self._meanings.is_of_vendor(one) or self._meanings.is_handed_on(source, one) for one in source.imports
@@ -177,7 +177,7 @@ class _Project:
         )
 
     def _uses_of_client(self, source: Source, target: cst.Name | cst.Attribute) -> list[Place] | None:
-        """Where the client that is assigned to *target* is read; `None` where that cannot be known."""
+        """The places that read the client assigned to *target*; `None` if they cannot be determined."""
         cls = source.class_with(target)
         if cls is not None:
             name = target.attr.value if isinstance(target, cst.Attribute) else target.value
@@ -197,7 +197,7 @@ class _Project:
         return uses
 
     def _is_named_elsewhere(self, source: Source, name: str, known: int) -> bool:
-        """Whether more than *known* attributes of that name are read: they may be those of the class's instances."""
+        """Whether more than *known* attributes named *name* are read, which may be those of the class's instances."""
         pattern = re.compile(rf"\.\s*{name}\b".encode())
         here = [one for one in source.nodes if isinstance(one, cst.Attribute) and one.attr.value == name]
         stored = [one for one in here if isinstance(source.parent(one), (cst.AssignTarget, cst.AnnAssign))]
@@ -217,7 +217,7 @@ class _Project:
             source.add(Item(source, statement, None, [doubt], self._vendor.settings[name]))
 
     def _needs_of_settings(self, source: Source) -> None:
-        """A key goes only with the last call that it is for, in whichever file."""
+        """Let a key setting be removed only if every use of the vendor in all files is rewritten."""
         for item in source.items.values():
             if isinstance(item.node, cst.Assign) and self._is_setting(item.node):
                 item.uses += [
@@ -229,7 +229,7 @@ class _Project:
         return isinstance(target, cst.Attribute) and target.attr.value in self._vendor.key
 
     def _look_for_the_rest(self, source: Source) -> None:
-        """What is used of the vendor's in ways that nothing is known of: it is listed, and left as it is."""
+        """List the uses of the vendor's library that are not understood, which are left unchanged."""
         for node in source.nodes:
             if isinstance(node, cst.ImportFrom) and isinstance(node.names, cst.ImportStar):
                 module = get_full_name_for_node(node.module) if node.module and not node.relative else None
@@ -275,7 +275,7 @@ class _Project:
         return bool(one.references) and all(self._is_in(source, access.node, sure) for access in one.references)
 
     def _is_used_from_outside(self, source: Source, one: ImportAssignment, sure: set[Item]) -> bool:
-        """Whether what is imported there is in `__all__`, or another file needs it of the module."""
+        """Whether the imported name is in `__all__`, or another file needs it from this module."""
         if one.scope.globals is not one.scope:
             return False
         name, last = one.name.split(".")[0], last_name(source.file)
@@ -294,7 +294,7 @@ class _Project:
         )
 
     def _sure(self) -> set[Item]:
-        """The items without a doubt, of which each has what it needs among the others."""
+        """The items without doubts, whose dependencies all are among them."""
         sure = {item for source in self._sources for item in source.items.values() if self._is_sure(item)}
         while True:
             failing = {item for item in sure if any(not self._is_in(*place, sure) for place in item.uses + item.made)}
@@ -313,7 +313,7 @@ class _Project:
 
     @staticmethod
     def _reasons(item: Item) -> list[str]:
-        """Its doubts, and those about what it is given."""
+        """The doubts about *item*, and those about the parts that it is given."""
         parts = {part for where, node in item.made if (part := where.item_around(node)) is not None and part.is_part}
         behind = [f"line {part.source.line(part.node)}: {doubt}" for part in parts for doubt in part.doubts]
         return [*item.doubts, *sorted(behind)]
@@ -353,7 +353,7 @@ def _changed(source: Source, items: dict[cst.CSTNode, Item]) -> list[Changed]:
 
 
 def _listed(places: list[Place]) -> str:
-    """Where they are, the first few."""
+    """The first few places as text, with the number of others."""
     names = list(dict.fromkeys(f"{source.file}:{source.line(node)}" for source, node in places))
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more

@@ -1,4 +1,4 @@
-"""Writes statements in place of others, with their comments, and the imports that belong to it."""
+"""Replaces statements and keeps their comments, and updates the imports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OURS = "import journy_track"
 def rewritten(
     source: Source, items: Mapping[cst.CSTNode, Item], gone: Sequence[ImportAssignment], modules: Sequence[str]
 ) -> bytes:
-    """The file with *items* written anew, and without the imports *gone*. *modules* are the other library's."""
+    """The file with *items* rewritten and the imports *gone* removed. *modules* are those of the other library."""
     names: dict[cst.CSTNode, set[str]] = {}
     for one in gone:
         names.setdefault(one.node, set()).add(one.name)
@@ -38,7 +38,7 @@ def rewritten(
 
 
 def _before(source: Source, items: Mapping[cst.CSTNode, Item]) -> list[cst.SimpleStatementLine]:
-    """The simple statements at the top that run before anything that needs our import can."""
+    """The simple statements at the top that run before anything that may need our import."""
     firsts = {list(source.above(node))[-1] for node in items}
     body = source.module.body
     end = next((index for index, line in enumerate(body) if line in firsts), len(body))
@@ -95,7 +95,7 @@ class _Writer(cst.CSTTransformer):
         return statement
 
     def _without(self, line: cst.SimpleStatementLine) -> cst.BaseStatement:
-        """An empty statement, until the block around it is left: the comments above it stay."""
+        """Mark *line* for removal when its block is left, so that the comments above it are kept."""
         self._removed.append(line)
         return line
 
@@ -108,7 +108,7 @@ class _Writer(cst.CSTTransformer):
         return updated_node.with_changes(body=body, footer=[*left, *updated_node.footer])
 
     def _folded(self, body: Sequence[cst.BaseStatement]) -> tuple[list[cst.BaseStatement], list[cst.EmptyLine]]:
-        """*body* without the removed lines, whose comments stand above what follows; those at its end apart."""
+        """*body* without the removed lines. Their comments move to the next line; those at the end are returned."""
         kept: list[cst.BaseStatement] = []
         comments: list[cst.EmptyLine] = []
         for line in body:
@@ -118,7 +118,7 @@ class _Writer(cst.CSTTransformer):
                     comments += line.leading_lines
                 continue
             assert isinstance(line, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
-            if not kept and body[0] is not line and not comments:  # the block begins with another line now
+            if not kept and body[0] is not line and not comments:  # the block's first line was removed
                 line = line.with_changes(leading_lines=_without_blanks(line.leading_lines))  # noqa: PLW2901
             if comments:
                 line = line.with_changes(leading_lines=[*comments, *line.leading_lines])  # noqa: PLW2901
@@ -144,7 +144,7 @@ class _Writer(cst.CSTTransformer):
     def _small(
         self, original: cst.BaseSmallStatement, updated: cst.BaseSmallStatement
     ) -> cst.BaseSmallStatement | cst.FlattenSentinel[cst.BaseSmallStatement]:
-        """One of several statements on a line, or behind a colon; alone on its line it is replaced as a line."""
+        """Replace one of several statements on a line, or one after a colon. A single one is replaced as a line."""
         item = self._items.get(original)
         above = self._source.parent(original)
         if item is None or (isinstance(above, cst.SimpleStatementLine) and len(above.body) == 1):
@@ -178,7 +178,7 @@ class _Writer(cst.CSTTransformer):
         last = left[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
         assert not isinstance(updated.names, cst.ImportStar)
         if isinstance(updated, cst.ImportFrom) and updated.lpar is not None:
-            last = left[-1]  # a comma, and what stands behind it, may end the list
+            last = left[-1]  # within parentheses, a trailing comma and what follows it may stay
         return updated.with_changes(names=[*left[:-1], last])
 
     def _names_left(self, node: cst.CSTNode) -> list[cst.ImportAlias]:
@@ -193,12 +193,12 @@ def _without_blanks(lines: Sequence[cst.EmptyLine]) -> list[cst.EmptyLine]:
 
 
 def _bound(alias: cst.ImportAlias) -> str:
-    """The name of the binding as libcst has it: whole for a dotted import."""
+    """The name of the binding in libcst, which is the full name for a dotted import."""
     return alias.evaluated_alias or alias.evaluated_name
 
 
 def _with_import(module: cst.Module, beside: Callable[[str], bool]) -> cst.Module:
-    """With our import among the first: behind that of the other library, or behind the last that is not relative."""
+    """Add our import at the top: after the other library's, or after the last import that is not relative."""
     after, found = 0, False
     for index, line in enumerate(module.body):
         smalls = line.body if isinstance(line, cst.SimpleStatementLine) else ()

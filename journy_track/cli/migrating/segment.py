@@ -1,4 +1,4 @@
-"""Segment: `segment-analytics-python`, and `analytics-python` before it."""
+"""Segment: `segment-analytics-python`, and its predecessor `analytics-python`."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Segment(Vendor):
         return Proposal.of(given, CONFIGURE)
 
     def others(self, source: Source) -> None:
-        """There are none."""
+        """Add nothing: there are no other statements."""
 
 
 def _track(given: Given) -> Proposal:
@@ -110,7 +110,7 @@ def _identify(given: Given) -> Proposal:
 
 
 def _group(given: Given) -> Proposal:
-    """A member, an account's properties, or both."""
+    """Add a member, set an account's properties, or both."""
     if "group_id" not in given.arguments:
         given.doubt("there is no group_id=")
         return Proposal(None, given.doubts, "journy_track.add_users_to_account(account, [user])")
@@ -133,7 +133,7 @@ def _group(given: Given) -> Proposal:
 
 
 def _user(given: Given, account: list[Written]) -> list[Written]:
-    """`user=`; nobody where the account's own ID stands for an anonymous one, as Segment wants an ID in each call."""
+    """`user=`, with None if the account's own ID is the anonymous ID, because Segment requires an ID in each call."""
     given.identity("user_id")
     if given.take("user_id") is not None:
         return [given.written("user", "user_id")]
@@ -147,7 +147,7 @@ def _user(given: Given, account: list[Written]) -> list[Written]:
 
 
 def _account(given: Given) -> list[Written]:
-    """`account=` of `context={"groupId": …}`, where nothing else is in it."""
+    """`account=` from `context={"groupId": …}`, if that contains nothing else."""
     argument = given.arguments.get("context")
     if argument is None or not isinstance(argument.value, cst.Dict) or len(argument.value.elements) != 1:
         return []

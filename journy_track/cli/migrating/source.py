@@ -1,4 +1,4 @@
-"""One module as libcst reads it: what its names stand for, and where in it they are used."""
+"""One module as parsed by libcst: what its names refer to, and where they are used."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from libcst.metadata import (
 
 @dataclass(eq=False, slots=True)
 class Item:
-    """A statement that could be written anew. It is, when there is no doubt about it.
+    """A statement that may be rewritten. It is rewritten if there is no doubt about it.
 
-    *lines* are the statements in its place (none: it goes), or `None` where nothing can be proposed; *hint* is
-    for the reader then. *uses* are where what it makes is used, and *made* where what it uses is made: all of them
-    have to be written anew as well. *is_part*: it is there for calls alone, which are listed themselves.
+    *lines* are the statements that replace it (none: it is removed), or `None` if nothing can be proposed; *hint* is
+    then shown to the reader. *uses* are the places that use what it creates, and *made* those that create what it
+    uses; all of them must be rewritten as well. *is_part* means that it only serves calls, which are listed
+    themselves.
     """
 
     source: Source
@@ -42,12 +43,12 @@ class Item:
     is_part: bool = False
 
 
-#: A node of a file.
+#: A node in a file.
 Place = tuple["Source", cst.CSTNode]
 
 
 class Source:
-    """A file, parsed. *file* is how to name it."""
+    """A parsed file. *file* is the name to report."""
 
     def __init__(self, path: Path, file: str, content: bytes) -> None:
         self.path = path
@@ -56,7 +57,7 @@ class Source:
         self._wrapper = MetadataWrapper(cst.parse_module(content), unsafe_skip_copy=True)
         self.module: cst.Module = self._wrapper.module
         self.items: dict[cst.CSTNode, Item] = {}
-        # At once, because a file that is nested too deeply raises here.
+        # Resolved here, because a file that is nested too deeply raises at this point.
         self._wrapper.resolve_many([ParentNodeProvider, PositionProvider, QualifiedNameProvider, ScopeProvider])
 
     # ── The tree ──
@@ -71,7 +72,7 @@ class Source:
 
     @cached_property
     def nodes(self) -> list[cst.CSTNode]:
-        """All of them, in the order of the file."""
+        """All nodes, in the order of the file."""
         found: list[cst.CSTNode] = []
         waiting: list[cst.CSTNode] = [self.module]
         while waiting:
@@ -84,7 +85,7 @@ class Source:
         return self._parents[node]
 
     def above(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-        """*node*, and what it is in, up to the module."""
+        """*node* and its ancestors, up to but not including the module."""
         while node is not self.module:
             yield node
             node = self._parents[node]
@@ -97,16 +98,16 @@ class Source:
         return start.line, start.column
 
     def text(self, node: cst.CSTNode) -> str:
-        """The code of *node*, its further lines without the indent of the block that it is in."""
+        """The code of *node*. Lines after the first are without the indentation of the enclosing block."""
         return self.module.code_for_node(node)
 
     def first_line(self, node: cst.CSTNode) -> str:
-        """What to show of it."""
+        """The first line of *node*, with `…` if there are more."""
         first, *more = self.text(node).strip().splitlines()
         return f"{first} …" if more else first
 
     def shown(self, node: cst.CSTNode) -> str:
-        """Its first line without the comma behind it."""
+        """The first line of *node*, without the comma after it."""
         return self.first_line(node).strip(" ,")
 
     def has_comment(self, node: cst.CSTNode) -> bool:
@@ -115,25 +116,25 @@ class Source:
     # ── Names ──
 
     def imported(self, node: cst.CSTNode) -> str | None:
-        """The dotted name that *node* stands for by imports alone; `None` if it is, or could be, another thing."""
+        """The dotted name that imports give *node*; `None` if it is, or may be, something else."""
         names = list(self._qualified(node))
         if len(names) != 1 or names[0].source is not QualifiedNameSource.IMPORT or _first_name(node) in self.captured:
             return None
         return str(names[0].name)
 
     def could_be(self, node: cst.CSTNode) -> set[str]:
-        """All dotted names that *node* may stand for by imports, also where another thing may have its name."""
+        """All dotted names that imports may give *node*, even if its name may also refer to something else."""
         return {str(one.name) for one in self._qualified(node) if one.source is QualifiedNameSource.IMPORT}
 
     def _qualified(self, node: cst.CSTNode) -> Collection[QualifiedName]:
-        if _first_name(node) is None:  # libcst looks through calls: `Client().track` would be of the module
+        if _first_name(node) is None:  # libcst ignores calls: `Client().track` would belong to the module
             return ()
         found = self._wrapper.resolve(QualifiedNameProvider).get(node, ())
         return found() if callable(found) else found
 
     @cached_property
     def captured(self) -> set[str]:
-        """The names that a `match` binds, in any scope: libcst's scopes do not have them."""
+        """The names that a `match` binds, in any scope, which libcst's scopes do not include."""
         names: list[cst.Name | None] = []
         for node in self.nodes:
             if isinstance(node, (cst.MatchAs, cst.MatchStar)):
@@ -144,7 +145,7 @@ class Source:
 
     @cached_property
     def imported_names(self) -> list[tuple[cst.CSTNode, set[str]]]:
-        """Where something that may be imported is used, by its whole dotted name, and what that stands for."""
+        """The nodes that use a possibly imported name, as a full dotted name, and what that may refer to."""
         found: list[tuple[cst.CSTNode, set[str]]] = []
         for node in self.nodes:
             above = self._parents.get(node)
@@ -157,7 +158,7 @@ class Source:
 
     @cached_property
     def imports(self) -> list[ImportAssignment]:
-        """Each name that is imported, in any scope."""
+        """All imported names, in any scope."""
         scopes = {scope for scope in self._scopes.values() if scope is not None}
         found = {one for scope in scopes for one in scope.assignments if isinstance(one, ImportAssignment)}
         return sorted(found, key=lambda one: (self.line(one.node), one.name))
@@ -169,21 +170,21 @@ class Source:
         return {text.evaluated_value for line in lines for text in m.findall(line, m.SimpleString())}  # type: ignore[attr-defined]
 
     def bindings(self, name: cst.Name) -> list[Assignment]:
-        """The assignments that *name*, where it is read, may have its value from."""
+        """The assignments from which *name* may have its value where it is read."""
         scope = self._scopes.get(name)
         if scope is None:
             return []
         return [one for one in scope[name.value] if isinstance(one, Assignment)]
 
     def value_of(self, name: cst.Name) -> tuple[cst.BaseExpression, cst.CSTNode] | None:
-        """What is assigned to *name*, and the statement, where there is one plain assignment and no other."""
+        """The value and the statement of the only assignment to *name*, if it is a plain one; otherwise `None`."""
         bindings = self.bindings(name)
         if len(bindings) != 1 or isinstance(bindings[0], ImportAssignment) or name.value in self.captured:
             return None
         return self.assigned(bindings[0].node)
 
     def assigned(self, target: cst.CSTNode) -> tuple[cst.BaseExpression, cst.CSTNode] | None:
-        """The value and the statement, where *target* is all that is assigned to in a plain assignment."""
+        """The value and the statement, if *target* is the only target of a plain assignment; otherwise `None`."""
         above = self._parents.get(target)
         if isinstance(above, cst.AnnAssign) and above.target is target and above.value is not None:
             return above.value, above
@@ -194,11 +195,11 @@ class Source:
         return None
 
     def uses(self, name: cst.Name) -> list[cst.CSTNode]:
-        """Where the variable that *name* belongs to is read, in any scope."""
+        """The places that read the variable to which *name* belongs, in any scope."""
         return [access.node for binding in self.bindings(name) for access in binding.references]
 
     def names_another(self, name: str) -> bool:
-        """Whether *name* is bound here to anything but the module of that name."""
+        """Whether *name* is bound here to anything except the module with that name."""
         if name in self.captured:
             return True
         for scope in {scope for scope in self._scopes.values() if scope is not None}:
@@ -211,7 +212,7 @@ class Source:
     # ── Attributes of self ──
 
     def class_with(self, target: cst.BaseExpression) -> cst.ClassDef | None:
-        """The class of which *target* is an attribute: `self.name` in a method, or a name at the top of the class."""
+        """The class of which *target* is an attribute: `self.name` in a method, or a name in the class body."""
         inside = [one for one in self.above(target) if isinstance(one, (cst.ClassDef, cst.FunctionDef, cst.Lambda))]
         if isinstance(target, cst.Name):
             return inside[0] if inside and isinstance(inside[0], cst.ClassDef) else None
@@ -227,7 +228,7 @@ class Source:
         return cls if is_self else None
 
     def stores(self, cls: cst.ClassDef, name: str) -> list[cst.Attribute | cst.Name]:
-        """Where the attribute *name* is assigned to in a class: at its top, or of anything in its methods."""
+        """The places in a class that assign the attribute *name*: in its body, or on any object in its methods."""
         found: list[cst.Attribute | cst.Name] = []
         for target in m.findall(cls, m.AssignTarget() | m.AnnAssign() | m.AugAssign()):
             node = target.target  # type: ignore[attr-defined]
@@ -238,11 +239,11 @@ class Source:
         return found
 
     def attribute_uses(self, cls: cst.ClassDef, name: str) -> list[cst.CSTNode]:
-        """Where an attribute of that name is read in a class, of whatever."""
+        """The places in a class that read an attribute with this name, on any object."""
         stored = set(self.stores(cls, name))
         return [one for one in m.findall(cls, m.Attribute(attr=m.Name(name))) if one not in stored]
 
-    # ── What is to be written anew ──
+    # ── Statements to rewrite ──
 
     def add(self, item: Item) -> None:
         self.items[item.node] = item
@@ -252,7 +253,7 @@ class Source:
 
 
 def _first_name(node: cst.CSTNode) -> str | None:
-    """The name that a dotted one begins with; `None` where it begins with another thing."""
+    """The first part of a dotted name; `None` if it starts with something other than a name."""
     while isinstance(node, cst.Attribute):
         node = node.value
     return node.value if isinstance(node, cst.Name) else None

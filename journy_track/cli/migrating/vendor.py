@@ -1,4 +1,4 @@
-"""What is known of another library: its names, and what to write in place of its calls."""
+"""The definition of another library: its names, and what to write in place of its calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from journy_track.cli.migrating.source import Place, Source
 
 @dataclass(eq=False, slots=True)
 class Proposal:
-    """What to write in place of a statement; see `Item`."""
+    """The proposed replacement for a statement; see `Item`."""
 
     lines: list[str] | None = None
     doubts: list[str] = field(default_factory=list)
@@ -23,41 +23,41 @@ class Proposal:
 
     @classmethod
     def of(cls, given: Given, *lines: str) -> Proposal:
-        """These statements, unless there is a doubt about the arguments."""
+        """Propose these statements, with the doubts about the arguments."""
         return cls(list(lines), given.doubts)
 
     @classmethod
     def none(cls, doubt: str, hint: str) -> Proposal:
-        """There is nothing to write in its place that could be known here."""
+        """Propose nothing, because the replacement cannot be determined. *hint* is shown instead."""
         return cls(None, [doubt], hint)
 
 
 class Vendor(Protocol):
-    """A library that is moved from."""
+    """A library whose calls are replaced."""
 
-    #: The modules that are imported of it.
+    #: Its importable modules.
     modules: ClassVar[tuple[str, ...]]
-    #: The classes whose instances have its verbs, by the last part of their names.
+    #: The classes whose instances have its verbs, by their name within the module.
     clients: ClassVar[frozenset[str]]
-    #: Verbs that hardly anything else has: a call of one is listed although nobody knows of what.
+    #: Verbs that are rare in other code: a call of one is listed even if its receiver is not known.
     distinctive: ClassVar[frozenset[str]]
-    #: The settings of the module that are its key, in whose place `configure()` is called.
+    #: The module's settings that hold its key. They are replaced by a call of `configure()`.
     key: ClassVar[frozenset[str]]
-    #: Its other settings: what to write for each.
+    #: Its other settings, with what to write for each.
     settings: ClassVar[Mapping[str, str]]
 
     def call(self, source: Source, call: cst.Call, verb: str) -> Proposal | None:
-        """What to write for a call of *verb*, of the module or of a client. `None`: it is not a verb."""
+        """The replacement for a call of *verb*, of the module or of a client; `None` if it is not a verb."""
         ...
 
     def creation(self, source: Source, call: cst.Call) -> Proposal:
-        """What to write where a client is made."""
+        """The replacement for a call that creates a client."""
         ...
 
     def others(self, source: Source) -> None:
-        """Add the items of statements that are not calls of a verb, such as where an argument of one is made."""
+        """Add the items of statements that are not calls of a verb, such as those that create an argument of one."""
         ...
 
 
-#: What to write where the key of another library is set.
+#: The replacement for a statement that sets the key of another library.
 CONFIGURE = "journy_track.configure()"
