@@ -63,8 +63,8 @@ TRY_FASTER, TRY_SLOWER = 1.06, 0.7
 #: Factors for the rate: after a refusal, after an accepted request, and the lower bound of their product. They keep
 #: refusals rare whatever the headers report.
 SLOWER, FASTER, SLOWEST = 0.5, 1.01, 1 / 64
-#: In seconds: the minimum of the first pause after a refusal, the longest pause, and the longest Retry-After obeyed.
-PAUSE, MAX_PAUSE, MAX_RETRY_AFTER = 2.0, 300.0, 3600.0
+#: In seconds: the minimum of the first pause after a refusal, and the longest pause.
+PAUSE, MAX_PAUSE = 2.0, 300.0
 
 #: Without rate headers: the initial and the maximum number of requests per second, and the factor by which each
 #: accepted request raises it until the first refusal.
@@ -266,7 +266,7 @@ class Pacer:
             pause = min(MAX_PAUSE, pause * 2.0 ** min(self._refusals - 1, 10))
             self._pause_until = now + self._uniform(0.5, 1.5) * pause
         if retry_after > 0:
-            pause = min(retry_after, MAX_RETRY_AFTER) * self._uniform(1.0, 1.25)
+            pause = min(retry_after, MAX_PAUSE) * self._uniform(1.0, 1.25)
             self._pause_until = max(self._pause_until, now + pause)
 
     def _read(self, now: float) -> None:

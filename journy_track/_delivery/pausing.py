@@ -6,7 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 
-from journy_track._delivery.pacing import MAX_PAUSE, MAX_RETRY_AFTER, PAUSE, WINDOW
+from journy_track._delivery.pacing import MAX_PAUSE, PAUSE, WINDOW
 
 #: The maximum number of requests per second. Segment asks for this limit; journy.io's limit for batches is not known.
 MAX_RATE = 50.0
@@ -55,7 +55,7 @@ class PausingPacer:
             self._refusals = 0
             return
         now = self._clock()
-        pause = min(retry_after or 0.0, MAX_RETRY_AFTER)
+        pause = min(retry_after or 0.0, MAX_PAUSE)
         if now >= self._pause_until:  # otherwise it was in flight when the first refusal came
             pause = max(pause, self._uniform(0.75, 1.0) * min(MAX_PAUSE, PAUSE * 2.0 ** min(self._refusals, 20)))
             self._refusals += 1

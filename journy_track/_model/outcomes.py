@@ -8,6 +8,9 @@ from typing import Any, TypeAlias
 
 from journy_track._model.frozendict import FrozenDict
 
+#: The most seconds that are taken from a `Retry-After`, whatever the server sends: the limit's window is one minute.
+MAX_RETRY_AFTER = 300.0
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -17,7 +20,7 @@ class Response:
     request_id: str | None = None
     calls_remaining: int | None = None
     calls_limit: int | None = None
-    #: Seconds to wait, from `Retry-After`.
+    #: Seconds to wait, from `Retry-After`; at most `MAX_RETRY_AFTER`.
     retry_after: float | None = None
     message: str | None = None
     data: Any = None

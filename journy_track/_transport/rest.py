@@ -14,7 +14,15 @@ from journy_track._model.forks import importing
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.http import HttpClient, HttpRequest, HttpResponse
 from journy_track._model.items import Item
-from journy_track._model.outcomes import Deferred, Delivered, Outcome, Rejected, Response, Unauthorized
+from journy_track._model.outcomes import (
+    MAX_RETRY_AFTER,
+    Deferred,
+    Delivered,
+    Outcome,
+    Rejected,
+    Response,
+    Unauthorized,
+)
 from journy_track._model.reads import GetApiKeyDetails
 from journy_track._model.secret import KeyName, Secret
 from journy_track._stores.store import Job
@@ -226,7 +234,7 @@ def _whole(text: str | None) -> int | None:
 
 
 def _retry_after(text: str | None) -> float | None:
-    """Seconds from `Retry-After` (seconds or a date), between 0 and 300; `None` if it is missing or unreadable."""
+    """Seconds from `Retry-After` (seconds or a date), between 0 and `MAX_RETRY_AFTER`; `None` if it is missing or unreadable."""
     if not text:
         return None
     try:
@@ -236,4 +244,5 @@ def _retry_after(text: str | None) -> float | None:
             seconds = parsedate_to_datetime(text).timestamp() - time()
         except (ValueError, TypeError, OverflowError):
             return None
-    return min(max(seconds, 0.0), 300.0) if seconds == seconds else None  # noqa: PLR0124 - NaN is not equal to itself
+    is_number = seconds == seconds  # noqa: PLR0124 - NaN is not equal to itself
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER) if is_number else None

@@ -204,7 +204,7 @@ def test_without_a_usable_retry_after_the_pauses_grow(retry_after):
 def test_a_retry_after_of_years_is_not_believed():
     api = Api()
     api.ask(0, refused=True, retry_after=1e9)
-    assert api.wait() <= 1.25 * pacing.MAX_RETRY_AFTER
+    assert api.wait() <= 1.25 * pacing.MAX_PAUSE
 
 
 def test_requests_that_were_on_their_way_do_not_lengthen_the_pause():
