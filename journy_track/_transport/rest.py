@@ -234,7 +234,7 @@ def _whole(text: str | None) -> int | None:
 
 
 def _retry_after(text: str | None) -> float | None:
-    """Seconds from `Retry-After` (seconds or a date), between 0 and `MAX_RETRY_AFTER`; `None` if it is missing or unreadable."""
+    """Seconds from `Retry-After` (a number or a date), up to `MAX_RETRY_AFTER`; `None` if missing or unreadable."""
     if not text:
         return None
     try:
