@@ -17,7 +17,7 @@ _HERE = Path(__file__).parent
 def guide(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown even on a terminal.")] = False,
 ) -> None:
-    """Print one page on how to instrument an app that exists.
+    """Print one page on how to instrument an existing app.
 
     On a terminal it is laid out, in a pipe it is Markdown.
     """

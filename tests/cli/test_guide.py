@@ -16,7 +16,7 @@ def test_in_a_pipe_it_is_the_page_without_its_comments():
     assert ended.exit_code == 0
     assert ended.stdout == run("guide", "--markdown").stdout
     assert ended.stdout == re.sub(r"<!--.*?-->\n+", "", PAGE, flags=re.DOTALL)
-    assert "# Instrument an app that exists" in ended.stdout
+    assert "# Instrument an existing app" in ended.stdout
 
 
 def test_it_is_about_one_page():

@@ -163,22 +163,6 @@ def browser(stage: Stage) -> None:
     assert 'journy("identify",{"userId": "u1"' in client.get("/").text
 
 
-def asgi(stage: Stage) -> None:
-    """A request of a signed-in user to a FastAPI or Litestar app under uvicorn, which then stops."""
-    from integrations.servers import Server, uvicorn
-
-    stage.write({"app.py": _FIRST + stage.source})
-    server = Server(stage.folder, stage.folder / "said", uvicorn("app:app"), JOURNY_BASE_URL=stage.api.url)
-    try:
-        server.wait_ready()
-        with server.connect() as connection:
-            connection.request("POST", "/projects?title=Launch", headers={"Authorization": "Bearer u1"})
-            assert connection.getresponse().status in (200, 201), server.said()
-        server.stop()
-    finally:
-        server.clean_up()
-
-
 def wsgi(stage: Stage) -> None:
     environ = {"REMOTE_USER": "u1", "REQUEST_METHOD": "GET", "PATH_INFO": "/"}
     status: list[str] = []
@@ -319,7 +303,6 @@ SCENES: dict[str, Scene] = {
     "program": program,
     "flask": flask,
     "browser": browser,
-    "asgi": asgi,
     "wsgi": wsgi,
     "django": django,
     "django_sync": django_sync,

@@ -40,8 +40,8 @@ def test_each_setting_has_its_variable_and_its_default():
 def test_the_limits_are_those_that_hold():
     assert f"{batch.MAX_MESSAGES:,}".replace(",", " ") in TEXT
     assert f"{batch.MAX_BYTES // 1000} KB" in TEXT
-    assert f"{batch.MAX_MESSAGE // 1024} KB" in TEXT
-    assert f"above {batch.GZIP_FROM // 1024} KB" in TEXT
+    assert f"{batch.MAX_MESSAGE // 1024} KiB" in TEXT
+    assert f"above {batch.GZIP_FROM // 1024} KiB" in TEXT
 
 
 @pytest.mark.parametrize("row", EXCHANGED, ids=lambda row: row[0])
