@@ -85,7 +85,7 @@ class _Meters:
             if attributes is not None:
                 for histogram in self._histograms:
                     histogram.record(seconds, attributes)
-        except Exception as error:  # noqa: BLE001 - delivery must continue
+        except Exception as error:  # noqa: BLE001 - delivery goes on
             _log(error)
 
 
@@ -99,7 +99,7 @@ def _callback(instrument: Instrument, readings: Readings) -> Callable[[CallbackO
         try:
             reading = readings.read(instrument.name)
             return [Observation(value, attributes) for value, attributes in instrument.read(reading)]
-        except Exception as error:  # noqa: BLE001 - the scrape of the app's own metrics must continue
+        except Exception as error:  # noqa: BLE001 - a scrape of the app's own metrics goes on
             _log(error)
             return ()
 

@@ -95,7 +95,7 @@ class BrokerTransport:
         except BrokerError as error:
             failed = str(error)
             self._limit.failed()
-        except Exception as error:  # noqa: BLE001 - a custom broker may raise anything
+        except Exception as error:  # noqa: BLE001 - a broker of the app's own may raise anything
             count, failed = 0, f"it raised {type(error).__name__}"
             self._limit.failed()
         self._failures = self._failures + 1 if failed else 0

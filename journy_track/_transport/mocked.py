@@ -87,7 +87,7 @@ def send_through(package: str, request: HttpRequest, deadline: float, limit: int
     failure: TransportError
     try:
         return _sent(request, deadline, limit)
-    except Exception as error:  # noqa: BLE001 - raised again in our own words: its text may contain the request
+    except Exception as error:  # noqa: BLE001 - handed on in words of ours: its text may hold the request
         if _is_unknown(error):
             failure = Forbidden(_why_unknown(package, request))
         elif (cause := interruption(error, HTTPError, RequestException)) is not None:

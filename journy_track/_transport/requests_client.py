@@ -59,7 +59,7 @@ class RequestsHttpClient:
             return send_through(package, request, bounds.deadline, limit)
         try:
             return self._exchange(request, bounds, limit)
-        except Exception as error:  # noqa: BLE001 - raised again in our own words: its text may contain the request
+        except Exception as error:  # noqa: BLE001 - handed on in words of ours: its text may hold the request
             if (cause := interruption(error, TransportError)) is not None:
                 raise cause from None
             failure = _failure(error, sent=bounds.sent)

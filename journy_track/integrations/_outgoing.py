@@ -40,7 +40,7 @@ def is_named(host: str | None) -> bool:
 def _hooked(hook: Any, module: Any) -> None:
     try:
         hook(module)
-    except Exception as error:  # noqa: BLE001 - an unknown version: the app continues, without propagation
+    except Exception as error:  # noqa: BLE001 - a version that we do not know: the app goes on, and nobody is told
         log(logging.WARNING, "propagate_to: %s cannot be hooked into: %s", module.__name__, type(error).__name__)
 
 

@@ -34,7 +34,7 @@ def instrument_arq(*, email: bool = False) -> None:
     The context is stored as an additional key in arq's job data, which workers without this call ignore. A custom
     `job_serializer` must keep that key.
     """
-    global _email  # noqa: PLW0603 - arq's functions are process-wide, too
+    global _email  # noqa: PLW0603 - arq's functions are the process's, too
     _email = email
     senders, workers = cast("Any", connections), cast("Any", worker)
     write, read, run_job = senders.serialize_job, workers.deserialize_job_raw, workers.Worker.run_job

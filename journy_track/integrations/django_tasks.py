@@ -31,16 +31,16 @@ def instrument_django_tasks(*, email: bool = False) -> None:
     """Carry user, account and metadata from the code that enqueues a task to the task, with any backend.
 
     Each task runs in its own `scope()`, with the context it was enqueued in; a task that runs where it is enqueued,
-    as with the immediate backend, keeps its caller's. It includes the user's e-mail address only with *email*. Place
-    `@track_event` below `@task`. Call this function in the `ready()` of one of your apps, so that it runs in the site
-    and in the workers.
+    as with the immediate backend, keeps its caller's. The context includes the user's e-mail address only with
+    *email*. Place `@track_event` below `@task`. Call this function in the `ready()` of one of your apps, so that it
+    runs in the site and in the workers.
 
     A task can only store the context among its keyword arguments, from which it is removed before the function is
     called. Therefore deploy this call to the workers before the site.
 
     Raises `InvalidArgument` if neither Django 6 nor django-tasks is installed.
     """
-    global _email  # noqa: PLW0603 - the classes are process-wide, too
+    global _email  # noqa: PLW0603 - the classes are the process's, too
     _email = email
     found = 0
     for name in _MODULES:

@@ -25,9 +25,9 @@ def instrument_huey(huey: H, *, email: bool = False) -> H:
     """Carry user, account and metadata from the code that enqueues a task to the task. Returns *huey*.
 
     Each task, with its hooks and signals, runs in its own `scope()`, with the context it was enqueued in. Retries,
-    pipelines, groups and chords keep that context; in immediate mode, a task keeps its caller's. It includes the
-    user's e-mail address only with *email*. Place `@track_event` below `@huey.task()`. Works with thread, process and
-    greenlet workers.
+    pipelines, groups and chords keep that context; in immediate mode, a task keeps its caller's. The context includes
+    the user's e-mail address only with *email*. Place `@track_event` below `@huey.task()`. Works with thread, process
+    and greenlet workers.
 
     In a message, the context can only be stored among the keyword arguments, from which the consumer removes it
     before the task sees it. Therefore deploy this call to the consumers before the processes that enqueue.

@@ -33,7 +33,7 @@ def instrument_rq(*, email: bool = False) -> None:
     worker may import that module as late as in the first job. Works with forking, spawning and simple workers. Place
     `@track_event` above or below `@job`.
     """
-    global _email  # noqa: PLW0603 - RQ's classes are process-wide, too
+    global _email  # noqa: PLW0603 - RQ's classes are the process's, too
     _email = email
     create, function = Job.create.__func__, Job.func.fget  # type: ignore[attr-defined]
     if hasattr(create, _MARK):

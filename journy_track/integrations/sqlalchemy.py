@@ -37,7 +37,8 @@ def instrument_sqlalchemy(sessions: S) -> S:
 
     Accepts a `sessionmaker`, an `async_sessionmaker`, a scoped session of either, a `Session` class, or a single
     session. What is captured inside a savepoint also waits for that savepoint. Closing a session without a commit
-    counts as a rollback. If several sessions are open, the one used last among those that have written is used.
+    counts as a rollback. If several sessions are open, those that have written take precedence, and among them the
+    one used last.
 
     Raises `InvalidArgument` for anything else.
     """
@@ -85,7 +86,7 @@ def _beneath(sessions: Any, asynchronous: Any) -> Any:
 
 
 class _Open:
-    """The innermost transaction of a session: its savepoint, where there is one."""
+    """The innermost transaction of a session: its savepoint, if there is one."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

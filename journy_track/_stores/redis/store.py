@@ -116,5 +116,5 @@ class RedisStore:
 def _captured_at(message: str) -> float | None:
     try:
         return captured_at_of(message)
-    except Exception:  # noqa: BLE001 - it may be anything: parsing fails later, and it is dead-lettered then
+    except Exception:  # noqa: BLE001 - it may be anything: who parses it finds out, and dead-letters it
         return None

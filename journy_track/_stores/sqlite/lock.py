@@ -105,7 +105,7 @@ if sys.platform == "win32":
             unlink_closed(path)
 
     def is_owned(path: Path) -> bool:
-        """Whether somebody holds the lock at *path*, without taking it."""
+        """Whether the lock at *path* is held. Does not take it."""
         try:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)
         except sqlite3.OperationalError:
@@ -186,7 +186,7 @@ else:
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
     def is_owned(path: Path) -> bool:
-        """Whether somebody holds the lock at *path*, without taking it."""
+        """Whether the lock at *path* is held. Does not take it."""
         try:
             descriptor = open_regular(path, os.O_RDONLY)
         except OSError:

@@ -1,7 +1,7 @@
 """The store on disk: captured items survive the process, and items left by ended processes are delivered, too.
 
-New items are written in one transaction per turn of the worker. They are sent from memory if they fit there, and
-otherwise read back later. They are removed from the disk when they are settled.
+In each of its turns, the worker writes the new items in one transaction. They are sent from memory if they fit there,
+and otherwise read back later. They are removed from the disk when they are settled.
 """
 
 from __future__ import annotations

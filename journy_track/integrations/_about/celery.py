@@ -17,7 +17,7 @@ def _call_before_end(deliver: Callable[[], None]) -> None:
     ends = getattr(sys.modules.get("celery.signals"), "worker_process_shutdown", None)
     if ends is None or _connected:
         return
-    _connected = True  # before: connecting takes a lock, and a signal handler may capture meanwhile
+    _connected = True  # set first: connecting takes a lock, and a signal handler may capture meanwhile
 
     def ended(**_: Any) -> None:
         deliver()

@@ -58,7 +58,7 @@ class JournyMiddleware:
     until the user is loaded: before a sign-in or sign-out, and at the latest at the end of the request, or before
     its body if that is streamed.
 
-    To use another user, name functions that take the request in the settings, by their import paths:
+    To determine the user or account differently, set functions of the request in the settings, by import path:
 
         JOURNY = {"account": "shop.tracking.account_of", "user": ..., "metadata": ..., "link_devices": True}
         JOURNY |= {"skip": "shop.tracking.is_staff", "trust": "signed", "snippet": {"domain": "shop.example"}}
