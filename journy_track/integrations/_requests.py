@@ -43,8 +43,8 @@ class Callbacks:
     """The functions that return the *user*, *account* and *metadata* of a request, each optional.
 
     *carried* returns the `Attributes` that a trusted sender attached to the request; what the others return takes
-    precedence. *skip* returns whether to skip the request; if so, the others are not called. If one raises, that is
-    logged at most once a minute, and the request continues without its value. Raises `ConfigurationError` for
+    precedence. *skip* returns whether to skip the request; if so, the others are not called. If a function raises,
+    that is logged at most once a minute, and the request continues without its value. Raises `ConfigurationError` for
     anything that is not a function.
     """
 
@@ -68,7 +68,7 @@ class Callbacks:
         self.link_devices = link_devices
 
     def ask(self, *arguments: Any, last_chance: bool = False) -> Actor | None:
-        """Call the functions. Returns `None` if one raised and may be retried; not if this is the *last_chance*."""
+        """Call the functions. Returns `None` if one raised, so that they are retried, except at the *last_chance*."""
         return uncaptured(self._ask, arguments, last_chance)
 
     def _ask(self, arguments: tuple[Any, ...], last_chance: bool) -> Actor | None:
@@ -260,7 +260,7 @@ class Devices:
         return device not in self._linked
 
     def link(self, device: str, user: UserIdentified) -> None:
-        """Link *device* to *user*, unless it is linked already or the user has more than `MAX_NEW_DEVICES` new ones.
+        """Link *device* to *user*, unless it is linked already or the user already has `MAX_NEW_DEVICES` new ones.
 
         A device beyond the limit is counted but not remembered, so it is linked if it appears again an hour later.
         """

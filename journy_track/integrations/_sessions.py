@@ -47,9 +47,9 @@ def _alike(before: dict[Any, Any], now: dict[Any, Any]) -> bool:
 
 
 class Untouched:
-    """Context manager that reads *session* of Django, Flask or Starlette without marking it as accessed.
+    """Context manager in which reading *session* of Django, Flask or Starlette does not mark it as accessed.
 
-    A session that was accessed makes the response vary by cookie. *session* is `None` if there is none.
+    A session marked as accessed makes the response vary by cookie. *session* is `None` if there is none.
     """
 
     __slots__ = ("_before", "_session")

@@ -26,8 +26,8 @@ class JournyMiddleware:
     List it after the middlewares that sign users in.
 
     - *user*, *account* and *metadata* are called with aiohttp's request. The first two return an ID (or a
-      `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping. They are called when an event
-      needs them, and not again once they have found somebody: if the user changes within a request, call
+      `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`. They are called when
+      an event needs them, and not again once they have found somebody: if the user changes within a request, call
       `set_user()`. Events wait for async functions until the handler returns.
     - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.

@@ -43,8 +43,8 @@ def instrument_apscheduler(scheduler: S, *, email: bool = False) -> S:
     e-mail address is carried only with *email*. Place `@track_event` below `@scheduler.scheduled_job()`. Call this
     function where the scheduler is created. It works with threads, processes and asyncio, and with every job store.
 
-    With version 3, a persistent job store also stores a class of this library with each job that has a user. If this
-    library is not installed there, APScheduler cannot restore these jobs, and removes them. With version 4, the
+    With version 3, a persistent job store also stores a class of this library with each job that carries a context.
+    Where this library is not installed, APScheduler cannot restore these jobs, and removes them. With version 4, the
     context is in the metadata of schedules and jobs, and one call applies to all schedulers of the process.
 
     Raises `InvalidArgument` if *scheduler* is not a scheduler.

@@ -36,10 +36,10 @@ class JournyMiddleware:
     With Channels, place it inside `AuthMiddlewareStack`.
 
     - *user*, *account* and *metadata* are called with the ASGI scope. The first two return an ID (or a
-      `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping. They are called when an event
-      needs them. Once they have found somebody, they are called again only if `scope["user"]` is a different object
-      or the contents of `scope["session"]` have changed. Async functions are awaited when the request next sends or
-      receives a message, or at its end; its events wait until then.
+      `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`. They are called when
+      an event needs them. Once they have found somebody, they are called again only if `scope["user"]` is a different
+      object or the contents of `scope["session"]` have changed. Async functions are awaited when the request next
+      sends or receives a message, or at its end; its events wait until then.
     - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.
     - *skip* gets the same argument and is called first. If it returns true, nothing in that request is tracked,
@@ -137,7 +137,7 @@ class _AsgiRequest(Request):
             return await self._callbacks.ask_async(self._as_of(moment), last_chance=True)
 
     async def settle(self) -> None:
-        """Release the events that wait for the user, if the user is known now."""
+        """Release the events that wait for the user, if the user can be determined now."""
         pending = self.cell.pending
         if pending is not None and pending.waiting:
             await self.settle_earlier_async(self.ask)

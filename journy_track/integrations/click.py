@@ -28,8 +28,8 @@ def instrument_click(
         run = instrument_click(typer.main.get_command(app), user=system_user)      # Typer: run()
 
     *user*, *account* and *metadata* are called with the command's click context. The first two return an ID (or a
-    `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping. They are called when an event
-    needs them. What a command tracks is delivered by the time the process ends. Place `@track_event` below
+    `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`. They are called when
+    an event needs them. What a command tracks is delivered by the time the process ends. Place `@track_event` below
     `@cli.command()`. Raises `InvalidArgument` if *command* is not a click command, and `ConfigurationError` if one of
     the others is not a function.
     """

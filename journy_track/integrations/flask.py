@@ -40,12 +40,12 @@ def instrument_flask(
 
         instrument_flask(app, user=lambda: current_user.get_id())
 
-    - *user*, *account* and *metadata* are called without arguments, in the request's own Flask context. The first
-      two return an ID (or a `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping. They
-      are called when an event needs them. Once they have found somebody, they are called again only if the session
-      or Flask-Login's user has changed; if your user comes from elsewhere, call `set_user()` when it changes. Events
-      captured on other threads wait for them, at most until the request's context ends; events in an async view do
-      not wait.
+    - *user*, *account* and *metadata* are called without arguments, in the request's own Flask context. The first two
+      return an ID (or a `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`.
+      They are called when an event needs them. Once they have found somebody, they are called again only if the
+      session or Flask-Login's user has changed; if your user comes from elsewhere, call `set_user()` when it changes.
+      Events captured on other threads wait for them, at most until the request's context ends; events in an async
+      view do not wait.
     - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.
     - *skip* is called first. If it returns true, nothing in that request is tracked, except deletes and removals;

@@ -29,9 +29,9 @@ class JournyHandlerMixin(_Base):
     List it as the first base class. Override any of these methods, which may be async:
 
     - `journy_user()` and `journy_account()` return an ID (or a `UserIdentified` or `AccountIdentified`) or `None`;
-      `journy_metadata()` returns a mapping. They are called when an event needs them, and not again once they have
-      found somebody: if the user changes within a request, call `set_user()`. Events wait for async methods until
-      the handler is done.
+      `journy_metadata()` returns a mapping or `None`. They are called when an event needs them, and not again once
+      they have found somebody: if the user changes within a request, call `set_user()`. Events wait for async methods
+      until the handler is done.
     - `journy_skip()` is called first. If it returns true, nothing in that request is tracked, except deletes and
       removals; see `journy_track.suppressed()`.
     - `journy_trust()` decides whether to believe the header that another of your services sends (see

@@ -24,9 +24,9 @@ class JournyMiddleware:
 
         app = JournyMiddleware(app, user=lambda environ: environ.get("REMOTE_USER"))
 
-    - *user*, *account* and *metadata* are called with the environ. The first two return an ID (or a
-      `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping. They are called when an event
-      needs them, on the thread that captures it. Once they have found somebody, they are called again only if
+    - *user*, *account* and *metadata* are called with the environ. The first two return an ID (or a `UserIdentified`
+      or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`. They are called when an event needs
+      them, on the thread that captures it. Once they have found somebody, they are called again only if
       ``REMOTE_USER`` has changed.
     - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.

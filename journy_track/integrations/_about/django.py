@@ -29,7 +29,10 @@ def _open_transactions() -> list[Any]:
 
 
 def _the_apps_own(atomic: list[Any]) -> list[Any]:
-    """Leave out databases with only a TestCase's own block: it opens one on each, and runs the callbacks of one."""
+    """Return the connections with a block of the app's own, besides the one that a TestCase opens on each.
+
+    If there are only a TestCase's blocks, return a single connection, as it runs the callbacks of one at a time.
+    """
     own = [c for c in atomic if not all(getattr(block, "_from_testcase", False) for block in c.atomic_blocks)]
     return own or [next((c for c in atomic if c.alias == "default"), atomic[0])]
 

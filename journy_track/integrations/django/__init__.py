@@ -64,8 +64,8 @@ class JournyMiddleware:
         JOURNY |= {"skip": "shop.tracking.is_staff", "trust": "signed", "snippet": {"domain": "shop.example"}}
         JOURNY |= {"sync": {...}, "events": {...}}
 
-    - *user* and *account* return an ID (or a `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns
-      a mapping. They may use ``request.user`` and the database, and may be async in an async stack.
+    - *user* and *account* return an ID (or a `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a
+      mapping or `None`. They may use ``request.user`` and the database, and may be async in an async stack.
     - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.
     - *skip* gets the same argument and is called first. If it returns true, nothing in that request is tracked,
