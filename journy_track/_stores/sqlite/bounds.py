@@ -109,35 +109,35 @@ def _text(stored: bytes) -> str:
 
 
 def place(value: Any, after: int = 0) -> int:
-    """Return a row's position. It must be after *after*: in a damaged tree, rows may repeat endlessly."""
+    """Check and return a row's position. It must be after *after*: in a damaged tree, rows may repeat endlessly."""
     if type(value) is not int or not after < value <= MAX_PLACE:
         raise Implausible("places that are not in order")
     return value
 
 
 def moment(value: Any) -> float:
-    """Return a time in seconds since the epoch, of a valid year."""
+    """Check and return a time in seconds since the epoch. Its year must be valid."""
     if type(value) is not float or not _YEAR_1 <= value <= _YEAR_9999:
         raise Implausible("a time that is not one")
     return value
 
 
 def text(value: Any, limit: int = MAX_MESSAGE) -> str:
-    """Return a text of at most *limit* characters."""
+    """Check and return a text of at most *limit* characters."""
     if type(value) is not str or len(value) > limit:
         raise Implausible("a text that is not one, or too long")
     return value
 
 
 def number(value: Any) -> int:
-    """Return a count or a status."""
+    """Check and return a count or a status."""
     if type(value) is not int:
         raise Implausible("a number that is not one")
     return value
 
 
 def fields(value: Any) -> FrozenDict:
-    """Return the errors of fields, by field name."""
+    """Parse the errors of fields, by field name."""
     try:
         kept = json.loads(text(value, MAX_ROW))
     except (ValueError, RecursionError):
