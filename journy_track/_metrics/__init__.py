@@ -1,1 +1,1 @@
-"""What metrics show of a tracker, or of a relay: to OpenTelemetry, and as Prometheus reads it."""
+"""Metrics of a tracker or a relay, for OpenTelemetry and in Prometheus' format."""

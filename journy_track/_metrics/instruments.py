@@ -1,8 +1,8 @@
-"""The instruments: what each is called, and where its numbers come from.
+"""The instruments: their names, and where their values come from.
 
-The names follow OpenTelemetry's conventions for the metrics of an SDK (`otel.sdk.processor.span.queue.size` and its
-siblings, which are in development), in a namespace of our own: `otel` is reserved. As there, an item that was lost
-has an `error.type`, and another has none.
+The names follow OpenTelemetry's conventions for SDK metrics (`otel.sdk.processor.span.queue.size` and others, which
+are in development), in our own namespace, as `otel` is reserved. As in those conventions, only lost items have an
+`error.type`.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from journy_track._model.numbers import Stats
 from journy_track._model.outcomes import Deferred, JobOutcome, Published
 
-#: The name, the unit and the description of the one histogram; and the upper bounds of its buckets, in seconds.
+#: The name, unit and description of the only histogram, and the upper bounds of its buckets in seconds.
 DURATION: Final = ("journy.sdk.request.duration", "s", "The duration of one request to journy.io or to the broker.")
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 Attributes: TypeAlias = Mapping[str, str]
 Measured: TypeAlias = Iterable[tuple[float, Attributes]]
 _NONE: Attributes = {}
-#: Reasons for giving up that are a word of ours; and where the others name the HTTP status.
+#: The fixed reasons for giving up, and a pattern for the HTTP status in the others.
 _GIVEN_UP = ("max_age", "ambiguous", "missing permission")
 _STATUS = re.compile(r"(?:^|^status |^a redirect \()([1-5]\d\d)\b")
 
 
 class Reading(NamedTuple):
-    """What all instruments of one scrape read from.
+    """The values that all instruments read during one scrape.
 
-    *oldest* is the age in seconds of the oldest item that waits, `None` if nothing waits. *capacity* is how many
-    items the queue may hold, `None` for a relay, which has no queue.
+    *oldest* is the age in seconds of the oldest waiting item, `None` if nothing waits. *capacity* is the maximum
+    number of items in the queue, `None` for a relay, which has no queue.
     """
 
     stats: Stats
@@ -42,7 +42,7 @@ class Reading(NamedTuple):
 
 
 class Instrument(NamedTuple):
-    """One metric. *read* returns its values with their attributes; none where nothing is known."""
+    """One metric. *read* returns its values with their attributes, or nothing if no value is known."""
 
     name: str
     kind: Literal["counter", "updowncounter", "gauge"]
@@ -68,7 +68,7 @@ def _processed(reading: Reading) -> Measured:
 
 
 def _error_type(reason: str) -> str:
-    """A reason without the server's own words: each would be a series of its own."""
+    """Return *reason* without the server's own text, each variant of which would create a separate series."""
     if reason in _GIVEN_UP:
         return reason
     status = _STATUS.search(reason)
@@ -169,7 +169,7 @@ INSTRUMENTS: Final = (
 
 
 def attributes_of(outcome: JobOutcome | None) -> dict[str, str | int] | None:
-    """The attributes of a request with this outcome; `None` where no request was made."""
+    """Return the attributes of a request with this outcome; `None` if no request was made."""
     response = None if outcome is None else outcome.response
     if response is not None:
         attributes: dict[str, str | int] = {"http.response.status_code": response.status}

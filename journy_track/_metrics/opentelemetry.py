@@ -1,4 +1,4 @@
-"""Our own numbers as OpenTelemetry's metrics."""
+"""The tracker's own statistics as OpenTelemetry metrics."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 def instrument_metrics(meter_provider: MeterProvider | None = None) -> None:
-    """Show what `stats()` and `health()` know as OpenTelemetry metrics: `journy.sdk.queue.size` and others.
+    """Export the values of `stats()` and `health()` as OpenTelemetry metrics: `journy.sdk.queue.size` and others.
 
         journy_track.configure()
         journy_track.instrument_metrics()
 
-    *meter_provider*: `None` is the global one, which may be set later. Needs the API package alone; without an SDK
-    nothing is read. Before `configure()` or after it: the metrics are those of whichever tracker is installed, and
-    counts go on where another takes its place. A second call for the same provider does nothing. A forked child
-    counts from zero. Raises `InvalidArgument` for what has no ``get_meter``.
+    *meter_provider* defaults to the global provider, which may be set later. Only the API package is required;
+    without an SDK, nothing is read. It can be called before or after `configure()`: the metrics are those of the
+    current tracker, and counts continue when another tracker replaces it. A second call for the same provider does
+    nothing. A forked child counts from zero. Raises `InvalidArgument` if *meter_provider* has no ``get_meter``.
 
-    The names, units and attributes are in ``docs/guides/observability.md``.
+    The names, units and attributes are documented in ``docs/guides/observability.md``.
     """
     from opentelemetry import metrics
 
@@ -49,11 +49,11 @@ def instrument_metrics(meter_provider: MeterProvider | None = None) -> None:
 
 
 class _Meters:
-    """The providers that were instrumented."""
+    """The instrumented providers."""
 
     def __init__(self) -> None:
         self.providers: list[Any] = []
-        #: Whether the global one is among them: it may be a stand-in, and another object later.
+        #: Whether the global provider is one of them: it may be a proxy, and a different object later.
         self.has_global = False
         self._readings = Readings()
         self._histograms: tuple[Histogram, ...] = ()
@@ -110,7 +110,7 @@ def _histogram(meter: Meter) -> Histogram:
     name, unit, description = DURATION
     try:
         return meter.create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=BUCKETS)
-    except TypeError:  # an older API, which has no advice: a view may set them
+    except TypeError:  # an older API without the advisory parameter: a view can set the boundaries
         return meter.create_histogram(name, unit, description)
 
 

@@ -1,7 +1,7 @@
-"""The same metrics as Prometheus reads them, where there is no OpenTelemetry SDK: under the same names.
+"""The same metrics in Prometheus' format, with the same names, for use without an OpenTelemetry SDK.
 
-The names follow the rules by which OpenTelemetry's exporters make them (its specification, "Prometheus and
-OpenMetrics compatibility"); the text is Prometheus' exposition format, version 0.0.4.
+The names follow the rules of OpenTelemetry's exporters (specification, "Prometheus and OpenMetrics compatibility");
+the text is in Prometheus' exposition format, version 0.0.4.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Durations:
-    """A histogram of the requests' durations, by status and error. Any thread may add to it."""
+    """A histogram of request durations, by status and error. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        #: By attributes: how many fell into each bucket, those above the last included, and the seconds in all.
+        #: By attributes: the count of each bucket, including one above the last bound, and the total seconds.
         self._counted: dict[tuple[tuple[str, str], ...], tuple[list[int], float]] = {}
 
     def add(self, seconds: float, outcome: JobOutcome | None) -> None:
-        """A request took *seconds*, and had this outcome."""
+        """Record a request that took *seconds* and had this outcome."""
         attributes = attributes_of(outcome)
         if attributes is None:
             return
@@ -36,7 +36,7 @@ class Durations:
             self._counted[key] = buckets, total + seconds
 
     def text(self) -> str:
-        """All of it, as Prometheus reads it."""
+        """Return the histogram in Prometheus' format."""
         name, unit, description = DURATION
         family = _family(name, unit)
         lines = _head(family, description, "histogram")
@@ -53,7 +53,7 @@ class Durations:
 
 
 def text_of(instruments: Iterable[Instrument], reading: Reading) -> str:
-    """What *instruments* read, as Prometheus reads it."""
+    """Return the values of *instruments* in Prometheus' format."""
     lines: list[str] = []
     for instrument in instruments:
         counts = instrument.kind == "counter"

@@ -1,4 +1,4 @@
-"""The numbers of whichever tracker is installed, with the counts of those that it replaced."""
+"""The statistics of the current tracker, plus the counts of the trackers that it replaced."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from journy_track._model.frozendict import FrozenDict
 from journy_track._model.numbers import Health, Stats
 from journy_track._tracker import Tracker
 
-#: Seconds after which a reading is too old also for an instrument that has not used it.
+#: Seconds after which a reading is too old even for an instrument that has not used it yet.
 _STALE = 1.0
 _UNKNOWN = Health(ok=False)
 
 
 class _Past:
-    """A tracker that another took the place of. It may still deliver; once it has, its counts alone are kept."""
+    """A tracker that was replaced. It may still deliver; once it is done, only its counts are kept."""
 
     def __init__(self, tracker: Tracker | None, stats: Stats | None = None) -> None:
         self.tracker = tracker
-        #: The process that these are of, and its last counts.
+        #: The process ID that the last counts are from, and these counts.
         self._last: tuple[int, Stats] = (os.getpid(), Stats() if stats is None else stats)
 
     def stats(self) -> Stats:
@@ -35,23 +35,23 @@ class _Past:
             if numbers is not None and self.tracker.closed and not waiting:
                 self.tracker = None
         pid, stats = self._last
-        return stats if pid == os.getpid() else Stats()  # a child did none of its parent's work
+        return stats if pid == os.getpid() else Stats()  # a child does not count its parent's work
 
 
 class Readings:
     """One reading for all the instruments of a scrape.
 
-    Read without a lock: a process may fork while another of its threads reads. The worst that two threads that read
-    at once can do is to take one reading more.
+    There is no lock, as a process may fork while another of its threads reads. If two threads read at the same time,
+    the worst case is one additional reading.
     """
 
     def __init__(self) -> None:
-        #: The installed tracker, and those before it. Replaced as one.
+        #: The current tracker and the ones before it. A tuple, so that both are replaced at the same time.
         self._followed: tuple[Tracker | None, tuple[_Past, ...]] = (None, ())
         self._kept: tuple[Reading, float, set[str]] | None = None
 
     def follow(self, tracker: Tracker | None) -> None:
-        """From now on read *tracker*. Called by one thread at a time."""
+        """Read *tracker* from now on. Called by one thread at a time."""
         before, past = self._followed
         others = [some for some in past if some.tracker is None or some.tracker is not tracker]
         if before is not None and before is not tracker and before._numbers() is not None:
@@ -64,7 +64,7 @@ class Readings:
         self._followed = tracker, (_Past(None, ended), *(some for some in others if some.tracker is not None))
 
     def read(self, asker: str) -> Reading:
-        """The reading of this scrape: an *asker* that has used it begins the next one."""
+        """Return the reading of the current scrape. An *asker* that has already used it starts the next scrape."""
         kept, now = self._kept, monotonic()
         if kept is None or asker in kept[2] or now - kept[1] > _STALE:
             kept = self._kept = (self._now(), now, set())
@@ -91,7 +91,7 @@ def _of(tracker: Tracker | None) -> tuple[Stats, Health]:
 
 
 def _with(stats: Stats, past: Stats) -> Stats:
-    """*stats*, and what a tracker before did. What that left in a spool is in *stats* already."""
+    """Add the counts of an earlier tracker to *stats*. What it left in a spool is already included in *stats*."""
     return replace(
         stats,
         captured=stats.captured + past.captured,

@@ -1,1 +1,1 @@
-"""Where jobs are kept until they are settled: memory, SQLite, a Redis stream."""
+"""Stores that keep jobs until they are settled: in memory, in SQLite, or in a Redis stream."""

@@ -1,4 +1,4 @@
-"""The store in memory: it keeps nothing that is not on its way already."""
+"""The store in memory, which only passes jobs on to the outbox."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from journy_track._stores.store import Changes, DeadLetter, Job
 
 
 class MemoryStore:
-    """Hands jobs on as they come. They live in the outbox alone, so nothing has to be removed, or can be lost."""
+    """Passes jobs on as they arrive. Only the outbox keeps them, so nothing has to be removed or can be lost here."""
 
     durable = False
     is_open = True

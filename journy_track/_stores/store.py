@@ -1,4 +1,4 @@
-"""What keeps items until they are settled: the `Store` protocol, and the `Job` that it keeps."""
+"""The `Store` protocol, which keeps items until they are settled, and the `Job` that it keeps."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from journy_track._model.items import DeleteAccount, DeleteUser, Item
 
 
 class Job:
-    """One item on the worker's side, from the moment it is taken from the queue until it is settled.
+    """One item as the worker sees it, from when it is taken from the queue until it is settled.
 
-    *number* is its place in the order in which items may go: the ledger gives it, and a new one where the job is read
-    from a store. Slots keep it small, as ten thousand may wait.
+    *number* is its position in the order of sending. The ledger assigns it, and assigns a new one when the job is
+    read from a store. Slots keep a job small, as ten thousand may wait.
     """
 
     __slots__ = (
@@ -46,65 +46,65 @@ class Job:
 
     def __init__(self, number: int, taken_at: float, at: float, *, index: int | None = None, extra: int = 0) -> None:
         self.number = number
-        #: Its place in the order of capture; `None`: it was read from a store.
+        #: Its position in the order of capture; `None` if it was read from a store.
         self.index = index
-        #: The second since the epoch of its capture.
+        #: When it was captured, in seconds since the epoch.
         self.at = at
-        #: When it was taken or, if another process captured it, when that was; by the monotonic clock.
+        #: When it was taken from the queue or, if another process captured it, when that was; by the monotonic clock.
         self.taken_at = taken_at
-        #: When the last of those that were merged into it was taken: by this one it is too old to be tried.
+        #: When the latest of the jobs merged into it was taken. This time decides if it is too old to be sent.
         self.renewed_at = taken_at
-        #: Units that the queue has charged beyond the first of each item, those merged into it included.
+        #: Units that the queue has charged beyond the first one of each item, including the items merged into it.
         self.extra = extra
-        #: What the store keeps of it, and of those that were merged into it. Empty: nothing.
+        #: The store's references to it and to the jobs merged into it. Empty if the store keeps nothing of it.
         self.receipts: tuple[Any, ...] = ()
         self.item: Any = None
-        #: The item as it was read from a store, until it is parsed.
+        #: The serialised item as read from a store, until it is parsed.
         self.message: str | None = None
-        #: What tells it from all others wherever it is sent again, by whichever process. See `id`.
+        #: Its unique ID, which stays the same when it is sent again, even by another process. See `id`.
         self.message_id: str | None = None
-        #: Which of the dispatcher's ways it takes.
+        #: The number of the dispatcher's `Way` that sends it.
         self.way = 0
-        #: With how many it may share a request at most, itself included, as a larger one was refused; 0: any number.
+        #: The maximum number of jobs in its request, including itself, after a larger request failed; 0: no limit.
         self.together = 0
-        #: Of a membership that was refused, whose users go one in each request: those refused, and what came back.
-        #: `None`: all of them go in one.
+        #: For a refused membership whose users are now sent one per request: the refused users and their responses.
+        #: `None`: all users are sent in one request.
         self.refused: dict[Any, Any] | None = None
-        #: Which of these users is in the request.
+        #: The user in the current request, in that case.
         self.sole: Any = None
         self.attempts = 0
         self.deferrals = 0
-        #: The number under which a broker was offered it first; 0: never.
+        #: The number under which it was first published to a broker; 0 if it never was.
         self.published_as = 0
-        #: The ordering locks that it claims, by name: first those that it shares with nobody, and how many these are.
+        #: The names of the ordering locks that it claims, exclusive ones first, and the number of exclusive ones.
         self.names: tuple[str, ...] = ()
         self.alone = 0
-        #: At how many of these locks an earlier job is before it. It may go once there is none.
+        #: The number of these locks for which it waits behind an earlier job. It may be sent when this is 0.
         self.blocked = 0
 
     def id(self) -> str:
-        """Its ID, the same wherever it is sent again; made when it is first asked for."""
+        """Return its ID, which stays the same when it is sent again. Created at the first call."""
         if self.message_id is None:
             self.message_id = _new_id()
         return self.message_id
 
 
-#: A process, what its IDs begin with, and how many there are: asking for randomness each time costs more.
+#: The process ID, the prefix of its job IDs, and a counter: random bytes for each ID would cost more.
 _ids: list[tuple[int, str, Iterator[int]]] = [(0, "", itertools.count())]
 
 
 def _new_id() -> str:
     pid, start, numbers = _ids[0]
-    if pid != os.getpid():  # a forked child has its own
+    if pid != os.getpid():  # a forked child needs its own prefix
         _, start, numbers = _ids[0] = os.getpid(), os.urandom(10).hex(), itertools.count(1)
     return f"{start}-{next(numbers):x}"
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One item that was given up, and why. *at* and *died* are seconds since the epoch: its capture, and its end.
+    """An item that was given up, and why. *at* (capture) and *died* (giving up) are in seconds since the epoch.
 
-    *seq* is its place in a file of the spool, 0 before it has one.
+    *seq* is its position in a spool file, 0 before it has one.
     """
 
     seq: int
@@ -118,7 +118,7 @@ class DeadLetter:
     attempts: int = 0
 
     def as_json(self) -> str:
-        """As a broker keeps it."""
+        """Return the JSON that a broker stores."""
         letter = {
             "message": self.message,
             "died": self.died,
@@ -132,12 +132,12 @@ class DeadLetter:
 
 
 class StoreError(Exception):
-    """The store cannot be used now: a full disk, a broker that is down. It may be tried again.
+    """The store cannot be used at the moment: a full disk, a broker that is down. It may be retried.
 
-    *name* is what the system calls that, as `ENOSPC`; empty: nothing.
+    *name* is the system's name for the error, such as `ENOSPC`; empty if there is none.
     """
 
-    #: Whether it can be tried again at once.
+    #: Whether it can be retried immediately.
     at_once = False
 
     def __init__(self, message: str, name: str = "") -> None:
@@ -147,76 +147,76 @@ class StoreError(Exception):
 
 @dataclass(slots=True)
 class Changes:
-    """What happened to a store that this process did not do, or did not ask for."""
+    """Changes to a store that this process did not make or did not request."""
 
-    #: How many more items it keeps: of a process that ended, or added by another writer.
+    #: The number of items added: left by a process that ended, or added by another writer.
     adopted: int = 0
-    #: How many unread items it no longer keeps, by the reason they are counted under.
+    #: The number of unread items that are gone, by the reason they are counted under.
     lost: Counter[str] = field(default_factory=Counter)
-    #: Jobs whose items are gone, and why.
+    #: Jobs whose items are gone, each with the reason.
     withdrawn: list[tuple[Job, str]] = field(default_factory=list)
-    #: Jobs whose items somebody rewrote, and what they are now.
+    #: Jobs whose items were rewritten by others, each with the new item.
     amended: list[tuple[Job, Item]] = field(default_factory=list)
 
 
 class Store(Protocol):
-    """Keeps jobs until they are settled. `append`, `fetch`, `look` and `changes` are called by the worker alone.
+    """Keeps jobs until they are settled. Only the worker calls `append`, `fetch`, `look` and `changes`.
 
     `append`, `fetch` and `purge` raise `StoreError`.
     """
 
     @property
     def durable(self) -> bool:
-        """Whether it keeps jobs beyond the outbox, and so beyond this process."""
+        """Whether it keeps jobs outside the outbox, so that they survive this process."""
 
     @property
     def is_open(self) -> bool:
-        """Whether it could be looked into since the start."""
+        """Whether it is ready: `look` has run since the start."""
 
     @property
     def unread(self) -> bool:
-        """Whether it keeps anything that was not fetched."""
+        """Whether it keeps anything that was not fetched yet."""
 
     @property
     def unsettled(self) -> int:
-        """How many were fetched and are not settled, those merged into others included."""
+        """The number of jobs that were fetched and are not settled, including those merged into others."""
 
     @property
     def append(self) -> Callable[[Sequence[Job]], int] | None:
-        """Keeps jobs, and returns how many, from the first on, are safe; fewer when it is full.
+        """Keeps jobs and returns how many of them, from the first on, are stored: fewer if the store is full.
 
         `None`: nothing can be appended, as far as is known.
         """
 
     def fetch(self, limit: int, /) -> list[Job]:
-        """The next jobs, in order, at most *limit*: with a receipt, and either an item or a message."""
+        """Return the next jobs in order, at most *limit*, each with a receipt and either an item or a message."""
 
     def ack(self, jobs: Sequence[Job], /) -> None:
-        """It is settled and need not be kept. From any thread. Does not raise."""
+        """Drop settled jobs. From any thread. Does not raise."""
 
     def dead_letter(self, job: Job, letter: DeadLetter, /) -> None:
-        """It was given up: keep *letter* in its place. From any thread. Does not raise."""
+        """Replace *job*, which was given up, with *letter*. From any thread. Does not raise."""
 
     def forget(self, job: Job, /) -> None:
-        """It is settled and counted, so `checkpoint` may pass it. From any thread."""
+        """Note that *job* is settled and counted, so that `checkpoint` no longer waits for it. From any thread."""
 
     def purge(self, delete: DeleteUser | DeleteAccount, job: Job, /) -> int:
-        """Remove what was not fetched, came before *job* and concerns whom *delete* names. Returns how many."""
+        """Remove unfetched items before *job* that concern the target of *delete*. Returns how many were removed."""
 
     def look(self) -> None:
-        """Be ready, and see what others did to it. Does not raise."""
+        """Open the store if needed, and detect changes made by others. Does not raise."""
 
     def changes(self) -> Changes:
-        """What happened since the last call. Only the caller's to keep: it starts from nothing again."""
+        """Return the changes since the last call. The store does not keep them."""
 
     def checkpoint(self) -> Callable[[], bool]:
-        """Return a predicate: is all that is kept now settled? Asked from any thread."""
+        """Return a predicate: whether everything kept now is settled. It may be called from any thread."""
 
     def has_orphans(self) -> bool:
-        """Whether a process that has ended seems to have left something to deliver."""
+        """Whether a process that has ended seems to have left items to deliver."""
 
     def tidy(self) -> None:
-        """Nothing waits: do what can be done at leisure."""
+        """Do deferrable work. Called when nothing waits."""
 
     def close(self) -> None:
-        """Leave it to others. What is settled later stays in it, and is sent again."""
+        """Leave the store to other processes. Items that are settled later stay in it and are sent again."""

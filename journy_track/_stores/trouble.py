@@ -1,4 +1,4 @@
-"""What a store's trouble means, in one place: it is logged, and the store is tried again after a while."""
+"""Handles errors of a store: they are logged, and the store is retried after a pause."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from journy_track._stores.store import StoreError
 
 
 class Trouble:
-    """Whether the store works. *log* gets a cause and an error; *pause* is seconds until the store is tried again."""
+    """Tracks whether a store works. *log* is called with a cause and an error; *pause*: seconds until a retry."""
 
     def __init__(
         self, log: Callable[[Hashable, StoreError], object], clock: Callable[[], float], *, pause: float
@@ -17,22 +17,22 @@ class Trouble:
         self._clock = clock
         self._pause = pause
         self._until = 0.0
-        #: What went wrong last; `None` since it works.
+        #: The last error; `None` while the store works.
         self.reason: str | None = None
 
     @property
     def is_on(self) -> bool:
-        """Whether the store is left alone for now."""
+        """Whether the store is paused."""
         return self._clock() < self._until
 
     def note(self, error: StoreError) -> None:
-        """Log *error*, and leave the store alone for the pause."""
+        """Log *error* and pause the store, unless it can be retried at once."""
         self._until = 0.0 if error.at_once else self._clock() + self._pause
         self.reason = str(error)
-        # By its name, not its text: that has the name of a file, which is another one at each try.
+        # Identified by its name, not its text, which contains a file name that differs at each attempt.
         self._log((type(error), error.name or str(error)), error)
 
     def over(self) -> None:
-        """It works: try it at once."""
+        """End the pause: the store works or can be tried now."""
         self._until = 0.0
         self.reason = None

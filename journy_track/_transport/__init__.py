@@ -1,1 +1,1 @@
-"""How items leave: over HTTP. Bytes are made here only."""
+"""How items are sent: by HTTP, or through a broker. Only this package serialises requests to bytes."""

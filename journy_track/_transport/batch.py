@@ -1,4 +1,4 @@
-"""Jobs to journy.io's API/SDK connector: batches of messages, under a write key."""
+"""Sends jobs to journy.io's API/SDK connector, as batches of messages with a write key."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ from journy_track._transport.batch_messages import lacks, log_lack, messages_of
 from journy_track._transport.http import Http
 from journy_track._transport.rest import USER_AGENT, document_of, requests_client, response_of
 
-#: Segment's limits: messages in a request, bytes of one, and of a message.
+#: Segment's limits: messages per request, bytes per request, and bytes per message.
 MAX_MESSAGES, MAX_BYTES, MAX_MESSAGE = 2_500, 500_000, 32 * 1024
-#: Bytes that a request has around its messages, at most: the key, the time.
+#: The maximum number of bytes in a request besides its messages: the key, the time.
 _AROUND = 1_000
-#: Bytes below which a body is not worth compressing.
+#: Bodies with fewer bytes are not worth compressing.
 GZIP_FROM = 4 * 1024
-#: Of zlib: gzip's format. At level 1 it takes a third of the time, and what it makes is hardly larger.
+#: zlib parameters: the gzip format, and level 1, which takes a third of the time for a hardly larger result.
 _GZIP, _LEVEL = 31, 1
 
 
 class BatchTransport:
-    """Sends jobs in batches. *beside_rest*: what has no counterpart in full goes by the REST API."""
+    """Sends jobs in batches. *beside_rest*: items without a full counterpart in batches are sent by the REST API."""
 
     key = KeyName("write key", "JOURNY_WRITE_KEY")
     in_turn = False
-    # A server that knows a message by its ID drops it: what has one ID has to stay the same.
+    # The server drops a message whose ID it already knows, so a message must not change under the same ID.
     merges = False
     is_idempotent = False
-    #: There is no call that only tries a write key.
+    #: There is no request that only tests a write key.
     try_key = None
 
     def __init__(
@@ -65,11 +65,11 @@ class BatchTransport:
         self._url = url
         self._http = Http(url, timeout, http_client, make_client)
         self._beside_rest = beside_rest
-        #: Whether the server unpacks what is compressed; `None`: not known. journy.io does not document it.
+        #: Whether the server accepts compressed bodies; `None`: unknown, as journy.io does not document it.
         self._unpacks: bool | None = None
-        #: Bytes of messages in a request: less after a 413, for as long as the process lives.
+        #: The maximum number of bytes of messages in a request. Reduced after a 413, until the process ends.
         self._max_bytes = MAX_BYTES - _AROUND
-        #: Bytes of a job, on average.
+        #: The average number of bytes of a job.
         self._mean = 256.0
 
     @property
@@ -103,7 +103,7 @@ class BatchTransport:
             if job.refused is not None:
                 job.sole = job.item.users[0]
             text = _text_of(job) if job.message is None else job.message
-            job.message = None  # before it is sent again, a delete may leave less of it
+            job.message = None  # a delete may remove part of it before it is sent again
             outcomes.append(text if isinstance(text, Unsendable) else None)
             if isinstance(text, str):
                 texts.append(text)
@@ -121,7 +121,7 @@ class BatchTransport:
         packed = large and self._unpacks is not False
 
         def request(seconds: float) -> HttpRequest:
-            # In no variable: error reports show those, and there is the key in both.
+            # Not stored in variables: error reports show those, and both headers and body contain the key.
             if not packed:
                 return HttpRequest("POST", self._url, self._headers(), self._body(texts), seconds)
             headers = {**self._headers(), "Content-Encoding": "gzip"}
@@ -140,14 +140,14 @@ class BatchTransport:
         return outcome
 
     def _may_be_packing(self, packed: bool, outcome: Outcome, response: Response) -> bool:
-        """Whether what was refused may be taken uncompressed: as long as the server has taken nothing compressed."""
+        """Whether a refused request may succeed uncompressed. After a compressed success, only a 415 means that."""
         status = response.status
         if packed and (status == 415 or (status == 400 and self._unpacks is not True)):
             self._unpacks = False
             return True
         if packed and isinstance(outcome, Delivered):
             self._unpacks = True
-        elif not packed and status == 400:  # that was not it
+        elif not packed and status == 400:  # compression was not the cause
             self._unpacks = None
         return False
 
@@ -155,7 +155,7 @@ class BatchTransport:
         return {
             "Authorization": "Basic " + b64encode(f"{self._write_key.reveal()}:".encode()).decode(),
             "Accept": "application/json",
-            "Accept-Encoding": "identity",  # compressed, a response has no bound
+            "Accept-Encoding": "identity",  # the size of a compressed response is not bounded
             "User-Agent": USER_AGENT,
             "Content-Type": "application/json",
         }
@@ -167,7 +167,7 @@ class BatchTransport:
         ).encode()
 
     def probe(self, timeout: float | None = None) -> Outcome:
-        """Send an empty batch: whether the server responds, and whether it refuses the key. No call tells more."""
+        """Send an empty batch, to see if the server responds and if it refuses the key. No request shows more."""
         outcome = self._exchange([], timeout)
         assert not isinstance(outcome, (Published, Split, Unsendable)), "there was no job in it"
         return outcome
@@ -177,12 +177,12 @@ class BatchTransport:
 
 
 def _has_several(jobs: Sequence[Job]) -> bool:
-    """Whether this is one membership, of users who could go one by one."""
+    """Whether *jobs* is a single membership whose users can be sent one at a time."""
     return len(jobs) == 1 and isinstance(jobs[0].item, AddUsersToAccount) and jobs[0].refused is None
 
 
 def _in_part(job: Job, outcome: Delivered) -> Unsendable | None:
-    """What becomes of a membership whose users without an ID were left out; `None`: there were none."""
+    """Return the outcome of a membership if users without an ID were left out of it; `None` if none were."""
     if job.refused is not None or not lacks(job.item, in_part=False):
         return None
     why = (
@@ -193,7 +193,7 @@ def _in_part(job: Job, outcome: Delivered) -> Unsendable | None:
 
 
 def _text_of(job: Job) -> str | Unsendable:
-    """The messages of *job*, with commas between them."""
+    """Return the messages of *job* as JSON, separated by commas."""
     try:
         messages = messages_of(job)
     except Exception as error:  # noqa: BLE001 - counted and logged: it must not hold up the others
@@ -206,24 +206,24 @@ def _text_of(job: Job) -> str | Unsendable:
 
 
 def meaning(received: HttpResponse) -> Outcome:
-    """What a response to a batch means for all of it."""
+    """Return the outcome of a whole batch, from the response to it."""
     response, document = response_of(received), document_of(received.body)
     status = response.status
     what = f"{status} {response.message}" if response.message else f"status {status}"
     if 200 <= status < 300 and document.get("success") is not False:
-        # A portal's or a maintenance page, perhaps after journy.io has taken it.
+        # The page of a captive portal or a maintenance page, perhaps after journy.io has accepted the batch.
         if received.body.strip() and not document:
             return Deferred(f"something in between responded with {status}", ambiguous=True, response=response)
         return Delivered(response)
-    if 200 <= status < 300 or status in (400, 413, 422):  # it was read, and refused
+    if 200 <= status < 300 or status in (400, 413, 422):  # the batch was read and refused
         return Rejected(response, what)
-    if status == 401 or (status == 403 and not received.body.lstrip().startswith(b"<")):  # else a firewall's page
+    if status == 401 or (status == 403 and not received.body.lstrip().startswith(b"<")):  # HTML is a firewall's page
         return Unauthorized(response)
     if status == 429:
         return Deferred("too many requests", ambiguous=False, response=response, retry_after=response.retry_after)
     if status < 200 or status >= 500 or status in (408, 425):
         reason, ambiguous = f"the server responded with {status}", status not in (408, 425)
         return Deferred(reason, ambiguous=ambiguous, response=response, retry_after=response.retry_after)
-    # Of a wrong URL, or of something in between: nobody's verdict on what is in it.
+    # The URL is wrong, or a proxy responded: this does not mean that the messages are invalid.
     reason = f"the server responded with {status}: check batch_url"
     return Deferred(reason, ambiguous=False, response=response, retry_after=response.retry_after)

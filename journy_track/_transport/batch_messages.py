@@ -1,6 +1,7 @@
-"""An item as the messages of a batch: Segment's `track`, `identify` and `group`, which journy.io takes.
+"""Converts items to the messages of a batch: Segment's `track`, `identify` and `group`, which journy.io accepts.
 
-The facts are those of journy.io's API/SDK connector and of Segment's HTTP API, with which it is compatible.
+The format follows the documentation of journy.io's API/SDK connector, and of Segment's HTTP API, with which the
+connector is compatible.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ _CONTEXT = _write({"library": _LIBRARY})
 
 
 def lacks(item: ApiCall, *, in_part: bool) -> bool:
-    """Whether *item* has no counterpart in batches. *in_part*: a membership has one as soon as one of its users has.
+    """Whether *item* has no counterpart in batches. *in_part*: a membership has one if at least one of its users has.
 
-    None has what cannot be said there, and whoever is known by e-mail or domain alone.
+    Operations that batches do not have, and users and accounts identified only by e-mail or domain, have none.
     """
     if isinstance(item, Event):
         return not (_has_id(item.user) and _has_id(item.account))
@@ -42,7 +43,7 @@ def lacks(item: ApiCall, *, in_part: bool) -> bool:
 
 
 def log_lack(item: Item) -> None:
-    """Log, once for each kind of item, that *item* has no counterpart in batches, and the remedy."""
+    """Log that *item* has no counterpart in batches and what to do about it, once for each kind of item."""
     if isinstance(item, (Event, UpsertUser, UpsertAccount, AddUsersToAccount)):
         warn_once(
             ("no ID", item.operation),
@@ -67,8 +68,8 @@ def _has_id(known: UserIdentified | AccountIdentified | None) -> bool:
 
 
 def messages_of(job: Job) -> list[str]:
-    """The messages of *job*, as JSON. None at all: nobody in it has an ID."""
-    # Put together of texts: each message is written once, and the half of it is the same in all.
+    """Return the messages of *job* as JSON. Empty if nobody in it has an ID."""
+    # Built by joining strings: each message is written once, and half of it is the same in all messages.
     item = job.item
     if isinstance(item, Event):
         return [_track(item, job)]
@@ -117,7 +118,7 @@ def _memberships(item: AddUsersToAccount, job: Job) -> Iterator[str]:
     for user in item.users if job.refused is None else [job.sole]:
         if user.user_id is None:
             continue
-        # By the user, not by the place: before the next attempt a delete may take others out.
+        # Derived from the user, not from its position: a delete may remove other users before the next attempt.
         member = hashlib.blake2b(user.user_id.encode(), digest_size=6).hexdigest()
         about = f'"userId":{_write(user.user_id)},"groupId":{group},"traits":{{}}'
         yield _message("group", job, about, suffix=f"-{member}")

@@ -1,4 +1,4 @@
-"""Jobs to a broker: batches, in the order of capture; a relay does the rest."""
+"""Sends jobs to a broker, in batches and in the order of capture. A relay sends them on to journy.io."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from journy_track._model.retry import ByteLimit, backoff, size_of
 from journy_track._model.secret import KeyName, Secret
 from journy_track._stores.store import Job
 
-#: Messages in one call of the broker, at most.
+#: The maximum number of messages in one call of the broker.
 MAX_MESSAGES = 100
-#: Seconds before a broker that failed is asked again, at most: a look at it costs little.
+#: The maximum number of seconds before a failed broker is tried again: an attempt costs little.
 MAX_PAUSE = 5.0
 
 
 class BrokerTransport:
-    """Hands jobs to *broker*, each under a number that grows and stays the same however often it is offered.
+    """Publishes jobs to *broker*, each with an increasing number that stays the same when it is published again.
 
-    *wait_before* gives the seconds before the next attempt, by the failures so far.
+    *wait_before* returns the seconds to wait before the next attempt, given the number of failures so far.
     """
 
     key = KeyName("broker's password", "JOURNY_BROKER_URL")
@@ -32,7 +32,7 @@ class BrokerTransport:
     in_turn = True
     merges = False
     is_idempotent = True
-    #: A broker refuses no key.
+    #: A broker does not check journy.io's key.
     try_key = None
 
     def __init__(self, broker: Broker, wait_before: Callable[[int], float] = backoff) -> None:
@@ -71,7 +71,7 @@ class BrokerTransport:
 
     def _message(self, job: Job) -> Message | Unsendable:
         text = _text_of(job) if job.message is None else job.message
-        job.message = None  # before it is offered again, a delete may leave less of it
+        job.message = None  # a delete may remove part of it before it is published again
         if isinstance(text, Unsendable):
             return text
         if size_of(text) > MAX_BYTES:
@@ -81,7 +81,7 @@ class BrokerTransport:
         return Message(job.published_as, text)
 
     def _publish(self, messages: list[Message]) -> Sequence[JobOutcome]:
-        """The outcome of each message."""
+        """Publish *messages* and return the outcome of each."""
         count, failed = 0, ""
         try:
             count = self.broker.publish(messages)
@@ -121,10 +121,10 @@ def _redis(url: Secret) -> Broker:
     return RedisBroker(url)
 
 
-#: What makes the broker, by the URL's scheme. To add one, write a `Broker` and a line here.
+#: The function that creates the broker for each URL scheme. To add one, write a `Broker` and add a line here.
 MAKERS: dict[str, Callable[[Secret], Broker]] = dict.fromkeys(SCHEMES, _redis)
 
 
 def broker_at(place: Secret | Broker) -> Broker:
-    """The broker at a URL whose scheme was checked; one that the app made stays as it is."""
+    """Return the broker at a URL whose scheme was checked before; the app's own `Broker` is returned as is."""
     return MAKERS[scheme_of(place.reveal())](place) if isinstance(place, Secret) else place

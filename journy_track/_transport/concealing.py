@@ -1,4 +1,4 @@
-"""The bytes of a request. The API key is in no variable on its way into them, so that no error report shows it."""
+"""Serialises requests to bytes without ever storing the API key in a variable, so that no error report shows it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from requests.utils import requote_uri
 from journy_track._model.http import HttpRequest
 from journy_track._model.secret import Secret
 
-#: Headers whose values are concealed: the API key, and what a gateway in front of the API asks for.
+#: Headers whose values are concealed: the API key, and credentials for a gateway in front of the API.
 _SECRET = frozenset({"x-api-key", "authorization"})
-#: Methods for which servers expect a length, also where there is no body.
+#: Methods for which servers expect a length even if there is no body.
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _is_value = re.compile(r"[\t\x20-\x7e\xa0-\xff]*").fullmatch  # a line break would begin another header
 _is_target = re.compile(r"[!-~]+").fullmatch
-#: What stands for a concealed value until the last moment. No header may hold a NUL.
+#: The placeholders of concealed values, replaced at the last moment. A header cannot contain a NUL.
 _stand_ins = re.compile(rb"\0(\d+)\0")
 
 
 def bytes_of(request: HttpRequest, target: str, host: str, proxy_authorization: Secret | None = None) -> memoryview:
-    """Head and body of *request*, in a form whose `repr` does not show them.
+    """Return the head and body of *request*, as an object whose `repr` does not show them.
 
-    *target* is what the request line names: the path, or the whole URL for a proxy. Raises `ValueError` for a method
-    or a header that is not valid in HTTP.
+    *target* is the target in the request line: the path, or the whole URL for a proxy. Raises `ValueError` if the
+    method or a header is not valid in HTTP.
     """
     names = {name.lower() for name in request.headers}
     concealed: list[Secret] = []
@@ -49,7 +49,7 @@ def bytes_of(request: HttpRequest, target: str, host: str, proxy_authorization: 
         lines.append(f"Proxy-Authorization: \0{len(concealed)}\0")
         concealed.append(proxy_authorization)
     head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-    # One expression: a variable would show what it makes.
+    # A single expression, as a variable would reveal its value in error reports.
     return memoryview(
         _stand_ins.sub(lambda found: concealed[int(found[1])].reveal().encode("latin-1"), head)
         + (request.body or b"")

@@ -1,7 +1,7 @@
-"""Connect to a host that has several addresses, of which some may lead nowhere: "happy eyeballs", after RFC 8305.
+"""Connects to a host with several addresses, some of which may be unreachable: "happy eyeballs", RFC 8305.
 
-An address that swallows packets (IPv6 that is switched on and leads nowhere, a machine that is down) would use up the
-whole time of the request. So the next one is tried while the first is still being waited for.
+An address that drops packets (IPv6 that is enabled but not routed, a machine that is down) would use up the whole
+time of the request. Therefore the next address is tried while the attempt on the first is still pending.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from urllib3.util import connection
 
 from journy_track._model.clock import monotonic
 
-#: Seconds that an address is ahead of the next one. RFC 8305 recommends them.
+#: Seconds by which an attempt starts before the next one, as recommended in RFC 8305.
 HEAD_START = 0.25
-#: Seconds for which an address that did not connect comes after the others.
+#: Seconds for which an address that did not connect is tried after the others.
 AVOIDED = 600.0
 _MAX_AVOIDED = 100
-#: Addresses of a host that are tried, at most: each may hold a socket, and a name server can send thousands.
+#: The maximum number of addresses to try: each may use a socket, and a name server can return thousands.
 MAX_ADDRESSES = 16
 
-#: When an address that failed, or was overtaken, may come first again.
+#: For each address that failed or was overtaken: the time until which it is tried after the others.
 _avoided: dict[Any, float] = {}
 
 
 class Address(NamedTuple):
-    """Where a host can be reached."""
+    """One address of a host, as `socket.getaddrinfo` returns it."""
 
     family: int
     kind: int
@@ -40,7 +40,7 @@ class Address(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """What is connected to, and how the socket is set up first, as urllib3 has it."""
+    """The host to connect to, and how to set up the socket, with the same parameters as in urllib3."""
 
     host: str
     port: int
@@ -48,10 +48,10 @@ class Endpoint(NamedTuple):
     options: Sequence[Any] | None = None
 
     def connect(self, seconds_left: Callable[[], float]) -> socket.socket:
-        """A connected socket, to whichever address connects first.
+        """Return a socket that is connected to the address that responds first.
 
-        *seconds_left* raises `TimeoutError` when the time is over. Raises `socket.gaierror` for an unknown host and
-        `OSError` when no address can be connected to.
+        *seconds_left* raises `TimeoutError` after the deadline. Raises `socket.gaierror` for an unknown host, and
+        `OSError` if no address can be connected to.
         """
         addresses = _in_order(self._addresses())
         if not addresses:
@@ -68,7 +68,7 @@ class Endpoint(NamedTuple):
         return made
 
     def open(self, address: Address) -> socket.socket:
-        """A socket for *address* that is not connected yet."""
+        """Return a socket for *address* that is not connected yet."""
         made = socket.socket(address.family, address.kind, address.protocol)
         try:
             for option in self.options or ():
@@ -81,7 +81,7 @@ class Endpoint(NamedTuple):
         return made
 
     def _addresses(self) -> list[Address]:
-        family = connection.allowed_gai_family()  # looked up now: apps replace it to do without IPv6
+        family = connection.allowed_gai_family()  # looked up at each call: apps replace it to disable IPv6
         try:
             found = socket.getaddrinfo(self.host.strip("[]"), self.port, family, socket.SOCK_STREAM)
         except UnicodeError as error:
@@ -90,7 +90,7 @@ class Endpoint(NamedTuple):
 
 
 def _in_order(addresses: Iterable[Address]) -> list[Address]:
-    """The families in turn, beginning with the resolver's choice; what failed lately at the end."""
+    """Alternate between address families, starting with the resolver's first choice; recent failures come last."""
     by_family: dict[int, list[Address]] = {}
     for address in addresses:
         by_family.setdefault(address.family, []).append(address)
@@ -100,22 +100,22 @@ def _in_order(addresses: Iterable[Address]) -> list[Address]:
 
 
 class _Race:
-    """Attempts to connect that run side by side, each with a head start on the next."""
+    """Concurrent attempts to connect, each with a head start on the next."""
 
     def __init__(self, endpoint: Endpoint, addresses: list[Address], seconds_left: Callable[[], float]) -> None:
         self._endpoint = endpoint
         self._waiting = deque(addresses)
         self._seconds_left = seconds_left
-        # However little time there is: all have started when half of it has passed.
+        # Short enough that all attempts have started once half of the remaining time has passed.
         self._head_start = min(HEAD_START, seconds_left() / (2 * len(addresses)))
         self._next_start = monotonic()
         self._running: dict[socket.socket, Address] = {}
         self._failure = OSError("no address can be connected to")
-        # Looked up now: gevent and eventlet put theirs in its place.
+        # Looked up at each call: gevent and eventlet replace it.
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> socket.socket:
-        """The socket of the first that connects. The others are closed, also when this is interrupted."""
+        """Return the first socket that connects. The others are closed, even if this is interrupted."""
         winner = None
         try:
             while winner is None:
@@ -136,7 +136,7 @@ class _Race:
         self._next_start = monotonic() + self._head_start
         try:
             made = self._endpoint.open(address)
-        except OSError as error:  # this family, or the source address with it, cannot be had here
+        except OSError as error:  # this family, or the source address in it, is not available here
             self._failed(address, error)
             return None
         self._running[made] = address

@@ -1,4 +1,4 @@
-"""One connection over HTTP/1.1: it writes requests and reads their responses, within bounds."""
+"""An HTTP/1.1 connection that writes requests and reads their responses, within bounds on time and size."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from journy_track._model.http import HttpResponse
 from journy_track._transport.deadline import Bounds
 from journy_track._transport.unpacking import body_of
 
-#: Bytes that are sent between two looks at the clock. A record of TLS.
+#: Bytes that are sent between two checks of the deadline: the size of a TLS record.
 _RECORD = 16 * 1024
 
 
 class HttpConnection:
     """A connected socket, used by one request at a time.
 
-    *sock* may be anything with the methods of a socket that are used here. TLS within TLS is not a socket.
+    *sock* may be any object with the socket methods used here: TLS within TLS is not a real socket.
     """
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
-        #: Whether another request may follow the last.
+        #: Whether the connection can be used for another request.
         self.reusable = False
-        #: When it was last used, by the clock of whoever keeps it.
+        #: When it was last used, by the clock of the pool that keeps it.
         self.idle_since = 0.0
 
     def exchange(self, data: memoryview, method: str, bounds: Bounds, limit: int) -> HttpResponse:
-        """Write *data*, a whole request, and read the response, of its body the first *limit* bytes.
+        """Write *data*, a complete request, and read the response with the first *limit* bytes of its body.
 
-        Raises `NotSent` or `MaybeSent`. Not reusable then, nor after any other exception.
+        Raises `NotSent` or `MaybeSent`. After any exception, the connection is not reusable.
         """
         self.reusable = False
         try:
@@ -64,45 +64,45 @@ class HttpConnection:
             response.close()
 
     def is_usable(self) -> bool:
-        """Whether the server has kept it open. What it sends unasked ends it, too."""
+        """Whether the server has kept the connection open. Unsolicited data also makes it unusable."""
         try:
             return not wait_for_read(self._sock, timeout=0)
         except (OSError, ValueError):
             return False
 
     def close(self) -> None:
-        """Close it, at once."""
+        """Close the connection immediately."""
         with suppress(OSError):
             self._sock.close()
 
     def _write(self, data: memoryview, bounds: Bounds) -> None:
         bounds.seconds_left()
         bounds.begin()
-        with suppress(BrokenPipeError):  # the server may have responded before it hung up
+        with suppress(BrokenPipeError):  # the server may have responded before it closed the connection
             for start in range(0, len(data), _RECORD):
                 self._sock.settimeout(bounds.seconds_left())
                 self._sock.sendall(data[start : start + _RECORD])
 
 
 class BoundedResponse(http.client.HTTPResponse):
-    """A response that is read no longer, and no further, than the bounds allow."""
+    """A response that is read only within the bounds on time and size."""
 
     def __init__(self, sock: Any, bounds: Bounds, method: str) -> None:
         super().__init__(_Readable(sock, bounds), method=method)  # type: ignore[arg-type]  # asks for makefile only
 
     def begin(self) -> None:
-        """Read the head of the final response. http.client itself skips 100 (Continue) alone."""
+        """Read the head of the final response. http.client itself only skips 100 (Continue)."""
         super().begin()
         while 100 < self.status < 200 and self.status != HTTPStatus.SWITCHING_PROTOCOLS:
             self.headers = self.msg = None  # type: ignore[assignment]  # as before the first
             super().begin()
         if self.status == HTTPStatus.SWITCHING_PROTOCOLS:
-            self.will_close = True  # nobody asked for it, and what comes next is not HTTP
+            self.will_close = True  # we did not ask to switch protocols, and what follows is not HTTP
 
     def read_some(self, size: int) -> bytes:
-        """Up to *size* bytes of the body, as soon as there are some. Raises `IncompleteRead` if it breaks off.
+        """Return up to *size* bytes of the body, as soon as some arrive. Raises `IncompleteRead` if it is cut off.
 
-        `read` would wait for all that it was asked for, however slowly that drips.
+        `read` would wait for all *size* bytes, no matter how slowly they arrive.
         """
         some = self.read1(size)
         if not some and self.length:
@@ -111,12 +111,12 @@ class BoundedResponse(http.client.HTTPResponse):
 
     @property
     def was_read(self) -> bool:
-        """Whether all of it was read, so that another request may follow on its connection."""
+        """Whether the whole response was read, so that its connection can be used for another request."""
         return not self.will_close and not self.length and (self.isclosed() or self.length == 0)
 
 
 class _Readable:
-    """A socket, as far as http.client asks for it to read a response."""
+    """The part of a socket that http.client needs to read a response."""
 
     def __init__(self, sock: Any, bounds: Bounds) -> None:
         self._sock = sock
@@ -127,7 +127,7 @@ class _Readable:
 
 
 class BoundedReader(io.RawIOBase):
-    """Before each read the socket's timeout becomes what is left. Out of bytes, the response has ended."""
+    """Reads from a socket. Sets its timeout to the time left before each read, and ends when no bytes are left."""
 
     def __init__(self, sock: Any, bounds: Bounds) -> None:
         self._sock = sock

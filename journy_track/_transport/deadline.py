@@ -1,4 +1,4 @@
-"""A deadline for the whole of a request: the timeout of a socket holds for each read and each write."""
+"""A deadline for a whole request, as a socket's timeout applies to each read and write separately."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from contextvars import ContextVar
 from journy_track._model.apart import OURS
 from journy_track._model.clock import monotonic
 
-#: Bytes that the status line and the headers may have, on top of the body's.
+#: The maximum number of bytes of the status line and the headers, in addition to the body's.
 MAX_HEAD = 64 * 1024
 
 
 class Bounds:
-    """What one request may still take: time until *deadline*, and bytes of response; and how far it came."""
+    """What is left for one request: the time until *deadline*, and bytes of response. Also whether it was sent."""
 
     __slots__ = ("bytes_left", "deadline", "sent")
 
     def __init__(self, deadline: float, max_bytes: int) -> None:
         self.deadline = deadline
         self.bytes_left = max_bytes + MAX_HEAD
-        #: Whether anything of the request itself was written to a connection: then it may have been processed.
+        #: Whether any part of the request was written to a connection, so that it may have been processed.
         self.sent = False
 
     def seconds_left(self) -> float:
-        """Seconds until the deadline. Raises `TimeoutError` after it."""
+        """Return the seconds until the deadline. Raises `TimeoutError` after it."""
         left = self.deadline - monotonic()
         if left <= 0:
             raise TimeoutError("the time of the request is over")
         return left
 
     def begin(self) -> None:
-        """Call this before the first byte of the request is written. Raises `TimeoutError` if it may not be."""
+        """Record that the request is about to be written. Raises `TimeoutError` if it may not be sent any more."""
         permitted = _permitted.get()
         if permitted is not None and not permitted():
             raise TimeoutError("the request may not be sent any more")
@@ -45,9 +45,9 @@ OURS.append(_permitted)
 
 @contextmanager
 def only_while(permitted: Callable[[], bool]) -> Iterator[None]:
-    """In this block a request is written only if *permitted* returns true once its connection is ready.
+    """In this block, write a request only if *permitted* returns true once its connection is ready.
 
-    Connecting takes its time, and a process may be stopped in the middle of it.
+    Connecting takes time, and the process may be suspended in the middle of it.
     """
     token = _permitted.set(permitted)
     try:

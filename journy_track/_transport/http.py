@@ -1,4 +1,4 @@
-"""Requests to one host of journy.io, and what may come of them: the HTTP client, and its errors as outcomes."""
+"""Sends requests to one host of journy.io, and converts the HTTP client's errors to outcomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from journy_track._transport.outside import interruption, raised_by_signal
 
 
 class Http:
-    """Sends requests to *url*'s host. Thread-safe; the HTTP client is made at the first request of each process."""
+    """Sends requests to *url*'s host. Thread-safe. Creates its HTTP client at the first request of each process."""
 
     def __init__(
         self, url: str, timeout: float, http_client: HttpClient | None, make_client: Callable[[], HttpClient]
@@ -35,10 +35,11 @@ class Http:
         *,
         interruptible: bool = False,
     ) -> Outcome:
-        """Send the *request* to *url*, made for so many seconds, and return the *meaning* of what was received.
+        """Send a request to *url*, and return the *meaning* of the response.
 
-        *timeout*: seconds, below the configured ones. *interruptible*: an exception that has nothing to do with the
-        request, as a time limit of the caller's, is raised. Ctrl-C and the like always are.
+        *request* creates the request, given its timeout in seconds. *timeout*: seconds, if less than the configured
+        timeout. *interruptible*: raise an exception that is unrelated to the request, such as the caller's time
+        limit. Ctrl-C and the like are always raised.
         """
         seconds = self._timeout if timeout is None else min(timeout, self._timeout)
         try:
@@ -51,7 +52,7 @@ class Http:
         except MaybeSent as error:
             return Deferred(str(error) or "no response", ambiguous=True, timed_out=error.timed_out)
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001
-            # A custom HttpClient may raise anything: it may have been sent.
+            # A custom HttpClient may raise anything, and the request may have been sent.
             if interruptible and (cause := self._interruption(error)) is not None:
                 raise cause from None
             return Deferred(f"the HTTP client raised {type(error).__name__}", ambiguous=True)
@@ -60,21 +61,21 @@ class Http:
         return interruption(error) if self._custom is None else raised_by_signal(error)
 
     def close(self) -> None:
-        """Close the HTTP client, if it is ours."""
+        """Close the HTTP client, unless it is a custom one."""
         if own := self._own.get(getpid()):
             own.close()
 
     def _client(self) -> HttpClient:
         if self._custom is not None:
             return self._custom
-        # By process: a forked child shares its parent's sockets, and must not write to them. setdefault is
-        # atomic: threads that come first together use one client, and those left over have not connected.
+        # One client per process: a forked child shares its parent's sockets and must not write to them. setdefault
+        # is atomic: threads that get here at the same time use the same client, and the others are never connected.
         own = self._own.get(getpid())
         return self._own.setdefault(getpid(), self._make_client()) if own is None else own
 
     def _send(self, url: str, request: Callable[[float], HttpRequest], timeout: float) -> HttpResponse:
         client = self._client()
-        # A client of the test's own does not reach the world, whatever it is: a Mock has every attribute.
+        # A test's own client does not reach the network, whatever it is. `is True`, as a Mock has every attribute.
         reaches_the_world = getattr(client, "reaches_the_world", None)
         if (why := refused_in_tests(self._host)) and callable(reaches_the_world) and reaches_the_world(url) is True:
             raise Forbidden(why)

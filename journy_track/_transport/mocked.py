@@ -1,7 +1,7 @@
-"""Requests while another library stands in for requests, urllib3 or the sockets, as those do that mock HTTP in tests.
+"""Sends requests while another library replaces requests, urllib3 or sockets, as HTTP mocks in tests do.
 
-Whoever registers a mock of journy.io expects our requests to meet it. So they go the whole way through requests then,
-which all of those libraries know. The timeout holds for each read and write.
+A test that mocks journy.io expects our requests to reach the mock. They are therefore sent through requests itself,
+which all of these libraries support. The timeout then applies to each read and write separately.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from journy_track._model.refusing import Forbidden
 from journy_track._transport.outside import interruption
 from journy_track._transport.unpacking import body_of
 
-#: What replaces methods of requests and urllib3. All but the last let nothing through unless their user asks for it.
+#: Packages that replace methods of requests and urllib3. By default, all but the last let no request through.
 _OF_METHODS = frozenset({"responses", "requests_mock", "pook", "unittest", "vcr"})
 _OF_SOCKETS = frozenset({"httpretty", "mocket"})
-#: What they raise for a request that they know nothing of, by name: none of them is imported here.
+#: The exceptions they raise for a request without a mock, by name, as none of these packages is imported here.
 _UNKNOWN = frozenset({"NoMockAddress", "PookNoMatches", "CannotOverwriteExistingCassetteException", "UnmockedError"})
 
 
 def active_mock() -> str | None:
-    """The package that stands in for a part of requests, urllib3 or sockets now; `None` where none does.
+    """Return the package that currently replaces a part of requests, urllib3 or sockets; `None` if there is none.
 
-    Others that replace the same methods, as tracers do, get none of our requests to add headers to.
+    Other packages that replace the same methods, such as tracers, do not get our requests and cannot add headers.
     """
     for part in (*_parts(HTTPConnectionPool), HTTPSConnectionPool.ConnectionCls):
         if (package := str(part.__module__).partition(".")[0]) in _OF_METHODS:
@@ -47,13 +47,13 @@ def active_mock() -> str | None:
 
 
 def _parts(pool: type[HTTPConnectionPool]) -> tuple[Any, ...]:
-    """What each request over such a pool passes. Looked up now: that is where mocks are."""
+    """Return the functions and classes that each request through *pool* uses, and that mocks replace."""
     return HTTPAdapter.send, Session.send, Session.get_adapter, pool.urlopen, pool.ConnectionCls
 
 
 def keeps_inside(package: str, url: str) -> bool:
-    """Whether *package* responds to a request to *url* itself, or refuses it: nothing reaches the world."""
-    if package == "vcr":  # a cassette that may not be written to is only played
+    """Whether *package* responds to or refuses a request to *url* itself, so that it does not reach the network."""
+    if package == "vcr":  # a write-protected cassette is only replayed
         cassette = getattr(HTTPSConnectionPool.ConnectionCls, "cassette", None)
         return getattr(cassette, "write_protected", None) is True
     if package == "httpretty":
@@ -65,7 +65,7 @@ def keeps_inside(package: str, url: str) -> bool:
 
 
 def _is_spy(mock: Any) -> bool:
-    """Whether *mock* calls what it stands for."""
+    """Whether *mock* calls what it replaces."""
     what = mock.side_effect or vars(mock).get("_mock_wraps")
     return str(getattr(what, "__module__", None)).partition(".")[0] in ("requests", "urllib3")
 
@@ -80,9 +80,9 @@ def _is_mocked_by_httpretty(url: str) -> bool:
 
 
 def send_through(package: str, request: HttpRequest, deadline: float, limit: int) -> HttpResponse:
-    """Send *request* by requests, and so by *package*. Raises a `TransportError`, without the request in it.
+    """Send *request* through requests, and so through *package*. Raises a `TransportError` that omits the request.
 
-    What has nothing to do with the request is raised as it is.
+    An exception that is unrelated to the request is raised unchanged.
     """
     failure: TransportError
     try:
@@ -98,13 +98,13 @@ def send_through(package: str, request: HttpRequest, deadline: float, limit: int
 
 
 def _sent(request: HttpRequest, deadline: float, limit: int) -> HttpResponse:
-    # Prepared without the session, which would add cookies and the password of a .netrc.
+    # Prepared without the session, which would add cookies and the password from a .netrc.
     prepared = requests.Request(request.method, request.url, dict(request.headers), data=request.body).prepare()
     with Session() as session:
         session.trust_env = not is_loopback(request.url)
         settings = session.merge_environment_settings(request.url, {}, True, None, None)
         response = session.send(prepared, timeout=request.timeout, allow_redirects=False, **settings)
-        if response.raw is None:  # made by hand
+        if response.raw is None:  # a response that a test created by hand
             return HttpResponse(response.status_code, response.headers, response.content[:limit])
         with closing(response):
             chunks = response.iter_content(16 * 1024)
@@ -118,7 +118,7 @@ def _is_unknown(error: Exception) -> bool:
 
 def _why_unknown(package: str, request: HttpRequest) -> str:
     url = request.url.partition("?")[0]
-    if package == "httpretty" and _is_mocked_by_httpretty(url):  # urllib3 2 asks its sockets for more than they know
+    if package == "httpretty" and _is_mocked_by_httpretty(url):  # urllib3 2 needs more than its sockets support
         return (
             "httpretty fails with allow_net_connect=False and this urllib3: leave it out, or use journy_track.testing"
         )
@@ -136,5 +136,5 @@ def _failure(error: Exception) -> TransportError:
 
 
 def _reason(error: Exception) -> object:
-    """The error of urllib3 in one of requests."""
+    """Return the urllib3 error inside an error of requests."""
     return getattr(error.args[0] if error.args else None, "reason", None)

@@ -1,4 +1,4 @@
-"""Exceptions that have nothing to do with the request that they interrupt."""
+"""Detects exceptions that are unrelated to the request they interrupt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from traceback import walk_tb
 from types import CodeType
 from typing import Any
 
-#: What the standard library raises while a request is made.
+#: What the standard library may raise during a request.
 _STANDARD = (
     ArithmeticError,
     AssertionError,
@@ -28,16 +28,16 @@ _STANDARD = (
 
 
 def interruption(error: BaseException, *known: type[BaseException]) -> BaseException | None:
-    """What interrupted the request that *error* came out of; `None` where it is an error of the request.
+    """Return the exception that interrupted the request that raised *error*; `None` if it is the request's own error.
 
-    That is what a signal handler raised, and any exception that is neither *known* nor of a kind that the standard
-    library raises: Celery's SoftTimeLimitExceeded and RQ's JobTimeoutException are of their own.
+    That is an exception raised by a signal handler, and any exception that is neither *known* nor of a type that the
+    standard library raises, such as Celery's SoftTimeLimitExceeded and RQ's JobTimeoutException.
     """
     return error if not isinstance(error, (*_STANDARD, *known)) else raised_by_signal(error)
 
 
 def raised_by_signal(error: BaseException) -> BaseException | None:
-    """*error*, or what led to it, if a signal handler raised that."""
+    """Return *error*, or the cause or context of it, that a signal handler raised; `None` if there is none."""
     handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
     at: BaseException | None = error
     while at is not None:

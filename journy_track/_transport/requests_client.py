@@ -1,4 +1,4 @@
-"""The HTTP client: kept-alive connections and a deadline, with the proxies and certificates that requests finds."""
+"""The HTTP client: keep-alive connections and a deadline, with the proxies and certificates that requests finds."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from journy_track._transport.mocked import active_mock, keeps_inside, send_throu
 from journy_track._transport.outside import interruption
 from journy_track._transport.routes import Route
 
-#: Bytes of a response that are read, and that they may unpack to. A read call's may list what a business defined.
+#: The maximum number of bytes of a response, before and after decompression. Read calls may return long lists.
 MAX_BYTES = 64 * 1024
 MAX_BYTES_READ = 8 * 1024 * 1024
-# Servers close idle connections (Node's after 5 s). One that was closed as we wrote is an ambiguous failure.
+# Servers close idle connections (Node after 5 s). A connection that is closed while we write fails ambiguously.
 _IDLE = 3.0
-#: Hosts whose connections are kept: ours is one.
+#: The maximum number of hosts whose connections are kept, including our own.
 _HOSTS = 10
 
 
 class RequestsHttpClient:
-    """Sends over connections that are kept open, with the proxies and certificates of the environment, as `requests`.
+    """Sends requests over keep-alive connections, with the environment's proxies and certificates.
 
-    They are looked up at the first request to a host. No redirect is followed, no cookie kept, no .netrc read.
-    *connections* is how many are kept open at most. Thread-safe.
+    These are found as `requests` does, at the first request to a host. It follows no redirects, keeps no cookies and
+    reads no .netrc.
+    *connections* is the maximum number of connections kept open per host. Thread-safe.
     """
 
     def __init__(self, *, connections: int = 8) -> None:
-        # Not over a Session: it follows redirects (and drops only Authorization on one, so X-Api-Key would be sent
-        # along), keeps cookies, reads .netrc and the environment at each call, and its timeout holds for each read.
+        # No Session is used: it follows redirects (and drops only Authorization on one, so X-Api-Key would be sent
+        # as well), keeps cookies, reads .netrc and the environment at each call, and its timeout is per read.
         self._connections = connections
         self._hosts: dict[str, _Host] = {}
         self._lock = threading.Lock()
@@ -42,14 +43,14 @@ class RequestsHttpClient:
         weakref.finalize(self, _close_all, self._hosts)
 
     def reaches_the_world(self, url: str) -> bool:
-        """Whether a request to *url* is really sent, and not kept inside by a mock. Asked while tests run."""
+        """Whether a request to *url* reaches the network instead of a mock. Called while tests run."""
         package = active_mock()
         return package is None or not keeps_inside(package, url)
 
     def send(self, request: HttpRequest, /) -> HttpResponse:
-        """Send *request*. Raises `NotSent` or `MaybeSent`, without the request in them.
+        """Send *request*. Raises `NotSent` or `MaybeSent`, which do not contain the request.
 
-        What has nothing to do with the request, as a time limit of the caller's, is raised as it is.
+        An exception that is unrelated to the request, such as the caller's time limit, is raised unchanged.
         """
         limit = MAX_BYTES_READ if request.method == "GET" else MAX_BYTES
         bounds = Bounds(monotonic() + request.timeout, limit)
@@ -62,11 +63,11 @@ class RequestsHttpClient:
             if (cause := interruption(error, TransportError)) is not None:
                 raise cause from None
             failure = _failure(error, sent=bounds.sent)
-        # Raised out here, so that the original, whose frames hold the request, is not its context.
+        # Raised outside the except block, so that the original, whose frames hold the request, is not its context.
         raise failure
 
     def close(self) -> None:
-        """Close the connections; those in use when their request has ended."""
+        """Close the connections. Those in use are closed at the end of their request."""
         with self._lock:
             self._closed = True
             _close_all(self._hosts)
@@ -92,7 +93,7 @@ class RequestsHttpClient:
 
 
 class _Host:
-    """The idle connections to one host, the one last used at the end. Thread-safe: a deque's methods are atomic."""
+    """The idle connections to one host, the last used one last. Thread-safe, as a deque's methods are atomic."""
 
     def __init__(self, route: Route, limit: int) -> None:
         self.route = route
@@ -100,7 +101,7 @@ class _Host:
         self._limit = limit
 
     def take(self) -> HttpConnection | None:
-        """A connection that was used lately and that the server has kept open. The others are closed."""
+        """Return a recently used connection that the server has kept open, or `None`. Closes the ones it skips."""
         while True:
             try:
                 connection = self._idle.pop()
@@ -111,7 +112,7 @@ class _Host:
             connection.close()
 
     def keep(self, connection: HttpConnection) -> bool:
-        """Keep *connection* for another request. Returns false if there are enough."""
+        """Keep *connection* for another request. Returns false if the limit is reached."""
         if len(self._idle) >= self._limit:
             return False
         connection.idle_since = monotonic()
@@ -132,10 +133,10 @@ def _close_all(hosts: dict[str, _Host]) -> None:
 
 
 def _failure(error: Exception, *, sent: bool) -> TransportError:
-    """What went wrong, as one of ours: a name and a reason, never the request.
+    """Convert *error* to one of our own, which has a name and a reason but never contains the request.
 
-    *sent*: something of the request was written, so that it may have been processed.
+    *sent*: part of the request was written, so it may have been processed.
     """
     if isinstance(error, TransportError):
-        return type(error)(str(error), timed_out=error.timed_out)  # without the frames of the first
+        return type(error)(str(error), timed_out=error.timed_out)  # a new one, without the frames of the original
     return (MaybeSent if sent else NotSent)(type(error).__name__)

@@ -1,4 +1,4 @@
-"""The API over HTTP: a call becomes a request, a response becomes an outcome. Nothing else has the key."""
+"""The REST API over HTTP: converts calls to requests and responses to outcomes. Nothing else has the API key."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ USER_AGENT = f"journy_track/{__version__}"
 _NONE = FrozenDict()
 _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _INFORMATIVE = ("x-ratelimit-remaining", "x-ratelimit-limit", "retry-after")
-#: A number of requests above this is as good as any: nobody sends as many.
+#: Larger numbers of requests are cut to this one, which no app reaches.
 PLENTY = 10_000_000
 #: Statuses after which the same request may succeed.
 _TEMPORARY = frozenset({408, 425, 429})
 
 
 def requests_client(connections: int = 8) -> HttpClient:
-    """The default client, imported when something is sent: `import requests` costs more than this library."""
+    """Return the default client. Imported when first needed, as `import requests` costs more than this library."""
     with importing:
         from journy_track._transport.requests_client import RequestsHttpClient
 
@@ -63,10 +63,10 @@ class HttpTransport:
         self._http = Http(base_url, timeout, http_client, make_client)
 
     def send(self, call: ApiCall, /, timeout: float | None = None, *, interruptible: bool = False) -> Outcome:
-        """Send *call* and return what became of it. *timeout*: seconds, below the configured ones.
+        """Send *call* and return the outcome. *timeout*: seconds, if less than the configured timeout.
 
-        *interruptible*: an exception that has nothing to do with the request, as a time limit of the caller's, is
-        raised. Ctrl-C and the like always are.
+        *interruptible*: raise an exception that is unrelated to the request, such as the caller's time limit. Ctrl-C
+        and the like are always raised.
         """
         url = self._url(call)
 
@@ -76,7 +76,7 @@ class HttpTransport:
         return self._http.exchange(url, request, _meaning, timeout, interruptible=interruptible)
 
     def close(self) -> None:
-        """Close the HTTP client, if it is ours."""
+        """Close the HTTP client, unless it is a custom one."""
         self._http.close()
 
     def _url(self, call: ApiCall) -> str:
@@ -84,25 +84,25 @@ class HttpTransport:
         return self._base_url + call.path + ("?" + urlencode(query) if query else "")
 
     def _headers(self, call: ApiCall) -> dict[str, str]:
-        # In no variable: error reports show those, also of functions that something interrupts.
+        # Not stored in a variable: error reports show those, including the ones of interrupted functions.
         return {
             "X-Api-Key": self._api_key.reveal(),
             "Accept": "application/json",
-            "Accept-Encoding": "identity",  # compressed, a response has no bound
+            "Accept-Encoding": "identity",  # the size of a compressed response is not bounded
             "User-Agent": USER_AGENT,
             **({} if call.method == "GET" else {"Content-Type": "application/json"}),
         }
 
 
 class CallTransport(Protocol):
-    """Sends one call, and returns what became of it. Does not raise."""
+    """Sends one call and returns its outcome. Does not raise."""
 
     def send(self, call: ApiCall, /, timeout: float | None = None) -> Outcome: ...
     def close(self) -> None: ...
 
 
 class RestTransport:
-    """Sends jobs, one a request. It has a call for each item there is."""
+    """Sends jobs, one per request. Every kind of item has a call."""
 
     key = KeyName("API key", "JOURNY_API_KEY")
     max_jobs = 1
@@ -144,17 +144,17 @@ def _meaning(received: HttpResponse) -> Outcome:
 
 
 def outcome_of(response: Response, *, empty: bool) -> Outcome:
-    """What a response, with or without a body, means for the call."""
+    """Return the outcome of a call, from its response. *empty*: the response has no body."""
     status = response.status
     if 200 <= status < 300:
-        # Some of journy.io's have no body; those that have one hold their request ID. Any other is a portal's or a
-        # maintenance page, perhaps after journy.io has taken the call.
+        # journy.io's responses either have no body or contain a request ID. Anything else is the page of a captive
+        # portal or a maintenance page, perhaps after journy.io has accepted the call.
         if response.request_id is None and not empty:
             return Deferred(f"something in between responded with {status}", ambiguous=True, response=response)
         return Delivered(response)
     if status == 429:
         return Deferred("too many requests", ambiguous=False, response=response, retry_after=response.retry_after)
-    if status < 200:  # not a final response: it leaves open what became of the request
+    if status < 200:  # not a final response: the result of the request is unknown
         return Deferred(f"something in between responded with {status}", ambiguous=True, response=response)
     if status >= 500 or status in _TEMPORARY:
         reason = f"the server responded with {status}"
@@ -162,7 +162,7 @@ def outcome_of(response: Response, *, empty: bool) -> Outcome:
     if 300 <= status < 400:
         return Rejected(response, f"a redirect ({status}), which is never followed: check base_url")
     if response.request_id is None:
-        # Not journy.io's: a proxy's 404, or one in the middle of a deploy. What it holds is nobody's verdict.
+        # Not from journy.io: a proxy's 404, or one during a deploy. It does not mean that the item is invalid.
         return Deferred(f"something in between responded with {status}", ambiguous=False, response=response)
     if status in (401, 403):
         return Unauthorized(response)
@@ -170,7 +170,7 @@ def outcome_of(response: Response, *, empty: bool) -> Outcome:
 
 
 def response_of(received: HttpResponse) -> Response:
-    """What *received* holds, whatever it is: nothing in it is taken for granted."""
+    """Parse *received*, without relying on anything in it being valid."""
     remaining, limit, retry_after = _informative(received.headers)
     document = document_of(received.body)
     rejected = document.get("rejected")
@@ -189,7 +189,7 @@ def response_of(received: HttpResponse) -> Response:
 
 
 def _informative(headers: Mapping[str, str]) -> Sequence[str | None]:
-    """What is left, the limit, and `Retry-After`: from a mapping that knows names in any case, or a dict."""
+    """Return the remaining calls, the limit and `Retry-After`, from a case-insensitive mapping or a dict."""
     if isinstance(headers, dict) or _INFORMATIVE[0] not in headers:
         headers = {str(name).lower(): str(value) for name, value in headers.items()}
     return [headers.get(name) for name in _INFORMATIVE]
@@ -203,9 +203,9 @@ def _fields(errors: Any) -> FrozenDict:
 
 
 def document_of(body: bytes) -> Mapping[str, Any]:
-    """The JSON object in *body*; empty for anything else."""
+    """Return the JSON object in *body*; an empty mapping for anything else."""
     try:
-        return _mapping(json.loads(body.decode()))  # as text: of bytes, json tries to find the encoding first
+        return _mapping(json.loads(body.decode()))  # decoded here: for bytes, json detects the encoding first
     except (ValueError, RecursionError):
         return {}
 
@@ -219,13 +219,13 @@ def _texts(value: Any) -> dict[str, str]:
 
 
 def _shown(text: str) -> str:
-    """A server's text, safe to log: one line, printable, not endless."""
+    """Return a server's text in a form that is safe to log: a single line, printable, and limited in length."""
     text = text[:200]
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _whole(text: str | None) -> int | None:
-    """A count of requests. `None` if it is missing, unreadable or absurd."""
+    """Parse a number of requests. `None` if it is missing, unreadable or negative."""
     try:
         number = int(text or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""How a host is reached: by which proxy, with which certificates; and a new connection to it, within bounds."""
+"""Determines the proxy and certificates for a host, and opens connections to it within the request's deadline."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from journy_track._transport.connecting import Endpoint
 from journy_track._transport.connection import BoundedReader, BoundedResponse, HttpConnection
 from journy_track._transport.deadline import Bounds
 
-#: The port of each kind of host and proxy.
+#: The default port of each scheme of a host or proxy.
 _PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
-#: Small packets leave at once.
+#: Send small packets immediately.
 _OPTIONS: list[tuple[int, int, int | bytes]] = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 
 
 class Proxy(NamedTuple):
-    """A proxy of the environment. *authorization* is the value of a header; *url* is as it was given."""
+    """A proxy from the environment. *authorization* is the value of the header; *url* is the URL as given."""
 
     scheme: str
     host: str
@@ -50,13 +50,13 @@ class Proxy(NamedTuple):
 
 
 class Route:
-    """The way to *origin*, a URL without a path. Raises `NotSent` when the URL, or the environment, leaves none."""
+    """How to reach *origin*, a URL without a path. Raises `NotSent` if the URL or the environment is invalid."""
 
     def __init__(self, origin: str) -> None:
         parts = urlsplit(_valid(f"{origin}/"))
         with requests.Session() as session:
             environment = session.merge_environment_settings(origin, {}, None, None, None)
-        # A proxy has another idea of what 127.0.0.1 is, and would get the key in clear.
+        # To a proxy, 127.0.0.1 is a different machine, and the proxy would get the key in clear text.
         proxy = None if is_loopback(origin) else select_proxy(f"{origin}/", environment["proxies"])
         self._proxy = None if proxy is None else _proxy_at(proxy)
         self._secure = parts.scheme == "https"
@@ -65,14 +65,14 @@ class Route:
         needs_tls = self._secure or (self._proxy is not None and self._proxy.scheme == "https")
         self._tls = _tls(environment["verify"]) if needs_tls else None
         forwards = self._proxy is not None and not self._proxy.is_socks and not self._secure
-        #: What comes before the path in the request line: a proxy that makes the request needs the whole URL.
+        #: What precedes the path in the request line: a forwarding proxy needs the whole URL.
         self.prefix = origin if forwards else ""
-        #: What such a proxy asks for in each request.
+        #: The credentials that a forwarding proxy requires in each request.
         self.proxy_authorization = self._proxy.authorization if self._proxy is not None and forwards else None
         self.host_header = parts.netloc.rpartition("@")[2]
 
     def open(self, bounds: Bounds) -> HttpConnection:
-        """A new connection, ready for a request. Raises `NotSent`."""
+        """Open a connection that is ready for a request. Raises `NotSent` if that fails."""
         proxied = self._proxy is not None
         with _explained(proxied=proxied):
             sock = self._connected(bounds)
@@ -98,9 +98,9 @@ class Route:
         return sock
 
     def _secured(self, sock: Any, host: str, bounds: Bounds) -> Any:
-        """*sock*, over TLS."""
+        """Return *sock* wrapped in TLS, after the handshake."""
         assert self._tls is not None
-        within = isinstance(sock, ssl.SSLSocket)  # to a proxy that is reached over TLS itself
+        within = isinstance(sock, ssl.SSLSocket)  # the proxy itself is reached over TLS
         sock = _OneTimeout(sock) if within else sock
         with _closed_on_error(sock):
             sock.settimeout(bounds.seconds_left())  # for the handshake
@@ -127,7 +127,7 @@ def _valid(url: str) -> str:
 
 
 def _proxy_at(url: str) -> Proxy:
-    """Raises `NotSent` for a URL that cannot be used."""
+    """Parse the URL of a proxy. Raises `NotSent` if it cannot be used."""
     try:
         url = str(prepend_scheme_if_needed(url, "http"))  # type: ignore[no-untyped-call]
         parts = urlsplit(url)
@@ -141,21 +141,21 @@ def _proxy_at(url: str) -> Proxy:
 
 
 def _tls(verify: bool | str | None) -> ssl.SSLContext:
-    """How certificates are checked. *verify* is the file or the folder of those to trust; otherwise requests' own."""
+    """Return the TLS context. *verify* is a file or folder of trusted certificates; by default, those of requests."""
     place = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
     try:
         folder = Path(place).is_dir()
         context = ssl.create_default_context(cafile=None if folder else place, capath=place if folder else None)
     except OSError:
         raise NotSent("the certificates could not be read: check REQUESTS_CA_BUNDLE") from None
-    context.hostname_checks_common_name = False  # as browsers and urllib3: only the names that a certificate is for
+    context.hostname_checks_common_name = False  # like browsers and urllib3: only a certificate's alternative names
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
 def _connected(host: str, port: int, bounds: Bounds) -> socket.socket:
     if urllib3_connection.create_connection.__module__ != urllib3_connection.__name__:
-        # The app has put a function of its own in its place, as one does to choose addresses.
+        # The app has replaced the function, for example to choose addresses itself.
         return urllib3_connection.create_connection((host, port), bounds.seconds_left(), socket_options=_OPTIONS)
     return Endpoint(host, port, options=_OPTIONS).connect(bounds.seconds_left)
 
@@ -173,7 +173,7 @@ def _through_socks(proxy: Proxy, host: str, port: int, bounds: Bounds) -> Any:
 
     class Negotiating(base):  # type: ignore[misc]  # it has no types
         def makefile(self, mode: str, *arguments: Any) -> Any:
-            """What PySocks reads of the proxy. Its own would begin a new timeout with each byte."""
+            """Return the reader for the proxy's response. PySocks' own would restart the timeout with each byte."""
             return BoundedReader(self, bounds) if mode == "rb" else super().makefile(mode, *arguments)
 
     failure: Exception = socket.gaierror(f"{proxy.host} has no address")
@@ -196,7 +196,7 @@ def _through_socks(proxy: Proxy, host: str, port: int, bounds: Bounds) -> Any:
 
 
 class _OneTimeout:
-    """A socket under TLS: its timeout holds from when it was set. TLS may read often for one read from it."""
+    """A socket below TLS whose timeout runs from when it is set, as TLS may read from it many times per read."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
@@ -219,7 +219,7 @@ class _OneTimeout:
 
 
 def _tunnel(sock: Any, target: str, authorization: Secret | None, bounds: Bounds) -> None:
-    """Have a proxy connect *sock* with *target*. Raises `OSError` or `HTTPException` if it does not."""
+    """Make a proxy connect *sock* to *target*. Raises `OSError` or `HTTPException` if it does not."""
     request = HttpRequest("CONNECT", target, {}, None, 0.0)
     sock.settimeout(bounds.seconds_left())
     sock.sendall(bytes_of(request, target, target, authorization))
@@ -234,7 +234,7 @@ def _tunnel(sock: Any, target: str, authorization: Secret | None, bounds: Bounds
 
 @contextmanager
 def _explained(*, proxied: bool, handshake: bool = False) -> Iterator[None]:
-    """What goes wrong while a connection is made, as `NotSent`, in our words."""
+    """Raise errors while connecting as `NotSent`, with our own messages."""
     try:
         yield
     except TimeoutError:

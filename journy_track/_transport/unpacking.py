@@ -1,6 +1,6 @@
-"""Read the body of a response, and unpack it, within bounds.
+"""Reads and decompresses the body of a response, within bounds.
 
-No encoding is asked for. A server that compresses all the same may mean harm: a few hundred bytes can unpack to
+No encoding is requested. A server that compresses anyway may be malicious: a few hundred bytes can decompress to
 gigabytes.
 """
 
@@ -15,18 +15,17 @@ from journy_track._model.clock import monotonic
 
 #: Bytes that are read at once.
 _CHUNK = 16 * 1024
-#: Encodings on top of each other, at most. One is already one more than was asked for.
+#: The maximum number of stacked encodings. Even one was not requested.
 _MAX_ENCODINGS = 3
-#: How zlib is to understand each encoding. There are servers that send `deflate` without its header.
+#: The zlib window bits for each encoding. Some servers send `deflate` without its header.
 _FORMS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 
 
 def body_of(read: Callable[[int], bytes], encoding: str | None, deadline: float, limit: int) -> bytes:
-    """The first *limit* bytes of the body, unpacked. Empty when it cannot be read: the status decides, not the body.
+    """Return the first *limit* bytes of the decompressed body; empty if it cannot be read, as the status decides.
 
-    *read* returns some bytes, no more than it is asked for, and none at the end. *encoding* is the response's
-    Content-Encoding. One that nobody asked for and that is not known here, or too many of them, leaves the body as
-    it is.
+    *read* returns at most as many bytes as requested, and none at the end. *encoding* is the response's
+    Content-Encoding. If it contains an unknown encoding, or too many of them, the body is returned as received.
     """
     body = bytearray()
     try:
@@ -51,7 +50,7 @@ def _unpacked(body: bytes, encoding: str | None, limit: int) -> bytes:
 
 
 def _inflated(body: bytes, forms: tuple[int, ...], limit: int) -> bytes:
-    """The first *limit* bytes of what *body* holds, which may have been cut off."""
+    """Decompress *body*, which may be truncated, to at most *limit* bytes."""
     for form in forms[:-1]:
         try:
             return zlib.decompressobj(form).decompress(body, limit)

@@ -1,1 +1,1 @@
-"""Where requests and jobs come from: a module for each framework, which imports the framework only there."""
+"""Integrations: one module per framework, each the only one that imports its framework."""

@@ -1,7 +1,7 @@
-"""Requests to one's own services say who acts: `propagate_to` names their hosts, and no other host is told.
+"""Adds the user and account to requests to the app's own services, the hosts in `propagate_to`, and to no others.
 
-Each library is hooked into where one request goes to one host, redirects included: what was added for the first host
-must not go on to the next. Of a library that is not imported yet nothing is known before it is.
+Each HTTP library is hooked at the level where one request goes to one host, redirects included, because the header
+added for the first host must not be sent to the next. A library that is not imported yet is hooked on import.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _installed: set[str] = set()
 
 
 def install() -> None:
-    """Hook into the HTTP clients, each once it is imported. Twice is once."""
+    """Hook into each HTTP client once it is imported. Calling this again has no effect."""
     for module, hook in _HOOKS.items():
         if module not in _installed:
             _installed.add(module)
@@ -32,7 +32,7 @@ def install() -> None:
 
 
 def is_named(host: str | None) -> bool:
-    """Whether *host* is one of `propagate_to`."""
+    """Whether *host* is listed in `propagate_to`."""
     tracker = get_tracker()
     return host is not None and tracker is not None and is_among(host, tracker.config.propagate_to)
 
@@ -45,14 +45,14 @@ def _hooked(hook: Any, module: Any) -> None:
 
 
 def _changed(headers: Any, host: str | None, *, in_clear_to_a_proxy: bool) -> Any:
-    """*headers*, or a copy for *host*: with who acts where it is named, without where it is not."""
+    """Return *headers*, or a copy for *host*: with our header if `propagate_to` lists the host, without it if not."""
     tracker = get_tracker()
     if tracker is None or not tracker.config.propagate_to:
         return headers
     there = [name for name in headers if _lower(name) == HEADER]
     if not in_clear_to_a_proxy and is_named(host):
         carrier: dict[str, str] = {}
-        if not there:  # what the app has put there itself stays
+        if not there:  # a header that the app set itself is kept
             inject(carrier)
         if carrier:
             headers = _copy(headers)
@@ -65,7 +65,7 @@ def _changed(headers: Any, host: str | None, *, in_clear_to_a_proxy: bool) -> An
 
 
 def _copy(headers: Any) -> Any:
-    """Of the same kind where it has a way to make one, as those have that keep a header's values apart."""
+    """Copy *headers*, keeping their type if it has `copy()`, as multi-value header types do."""
     return headers.copy() if hasattr(headers, "copy") else dict(headers)
 
 
@@ -77,7 +77,7 @@ def _lower(name: Any) -> str:
 
 
 def _urllib3(module: Any) -> None:
-    """Of which requests is made, too."""
+    """Hook urllib3, which requests is also based on."""
     pool = module.HTTPConnectionPool
     original = pool.urlopen
 
@@ -100,7 +100,7 @@ def _httpx(module: Any) -> None:
         headers = _changed(request.headers, request.url.host, in_clear_to_a_proxy=clear)
         if headers is request.headers:
             return request
-        # Another one: from this one's headers those of a redirect are made.
+        # A new request: the headers of a redirect are derived from those of this one.
         return module.Request(
             request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
         )

@@ -1,4 +1,4 @@
-"""Requests of which nothing but one object is known, which their framework's callbacks get."""
+"""Requests represented by a single object, which is passed to the callbacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class PlainRequest(SyncRequest):
-    """A request, or a call, that is known by *subject*. Once somebody was found, nobody is asked again."""
+    """A request or call represented by *subject*. Once somebody was found, the callbacks are not called again."""
 
     __slots__ = ("_subject",)
 
@@ -31,11 +31,11 @@ class PlainRequest(SyncRequest):
         return self._callbacks.ask(self._subject, last_chance=True)
 
     async def ask_last_async(self, moment: Moment) -> Actor | None:
-        """As `ask_last`, where it can be awaited."""
+        """Like `ask_last`, and await the async callbacks."""
         return await self._callbacks.ask_async(self._subject, last_chance=True)
 
     def run(self, function: Any, *arguments: Any) -> Any:
-        """Call *function* in this request, which ends with it."""
+        """Call *function* in this request's scope, and end the request with it."""
         server = current_frame()
         set_frame(scoped(live_frame(), self.cell))
         try:
@@ -47,7 +47,7 @@ class PlainRequest(SyncRequest):
                 set_frame(server)
 
     async def serve(self, awaitable: Awaitable[T]) -> T:
-        """Await *awaitable* in this request, which ends with it."""
+        """Await *awaitable* in this request's scope, and end the request with it."""
         entry = enter(self.cell)
         try:
             try:
@@ -64,6 +64,6 @@ class PlainRequest(SyncRequest):
             leave(entry)
 
     async def finish_async(self) -> None:
-        """As `finish`, where it can be awaited."""
+        """Like `finish`, and await the async callbacks."""
         if not self.end():
             await self.close_async(self.ask_last_async)

@@ -1,4 +1,4 @@
-"""What the web integrations share: one request's scope, who acts in it, and the device it came from."""
+"""Shared by the web integrations: a request's scope, its user and account, and the device it came from."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from journy_track._model.once import also_forget
 from journy_track._model.values import frozen_mapping
 from journy_track._runtime import link, refuse
 
-#: Gets what the framework knows of the request; returns an ID, an identity or a mapping, or a promise of one.
+#: Called with the framework's request; returns an ID, an identity or a mapping, or an awaitable of one.
 Callback = Callable[..., Any]
-#: The cookie in which journy.io's web snippet keeps the device's ID.
+#: The cookie in which journy.io's web snippet stores the device's ID.
 COOKIE = "__journey"
 MAX_DEVICES = 10_000
-#: Devices that one user may add in `HOUR` seconds. Whoever sends a request chooses its cookie, and a link costs one
-#: of the key's requests.
+#: How many devices one user may add in `HOUR` seconds. The client chooses the cookie, and each link costs one of the
+#: key's requests.
 MAX_NEW_DEVICES = 5
 HOUR = 3600.0
-#: Users of one device that are remembered.
+#: How many users of one device are remembered.
 MAX_USERS = 10
 _MAX_DEVICE = 256
 
@@ -40,11 +40,12 @@ _notices = Notices()
 
 
 class Callbacks:
-    """The functions that say who acts: *user*, *account* and *metadata* of a request, each optional.
+    """The functions that return the *user*, *account* and *metadata* of a request, each optional.
 
-    *carried* returns the `Attributes` that a trusted sender has given the request, beneath what the others return.
-    *skip* says whether the request is skipped; then the others are not asked. One that raises is logged, at most once
-    a minute, and the request goes on without its answer. Raises `ConfigurationError` for what is not a function.
+    *carried* returns the `Attributes` that a trusted sender attached to the request; what the others return takes
+    precedence. *skip* returns whether to skip the request; if so, the others are not called. If a function raises,
+    that is logged at most once a minute, and the request continues without its value. Raises `ConfigurationError` for
+    anything that is not a function.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Callbacks:
         self.link_devices = link_devices
 
     def ask(self, *arguments: Any, last_chance: bool = False) -> Actor | None:
-        """Their answer; `None` where one raised, which may do better later: unless this is the *last_chance*."""
+        """Call the functions. Returns `None` if one raised, so that they are retried, except at the *last_chance*."""
         return uncaptured(self._ask, arguments, last_chance)
 
     def _ask(self, arguments: tuple[Any, ...], last_chance: bool) -> Actor | None:
@@ -76,7 +77,7 @@ class Callbacks:
         for name, function in self.functions.items():
             try:
                 value = function(*arguments)
-                if inspect.isawaitable(value):  # of a lambda around an async function, which did not show it
+                if inspect.isawaitable(value):  # a lambda around an async function, which `is_async` cannot detect
                     self._is_async_after_all(name, value, last_chance)
                     failed = True
                 else:
@@ -89,7 +90,7 @@ class Callbacks:
         return None if failed and not last_chance else self._answer(given)
 
     async def ask_async(self, *arguments: Any, last_chance: bool = False) -> Actor | None:
-        """As `ask`, where some of them may have to be awaited."""
+        """Like `ask`, and await the async functions."""
         return await uncaptured_async(self._ask_async(arguments, last_chance))
 
     async def _ask_async(self, arguments: tuple[Any, ...], last_chance: bool) -> Actor | None:
@@ -98,7 +99,7 @@ class Callbacks:
         for name, function in self.functions.items():
             try:
                 value = function(*arguments)
-                while inspect.isawaitable(value):  # a lambda in a thread answers a promise of a promise
+                while inspect.isawaitable(value):  # a lambda run in a thread gives an awaitable of an awaitable
                     value = await value
                 given[name] = _CHECKED[name](value)
                 if given.get("skip") or _is_suppressed(given.get("trust")):
@@ -121,7 +122,7 @@ class Callbacks:
 
     def _answer(self, given: dict[str, Any]) -> Actor:
         carried: Attributes | None = given.get("trust")
-        if carried is not None:  # beneath what the functions say
+        if carried is not None:  # what the functions return takes precedence
             if given.get("user") is None and carried.user is not UNSET:
                 given["user"] = carried.user
             if given.get("account") is None and carried.account is not UNSET:
@@ -134,7 +135,7 @@ class Callbacks:
 
 
 class Request(ABC):
-    """One request: the cell of the scope that it runs in, and who acts there."""
+    """One request: the cell of its scope, and the lookup of its user and account."""
 
     __slots__ = ("_callbacks", "_device", "cell")
 
@@ -147,23 +148,23 @@ class Request(ABC):
 
     @abstractmethod
     def moment(self) -> Moment:
-        """What the answer hangs on, as far as that can be seen."""
+        """What the result of the callbacks depends on, as far as that can be observed."""
 
     @abstractmethod
     def ask_now(self, moment: Moment) -> Actor | None:
-        """Ask at capture; `None` where it cannot be asked here and now."""
+        """Ask when an item is captured. Returns `None` if that is not possible here and now."""
 
     @property
     def pending(self) -> Pending | None:
-        """Who acts. `None`: there is nobody to ask, or nobody can be asked any more.
+        """The pending lookup. `None` if there are no callbacks, or if they can no longer be called.
 
-        The cell has the only reference: at the end of the request it drops that, and no cycle is left to collect.
+        The cell holds the only reference and drops it at the end of the request, so no reference cycle is left.
         """
         return self.cell.pending
 
     @property
     def unanswered(self) -> bool:
-        """Whether somebody needs to know who acts, and nobody has said so."""
+        """Whether the user is needed but not known yet."""
         pending = self.cell.pending
         if pending is None:
             return False
@@ -173,16 +174,16 @@ class Request(ABC):
 
     @property
     def new_device(self) -> bool:
-        """Whether its device was linked to nobody yet, and could be."""
+        """Whether the request has a device that is not linked to any user yet."""
         return self._device is not None and _devices.is_new(self._device)
 
     def end(self) -> bool:
-        """Close it where nobody needed to know who acts. Returns whether it was closed."""
+        """Close the request if its user was never needed. Returns whether it was closed."""
         pending = self.cell.pending
         return self._device is None and (pending is None or pending.end())
 
     def close(self, ask: Callable[[Moment], Actor | None] | None) -> None:
-        """The request has ended: nothing of it waits any more. *ask* is asked where somebody needs it."""
+        """End the request and release everything that waits in it. *ask* is called only if the user is needed."""
         pending = self.cell.pending
         answer = None
         try:
@@ -193,7 +194,7 @@ class Request(ABC):
             self._closed(pending, answer)
 
     async def close_async(self, ask: Callable[[Moment], Awaitable[Actor | None]]) -> None:
-        """As `close`. When it is cancelled, what waits goes on with the identity that is known."""
+        """Like `close`. If it is cancelled, waiting items continue with the identity known so far."""
         pending = self.cell.pending
         answer = None
         try:
@@ -204,14 +205,14 @@ class Request(ABC):
             self._closed(pending, answer)
 
     def settle_earlier(self, ask: Callable[[Moment], Actor | None]) -> None:
-        """Let *ask* answer for what waits since before the user changed."""
+        """Use *ask* to resolve the items that have been waiting since before the user changed."""
         if (pending := self.cell.pending) is not None:
             for moment in pending.earlier():
                 if (answer := ask(moment)) is not None:
                     pending.settle_earlier(answer, moment)
 
     async def settle_earlier_async(self, ask: Callable[[Moment], Awaitable[Actor | None]]) -> None:
-        """As `settle_earlier`."""
+        """Like `settle_earlier`, in async code."""
         if (pending := self.cell.pending) is not None:
             for moment in pending.earlier():
                 if (answer := await ask(moment)) is not None:
@@ -227,48 +228,48 @@ class Request(ABC):
 
 
 class SyncRequest(Request):
-    """A request that ends where sync code may run."""
+    """A request that ends in a place where sync code may run."""
 
     __slots__ = ()
 
     @abstractmethod
     def ask_last(self, moment: Moment) -> Actor | None:
-        """Ask at the end, where nobody can be asked later."""
+        """Ask at the end of the request, for the last time."""
 
     def finish(self) -> None:
-        """It has ended."""
+        """End the request."""
         if not self.end():
             self.close(self.ask_last)
 
 
 class Devices:
-    """Which devices were linked to whom by this process: the latest 10 000, each with its latest users.
+    """The devices that this process has linked to users: the latest 10 000, each with its latest users.
 
-    Users are remembered by their hashes: an ID may be long.
+    Users are remembered by their hashes, as an ID may be long.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._linked: dict[str, tuple[int, ...]] = {}
-        #: Since when each user's new devices are counted, and how many there are: of the latest 10 000 users.
+        #: For each of the latest 10 000 users: the time from which new devices are counted, and their number.
         self._added: dict[int, tuple[float, int]] = {}
         self._lock = threading.Lock()
 
     def is_new(self, device: str) -> bool:
-        """Whether it was linked to nobody yet."""
+        """Whether *device* is not linked to any user yet."""
         return device not in self._linked
 
     def link(self, device: str, user: UserIdentified) -> None:
-        """Link *device* to *user*, unless that was done. Beyond `MAX_NEW_DEVICES` of a user it is counted instead.
+        """Link *device* to *user*, unless it is linked already or the user already has `MAX_NEW_DEVICES` new ones.
 
-        Such a device is not remembered: it is linked when it comes again an hour later.
+        A device beyond the limit is counted but not remembered, so it is linked if it appears again an hour later.
         """
         who = hash(user)
         with self._lock:
             users = self._linked.get(device, ())
             allowed = who in users or self._may_add(who)
             if allowed:
-                self._linked.pop(device, None)  # it becomes the latest
+                self._linked.pop(device, None)  # so that it becomes the latest
                 self._linked[device] = users if who in users else (*users, who)[-MAX_USERS:]
                 if len(self._linked) > MAX_DEVICES:
                     del self._linked[next(iter(self._linked))]
@@ -294,7 +295,7 @@ class Devices:
         return count < MAX_NEW_DEVICES
 
     def forget(self) -> None:
-        """As if none had been linked. For tests."""
+        """Forget all devices. For tests."""
         with self._lock:
             self._linked.clear()
             self._added.clear()
@@ -306,24 +307,24 @@ also_forget(_notices.forget)
 
 
 def device_of(cookies: str | None) -> str | None:
-    """The device in the text of a `Cookie` header. Whoever sends it may write anything there."""
+    """Return the device in the text of a `Cookie` header, which the client controls."""
     for part in (cookies or "").split(";"):
         name, _, value = part.strip().partition("=")
         if name == COOKIE:
-            # Each character of a device is one of it, or three. Whoever sends more keeps nobody busy with it.
+            # Each character of a device is quoted as one or three characters. Longer values are cut before any work.
             return device_in(unquote(value[: 3 * _MAX_DEVICE + 3].strip('"')))
     return None
 
 
 def device_in(value: str | None) -> str | None:
-    """The value of the cookie, where it can be a device's ID."""
+    """Return the cookie's *value* if it can be a device's ID, else `None`."""
     if value and len(value) <= _MAX_DEVICE and value.isascii() and value.isprintable() and " " not in value:
         return value
     return None
 
 
 def _is_suppressed(carried: Attributes | None) -> bool:
-    """Whether the request was sent where nothing is tracked."""
+    """Whether the request was sent from a place where tracking is suppressed."""
     return carried is not None and carried.suppressed
 
 
@@ -346,7 +347,7 @@ def is_async(function: Any) -> bool:
 
 
 def _tell(name: str, error: Exception) -> None:
-    if isinstance(error, InvalidArgument):  # of what it returned: it happened in our code
+    if isinstance(error, InvalidArgument):  # raised in our own code, for the value that the callback returned
         _notices.log(
             ("callback", name, type(error)),
             "the callback for the request's %s returned a wrong value: %s; the request went on without it.",
@@ -354,7 +355,7 @@ def _tell(name: str, error: Exception) -> None:
             without_values(str(error)),
         )
         return
-    # Without the error's own text, which may name a person.
+    # The error's own text is left out, as it may contain personal data.
     where = traceback.extract_tb(error.__traceback__)[-1]
     _notices.log(
         ("callback", name, type(error)),

@@ -1,4 +1,4 @@
-"""A request's session, which may say who acts: what it holds, and how to look at it without a trace."""
+"""A request's session, which may identify the user: its contents, and reading it without marking it as accessed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from journy_track._capture.own_code import uncaptured
 
 
 class Contents:
-    """The contents of one request's session, one after the other."""
+    """The successive contents of one request's session."""
 
     __slots__ = ("_latest",)
 
@@ -17,7 +17,7 @@ class Contents:
         self._latest: dict[Any, Any] | None = None
 
     def of(self, session: Any) -> Any:
-        """What *session* holds, as one object until it changes. A session that is no dict stands for itself."""
+        """Return the contents of *session*, the same object until they change; a session that is not a dict as is."""
         if not issubclass(type(session), dict):
             return session
         now = dict.copy(session)
@@ -27,7 +27,7 @@ class Contents:
 
 
 def of_the_kind_of(session: Any, content: Any) -> Any:
-    """*content*, as a session of the same kind as *session* where one can be made of it."""
+    """Return *content* as a session of the same type as *session*, if one can be made from it."""
     if type(content) is not dict or type(session) is dict:
         return content
     try:
@@ -37,9 +37,9 @@ def of_the_kind_of(session: Any, content: Any) -> Any:
 
 
 def _alike(before: dict[Any, Any], now: dict[Any, Any]) -> bool:
-    """Whether both hold the same. Values of the app's may not be comparable: then they are not the same."""
+    """Whether both hold the same. The app's values may not be comparable; they then count as different."""
     try:
-        if before.keys() == now.keys() and all(map(is_, before.values(), now.values())):  # as at most events
+        if before.keys() == now.keys() and all(map(is_, before.values(), now.values())):  # the usual case
             return True
         return uncaptured(lambda: bool(before == now))
     except Exception:  # noqa: BLE001 - the app's own code
@@ -47,8 +47,9 @@ def _alike(before: dict[Any, Any], now: dict[Any, Any]) -> bool:
 
 
 class Untouched:
-    """Around a look at *session*, as of Django, Flask or Starlette: one that knows that it was accessed makes the
-    response vary by cookie. `None`: there is none.
+    """Context manager in which reading *session* of Django, Flask or Starlette does not mark it as accessed.
+
+    A session marked as accessed makes the response vary by cookie. *session* is `None` if there is none.
     """
 
     __slots__ = ("_before", "_session")
@@ -62,7 +63,7 @@ class Untouched:
 
     def __exit__(self, *_: object) -> None:
         accessed, modified = self._before
-        # One that is changed, as where Django finds its hash outdated, has to be saved.
+        # A modified session has to be saved, for example if Django finds its hash outdated.
         if accessed is False and self._now() == (True, modified):
             self._session.accessed = False
 

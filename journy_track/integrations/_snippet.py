@@ -1,4 +1,4 @@
-"""The web snippet for templates: journy.io's own, kept in memory, and who is signed in."""
+"""The web snippet for templates: journy.io's own snippet, cached in memory, and calls that identify the user."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from journy_track._runtime import get_tracker
 from journy_track._tracker import Tracker
 from journy_track.client import Client, ClientConfig
 
-#: Seconds for which a snippet is used before it is fetched again; and after which a fetch that failed is repeated.
+#: Seconds for which a fetched snippet is used, and seconds after which a failed fetch is retried.
 TTL, RETRY = 3600.0, 60.0
-#: What could end a script, or begin a comment, within it.
+#: Characters that could end a script, or start a comment, inside it.
 _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 _notices = Notices()
@@ -36,14 +36,14 @@ also_forget(_notices.forget)
 
 
 class Snippet:
-    """The snippet of the website *domain*, and the calls that say who is signed in.
+    """The snippet of the website *domain*, and the calls that identify the signed-in user.
 
-    *secret* is the website's secret in journy.io, for the verification of identities; `None`: without. Raises
-    `ConfigurationError`.
+    *secret* is the website's secret in journy.io, used to verify identities; `None`: no verification. Raises
+    `ConfigurationError` if an argument is invalid.
     """
 
     def __init__(self, domain: str, secret: str | None = None) -> None:
-        secret = hidden(secret)  # first: no error report shall show it
+        secret = hidden(secret)  # first, so that no error report shows it
         if not isinstance(domain, str) or not domain:
             raise ConfigurationError(f"domain must be that of the website in journy.io, got {described(domain)}")
         if secret is not None and not (isinstance(secret, Secret) and secret.reveal()):
@@ -52,9 +52,9 @@ class Snippet:
         self._cached = _Cached(domain)
 
     def html(self, user: Any = UNSET, account: Any = UNSET, nonce: Any = None) -> str:
-        """What goes into the page: nothing while the snippet is not there yet, and where nothing is to be tracked.
+        """Return the HTML for the page: empty until the snippet is fetched, and where tracking is suppressed.
 
-        *user* and *account* are those of the context unless they are given; *nonce* is the page's CSP nonce.
+        *user* and *account* default to those of the context; *nonce* is the page's CSP nonce.
         """
         frame = live_frame()
         if frame.internal is not None and frame.internal.active:
@@ -73,7 +73,7 @@ class Snippet:
         return f"{html}\n<script{attribute}>if(window.journy){{{calls}}}</script>" if calls else html
 
     def _calls(self, user: Any, account: Any) -> str:
-        """The calls of the snippet's `journy()`, as its published types have them (journy-io/web-types)."""
+        """Return calls of the snippet's `journy()`, according to its published types (journy-io/web-types)."""
         calls = ""
         if isinstance(user, UserIdentified):
             calls += self._call("identify", "userId", user.user_id, {"email": user.email} if user.email else {})
@@ -91,17 +91,18 @@ class Snippet:
 
 
 def _given(name: str, of: Any, value: Any) -> Any:
-    """*value* as an identity; `None` for nobody, and for what a template has as nothing."""
+    """Return *value* as an identity; `None` if there is none, including a template's empty string."""
     if value is UNSET or value == "":
         return None
     return usable_identity(f"journy_snippet({name}=)", of, value, None, "the page names nobody")[0]
 
 
 class _Cached:
-    """journy.io's snippet, fetched by a thread of its own: no page waits for it, or fails with it.
+    """journy.io's snippet, fetched by a separate thread, so that no page waits for the fetch or fails with it.
 
-    Without a lock, as a page is rendered: whoever comes first after its time claims the fetch by setting the next
-    one. Two threads that do so at once fetch twice. A forked child, which has not got the thread, tries later.
+    There is no lock, since this runs while a page is rendered: the first page after the expiry claims the fetch by
+    setting the time of the next one. Two threads that do so at once fetch twice. A forked child does not have the
+    fetching thread, and retries later.
     """
 
     def __init__(self, domain: str) -> None:
@@ -110,7 +111,7 @@ class _Cached:
         self._again_at = 0.0
 
     def pieces(self) -> tuple[str, ...]:
-        """The last one that was fetched, in parts between which a nonce may be put. Empty: none was."""
+        """Return the last fetched snippet, split where a nonce may be inserted. Empty if none was fetched."""
         now = monotonic()
         if now >= self._again_at:
             tracker = get_tracker()
@@ -136,7 +137,7 @@ class _Cached:
                 name="journy_track snippet",
                 daemon=True,
             ).start()
-        except RuntimeError as error:  # the system has no thread, or the interpreter ends
+        except RuntimeError as error:  # the system has no more threads, or the interpreter is shutting down
             self._log(f"no thread: {error}")
 
     def _fetch(self, tracker: Tracker, key: Secret) -> None:
@@ -163,14 +164,14 @@ class _Cached:
 
 
 def _pieces_of(html: str) -> tuple[str, ...]:
-    """*html*, cut where the start tags of its scripts take a nonce. What is inside a script stays as it is."""
+    """Split *html* where the start tags of its scripts take a nonce. The contents of a script are left unchanged."""
     finder = _Scripts(html)
     cuts = [0, *finder.places, len(html)]
     return tuple(html[start:end] for start, end in pairwise(cuts))
 
 
 class _Scripts(HTMLParser):
-    """Finds where, in *html*, attributes of its scripts may begin."""
+    """Finds the positions in *html* where the attributes of its script tags may begin."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

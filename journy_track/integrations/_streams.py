@@ -1,4 +1,4 @@
-"""Streamed bodies whose producer is long gone: each step in the request's scope, which ends with the last."""
+"""Streamed bodies, which outlive their view: each step runs in the request's scope, which ends with the last one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _END: Final = object()
 
 
 class Stream:
-    """*content*, each of its steps in *frame*; closing it closes *content* there, and then calls *end*.
+    """Iterates over *content* with each step run in *frame*. Closing it closes *content* there, then calls *end*.
 
-    Each step keeps the context as the step left it for the next one, and gives the server its own back.
+    Each step continues in the context that the previous one left, and restores the server's own context afterwards.
     """
 
     __slots__ = ("_content", "_end", "_frame", "_iterator", "_steps")
@@ -24,7 +24,7 @@ class Stream:
         self._frame = frame
         self._end = end
         self._iterator: Iterator[Any] | None = None
-        self._steps: Iterator[Any] | None = None  # where somebody takes them one by one
+        self._steps: Iterator[Any] | None = None  # used if the caller takes the parts with `next()`
 
     def __iter__(self) -> Iterator[Any]:
         return self._in_scope()
@@ -65,7 +65,7 @@ class Stream:
 
 
 async def async_stream(content: Any, body: Body, end: Callable[[], None]) -> AsyncIterator[Any]:
-    """As `Stream`, for an async iterator. Its own end, also an early one, is the end of *content*."""
+    """Like `Stream`, for an async iterator. When it ends, even early, *content* is closed too."""
     parts = driven_async(content if hasattr(content, "asend") else _generator_of(content), body)
     try:
         async for part in parts:

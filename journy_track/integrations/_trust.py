@@ -1,4 +1,4 @@
-"""Requests of one's own services: whether the carrier that they bring is believed."""
+"""Requests from the app's own services: whether the carrier they contain is believed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from journy_track._carriers import received
 from journy_track._model.errors import ConfigurationError, described
 from journy_track.integrations._requests import Callback, is_async
 
-#: A function of the request, or: whatever is signed with `carrier_secret`.
+#: A function of the request, or `"signed"`: believe whatever is signed with `carrier_secret`.
 Trust: TypeAlias = Callback | Literal["signed"] | None
 
 
 def trusted(trust: Trust, text_of: Callable[..., str | None]) -> Callback | None:
-    """What finds the attributes that a request brings, by *text_of* it; `None`: nothing is believed.
+    """Return a function that reads the attributes a request carries, from *text_of* it. `None`: nothing is believed.
 
-    Raises `ConfigurationError` for what is neither a function nor `"signed"`.
+    Raises `ConfigurationError` if *trust* is neither a function nor `"signed"`.
     """
     if trust is None:
         return None
@@ -38,7 +38,7 @@ def trusted(trust: Trust, text_of: Callable[..., str | None]) -> Callback | None
         if not text:
             return NO_ATTRIBUTES
         answer = asked(*request)
-        # Of a lambda around an async function, which did not show it: as it is, that would count as a yes.
+        # A lambda around an async function is not detected as async, and its coroutine alone would count as true.
         return _Awaited(answer, text) if inspect.isawaitable(answer) else _believed(answer, text)
 
     async def carried_async(*request: Any) -> Attributes:
@@ -53,7 +53,7 @@ def _believed(answer: Any, text: str) -> Attributes:
 
 
 class _Awaited:
-    """The attributes, once *answer* was awaited."""
+    """Awaitable of the attributes, which depend on the awaited *answer*."""
 
     def __init__(self, answer: Awaitable[Any], text: str) -> None:
         self._answer = answer
@@ -63,6 +63,6 @@ class _Awaited:
         return _believed((yield from self._answer.__await__()), self._text)
 
     def close(self) -> None:
-        """It will not be awaited: else Python warns of a coroutine that never was."""
+        """Close it without awaiting it: otherwise Python warns of a coroutine that was never awaited."""
         if inspect.iscoroutine(self._answer):
             self._answer.close()

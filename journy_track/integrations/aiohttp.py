@@ -1,4 +1,4 @@
-"""aiohttp's server: who acts, for each request and websocket."""
+"""aiohttp's server: the user of each request and websocket."""
 
 from __future__ import annotations
 
@@ -19,25 +19,31 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class JournyMiddleware:
-    """A scope for each request and each websocket of an aiohttp application.
+    """Run each request and websocket of an aiohttp application in its own scope.
 
         app = web.Application(middlewares=[JournyMiddleware(user=lambda request: request["user"])])
 
-    It goes behind the middlewares that sign users in. *user*, *account* and *metadata* get aiohttp's request and
-    return an ID (or `UserIdentified`, `AccountIdentified`), `None` for none, or a mapping. They are called when an
-    event needs them, and not again once somebody was found: where the user changes within a request, call
-    `set_user()`. Events wait for async ones until the handler returns. *skip* is called as they are, and before them:
-    where it returns true, nothing of that request is tracked, but for deletes and removals; see
-    `journy_track.suppressed()`. *trust* says whether the request comes from a service of yours, whose `propagate_to`
-    has said who acts: a function, called as the others are, or `"signed"`, where both have the same `carrier_secret`.
-    What the others return wins. *link_devices*: link the `__journey` cookie's device to that user, once for each
-    device and user in this process. Raises `ConfigurationError` for what is not a function.
+    List it after the middlewares that sign users in.
+
+    - *user*, *account* and *metadata* are called with aiohttp's request. The first two return an ID (or a
+      `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`. They are called when
+      an event needs them, and not again once they have found somebody: if the user changes within a request, call
+      `set_user()`. Events wait for async functions until the handler returns.
+    - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
+      process.
+    - *skip* gets the same argument and is called first. If it returns true, nothing in that request is tracked,
+      except deletes and removals; see `journy_track.suppressed()`.
+    - *trust* decides whether to believe the header that another of your services sends (see `propagate_to`): a
+      function with the same argument, or `"signed"` if both services have the same `carrier_secret`. What the other
+      functions return takes precedence.
+
+    Raises `ConfigurationError` if one of them is not a function.
 
     What a handler writes to a `StreamResponse`, or sends over a websocket, is in the request's scope. An async
-    iterator that is the body of a `Response` is not: aiohttp reads it when the handler has returned.
+    iterator passed as the body of a `Response` is not: aiohttp reads it after the handler has returned.
     """
 
-    #: aiohttp's mark of a middleware that takes a request and a handler.
+    #: Marks a middleware that takes a request and a handler, for aiohttp.
     __middleware_version__: Final = 1
 
     def __init__(
@@ -56,7 +62,7 @@ class JournyMiddleware:
         self._looked = False
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """What aiohttp calls for each request."""
+        """Handle a request. Called by aiohttp."""
         if not self._looked:
             self._looked = True
             look_at(request.app)

@@ -1,8 +1,8 @@
-"""APScheduler, 3 and 4: jobs act for whoever added them.
+"""APScheduler 3 and 4: jobs run on behalf of the user who added them.
 
     scheduler = instrument_apscheduler(BackgroundScheduler())
 
-Those that are added at start-up have no user.
+Jobs that are added at startup have no user.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ __all__ = ["instrument_apscheduler"]
 
 S = TypeVar("S")
 _MARK = "_journy_track"
-_email = False  # of version 4, whose class is the process's, too
+_email = False  # for version 4, which is instrumented process-wide
 
 
 def instrument_apscheduler(scheduler: S, *, email: bool = False) -> S:
-    """Carry user, account and metadata from whoever adds a job to each of its runs. Returns *scheduler*.
+    """Carry user, account and metadata from the code that adds a job to each of its runs. Returns *scheduler*.
 
-    Each run has a `scope()` of its own. A job that was added without a user, as at start-up, has none in its runs.
-    The user's e-mail address is carried only with *email*. `@track_event` goes below `@scheduler.scheduled_job()`.
-    Call it where the scheduler is made; for threads, processes and asyncio, and with every job store.
+    Each run has its own `scope()`. A job that was added without a user, as at startup, runs without one. The user's
+    e-mail address is carried only with *email*. Place `@track_event` below `@scheduler.scheduled_job()`. Call this
+    function where the scheduler is created. It works with threads, processes and asyncio, and with every job store.
 
-    With version 3, a store that outlives the process keeps, with jobs that somebody added, a class of this library:
-    where that is not installed, APScheduler cannot restore them, and removes them. With version 4 it is in the
-    metadata of schedules and jobs, and one call holds for all schedulers of the process.
+    With version 3, a persistent job store also stores a class of this library with each job that carries a context.
+    Where this library is not installed, APScheduler cannot restore these jobs, and removes them. With version 4, the
+    context is in the metadata of schedules and jobs, and one call applies to all schedulers of the process.
 
-    Raises `InvalidArgument` for anything but a scheduler.
+    Raises `InvalidArgument` if *scheduler* is not a scheduler.
     """
     kinds = (apscheduler.AsyncScheduler, apscheduler.Scheduler) if VERSION_4 else BaseScheduler
     if not isinstance(scheduler, kinds):
@@ -64,7 +64,7 @@ def instrument_apscheduler(scheduler: S, *, email: bool = False) -> S:
 
 def _instrument_3(scheduler: Any, email: bool) -> None:
     for name, module in list(sys.modules.items()):
-        if name.startswith("apscheduler.executors."):  # those that come later take them from the base
+        if name.startswith("apscheduler.executors."):  # modules imported later take them from the base module
             for function in (run_job, run_coroutine_job):
                 if hasattr(module, function.__name__):
                     setattr(module, function.__name__, function)
@@ -78,7 +78,7 @@ def _instrument_3(scheduler: Any, email: bool) -> None:
     @wraps(add)
     def adding(*args: Any, **kwargs: Any) -> Job:
         job = add(*args, **kwargs)
-        if job.pending:  # it is stored when the scheduler starts, which may be done by somebody else
+        if job.pending:  # it is stored when the scheduler starts, perhaps in the context of another user
             mark(job)
         return job
 
@@ -94,7 +94,7 @@ def _instrument_3(scheduler: Any, email: bool) -> None:
 
 
 class Carrying(dict[str, Any]):
-    """The keyword arguments of a job, and who added it: as an attribute, since it is not an argument."""
+    """A job's keyword arguments, and the context it was added in: an attribute, since it is not an argument."""
 
     def __init__(self, kwargs: Mapping[str, Any], carried: str) -> None:
         super().__init__(kwargs)
@@ -104,17 +104,17 @@ class Carrying(dict[str, Any]):
         return Carrying, (dict(self), self.carried)
 
 
-# By their names, so that they reach a pool of processes.
+# Module-level functions, so that they can be pickled for a process pool.
 
 
 def run_job(job: Job, *args: Any) -> Any:
-    """What executors call for a job, in a scope of its own."""
+    """Run *job* in its own scope. Called by executors."""
     with scope_of(getattr(job.kwargs, "carried", None)):
         return _run_job(job, *args)
 
 
 async def run_coroutine_job(job: Job, *args: Any) -> Any:
-    """The same for a coroutine function."""
+    """Like `run_job`, for a coroutine function."""
     with scope_of(getattr(job.kwargs, "carried", None)):
         return await _run_coroutine_job(job, *args)
 
@@ -125,7 +125,7 @@ async def run_coroutine_job(job: Job, *args: Any) -> Any:
 def _instrument_4(email: bool) -> None:
     global _email  # noqa: PLW0603 - see there
     _email = email
-    kind = apscheduler.AsyncScheduler  # which the other one is made of; its instances take no attributes
+    kind = apscheduler.AsyncScheduler  # `Scheduler` wraps one; instances do not accept new attributes
     if hasattr(kind, _MARK):
         return
     run = kind._run_job
@@ -139,12 +139,12 @@ def _instrument_4(email: bool) -> None:
 
 
 def _run_wherever(text: Any, pid: int, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    """Call *function* in the scope of its job, also where that reaches another process than *pid*."""
+    """Call *function* in the scope of its job, even if that runs in another process than *pid*."""
     try:
         return run_in_scope(text, function, *args, **kwargs)
     finally:
         if os.getpid() != pid:
-            flush()  # the processes of version 4 end by being killed
+            flush()  # the worker processes of version 4 are killed at the end
 
 
 def _adding(add: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,8 +1,8 @@
-"""arq: jobs act for whoever enqueued them.
+"""arq: jobs run on behalf of the user who enqueued them.
 
     instrument_arq()
 
-It goes into the module of the jobs.
+Call it in the module that defines the jobs.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ _email = False
 
 
 def instrument_arq(*, email: bool = False) -> None:
-    """Carry user, account and metadata from whoever enqueues a job to the job.
+    """Carry user, account and metadata from the code that enqueues a job to the job.
 
-    Each job, with the hooks around it, runs in a `scope()` of its own, with what it was enqueued with; a retry keeps
-    it. The user's e-mail address is in it only with *email*. Call it in the module of the jobs, so that both the app
-    and the workers do. `@track_event` goes right above the function, below `arq.func()` and `arq.cron()`.
+    Each job, with the hooks around it, runs in its own `scope()`, with the context it was enqueued in; a retry keeps
+    that context. It includes the user's e-mail address only with *email*. Call this function in the module that
+    defines the jobs, so that it runs in the app and in the workers. Place `@track_event` directly above the function,
+    below `arq.func()` and `arq.cron()`.
 
-    It is one more key of what arq stores, which workers without this call ignore. A `job_serializer` of your own
-    must keep that key.
+    The context is stored as an additional key in arq's job data, which workers without this call ignore. A custom
+    `job_serializer` must keep that key.
     """
     global _email  # noqa: PLW0603 - arq's functions are the process's, too
     _email = email
@@ -61,7 +62,7 @@ def instrument_arq(*, email: bool = False) -> None:
 
     @wraps(run_job)
     async def running(*args: Any, **kwargs: Any) -> None:
-        with scope():  # which is filled when the job has been read
+        with scope():  # filled once the job has been read
             await run_job(*args, **kwargs)
 
     setattr(running, _MARK, True)

@@ -1,4 +1,4 @@
-"""ASGI: who acts, for each request and websocket of Starlette, FastAPI, Litestar or any ASGI application."""
+"""ASGI: the user of each request and websocket, for Starlette, FastAPI, Litestar or any ASGI application."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class JournyMiddleware:
-    """A scope for each request and each websocket of an ASGI application, and a flush when the server stops.
+    """Run each request and websocket of an ASGI application in its own scope, and flush when the server stops.
 
         app.add_middleware(JournyMiddleware, user=lambda scope: scope["user"].id)   # Starlette, FastAPI
         app = JournyMiddleware(app, user=lambda scope: scope["user"].id)            # any other
 
-    With Channels it belongs inside `AuthMiddlewareStack`.
+    With Channels, place it inside `AuthMiddlewareStack`.
 
-    - *user*, *account* and *metadata* get the ASGI scope. They return an ID (or `UserIdentified`,
-      `AccountIdentified`), `None` for none, or a mapping. They are called when an event needs them. Once they
-      have found somebody, they are called again only if `scope["user"]` is another object or `scope["session"]` has
-      other contents. Async ones are awaited when the request next sends or receives something, at the latest at its
-      end; its events wait until then.
-    - *link_devices*: link the `__journey` cookie's device to that user, once for each device and user in this
+    - *user*, *account* and *metadata* are called with the ASGI scope. The first two return an ID (or a
+      `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`. They are called when
+      an event needs them. Once they have found somebody, they are called again only if `scope["user"]` is a different
+      object or the contents of `scope["session"]` have changed. Async functions are awaited when the request next
+      sends or receives a message, or at its end; its events wait until then.
+    - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.
-    - *skip* gets the same argument, and is called first. If it returns true, nothing of that request is tracked,
+    - *skip* gets the same argument and is called first. If it returns true, nothing in that request is tracked,
       except deletes and removals; see `journy_track.suppressed()`.
-    - *trust* decides whether to believe a header of `propagate_to`, from a service of yours: a function with the
-      same argument, or `"signed"`, if both services have the same `carrier_secret`. What the other functions return
-      wins.
+    - *trust* decides whether to believe the header that another of your services sends (see `propagate_to`): a
+      function with the same argument, or `"signed"` if both services have the same `carrier_secret`. What the other
+      functions return takes precedence.
 
-    Raises `ConfigurationError` for anything that is not a function.
+    Raises `ConfigurationError` if one of them is not a function.
 
-    At the end of the lifespan, everything that was captured is delivered, for as long as exit would wait: uvicorn
-    ends by a signal, so nothing that is registered with `atexit` runs.
+    At the end of the lifespan, everything captured so far is delivered, within the same time limit as at exit:
+    uvicorn ends by a signal, so functions registered with `atexit` do not run.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class JournyMiddleware:
         self._looked_at: object = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What the server calls, for each connection and for its own start and stop."""
+        """Handle a connection, or the server's start and stop. Called by the server."""
         if scope["type"] == "lifespan":
             await _Lifespan(receive, send).run(self.app, scope)
         elif scope["type"] in ("http", "websocket"):
@@ -99,14 +99,14 @@ class JournyMiddleware:
                 await request.close_async(request.ask_last)
         finally:
             leave(entry)
-            app = scope.get("app", self.app)  # Starlette and FastAPI say which of them answered
+            app = scope.get("app", self.app)  # Starlette and FastAPI set it to the app that handled the request
             if app is not self._looked_at:
                 self._looked_at = app
                 look_at(app)
 
 
 class _AsgiRequest(Request):
-    """A request, or a websocket, that is known by its scope."""
+    """A request or websocket, identified by its ASGI scope."""
 
     __slots__ = ("_contents", "_scope")
 
@@ -127,17 +127,17 @@ class _AsgiRequest(Request):
             return self._callbacks.ask(self._as_of(moment))
 
     async def ask(self, moment: Moment) -> Actor | None:
-        """Ask where it can be awaited."""
+        """Call the callbacks and await the async ones."""
         with _untouched(self._scope):
             return await self._callbacks.ask_async(self._as_of(moment))
 
     async def ask_last(self, moment: Moment) -> Actor | None:
-        """As `ask`, where nobody can be asked later."""
+        """Like `ask`, but for the last time in this request."""
         with _untouched(self._scope):
             return await self._callbacks.ask_async(self._as_of(moment), last_chance=True)
 
     async def settle(self) -> None:
-        """Let events continue that wait to know who acts, if that is known now."""
+        """Release the events that wait for the user, if the user can be determined now."""
         pending = self.cell.pending
         if pending is not None and pending.waiting:
             await self.settle_earlier_async(self.ask)
@@ -145,7 +145,7 @@ class _AsgiRequest(Request):
                 pending.settle(answer)
 
     def _as_of(self, then: Moment) -> Scope:
-        """The scope, with the user and the session of *then*, where there were any."""
+        """Return the scope with the user and session as they were at *then*, if there were any."""
         scope = self._scope
         if same(then, self.moment()):
             return scope
@@ -159,7 +159,7 @@ class _AsgiRequest(Request):
 
 
 def _asking(request: _AsgiRequest, receive: Receive, send: Send) -> tuple[Receive, Send]:
-    """*receive* and *send*, which also ask who acts, when something waits to know."""
+    """Wrap *receive* and *send* so that they also call the callbacks when an event is waiting for the user."""
 
     async def receiving() -> Message:
         await request.settle()
@@ -173,7 +173,7 @@ def _asking(request: _AsgiRequest, receive: Receive, send: Send) -> tuple[Receiv
 
 
 def _looked_through(user: Any) -> Any:
-    """*user*, or what a lazy one of Channels stands for: signing in changes that, and not the lazy one."""
+    """Return *user*, or the object behind Channels' lazy user: signing in replaces that object, not the lazy one."""
     functional = sys.modules.get("django.utils.functional")
     if functional is None or not issubclass(type(user), functional.LazyObject):
         return user
@@ -183,7 +183,7 @@ def _looked_through(user: Any) -> Any:
 
 def _untouched(scope: Scope) -> Untouched:
     session = scope.get("session")
-    return Untouched(session if issubclass(type(session), dict) else None)  # that of Channels is lazy
+    return Untouched(session if issubclass(type(session), dict) else None)  # Channels' session is lazy
 
 
 def _carrier_of(scope: Scope) -> str | None:
@@ -197,7 +197,7 @@ def _device_of(scope: Scope) -> str | None:
 
 
 class _Lifespan:
-    """The server's start and stop, with a flush before the stop is complete."""
+    """Handles the server's start and stop, and flushes before the stop is complete."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -224,8 +224,8 @@ class _Lifespan:
                 type(error).__name__,
             )
         if not self._known:
-            # The app has no lifespan, and raises, as Django's, or returns. The server would take that as "none
-            # here", and never tell of the stop: so it is answered here.
+            # The app does not support the lifespan: it raises, as Django's does, or returns. The server would then
+            # not send the shutdown message either, so this class handles the protocol in its place.
             await self._instead()
 
     async def _receiving(self) -> Message:
@@ -250,10 +250,10 @@ class _Lifespan:
 
 
 def _is_about_the_scope(error: Exception) -> bool:
-    """Whether an app raised *error* because it does not know the type of the lifespan's scope.
+    """Whether an app raised *error* because it does not support the lifespan scope.
 
-    Django's and Channels' raise ValueError and name it. Others assert a type, or look for what only a request has.
-    Anything else is a failure at start, which the server has to see.
+    Django and Channels raise ValueError and name the scope type. Others assert a type, or look up a key that only a
+    request's scope has. Anything else is a failure at startup, which the server has to see.
     """
     if isinstance(error, KeyError):
         return error.args[:1] in _ONLY_REQUESTS_HAVE
@@ -265,7 +265,7 @@ def _is_about_the_scope(error: Exception) -> bool:
     return "lifespan" in text or "scope type" in text
 
 
-#: Keys of a request's scope that the lifespan's does not have.
+#: Keys that a request's scope has and the lifespan's scope does not.
 _ONLY_REQUESTS_HAVE = [
     (key,) for key in ("client", "headers", "http_version", "method", "path", "query_string", "raw_path", "scheme")
 ]

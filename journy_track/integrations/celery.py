@@ -1,8 +1,8 @@
-"""Celery 5: tasks act for whoever sent them.
+"""Celery 5: tasks run on behalf of the user who sent them.
 
     app = instrument_celery(Celery("tasks"))
 
-What they track is delivered when a worker process ends.
+What they track is delivered by the time a worker process ends.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from journy_track.integrations._jobs import HEADER, carry, enter, leave, scope_o
 
 __all__ = ["instrument_celery"]
 
-#: The header of earlier versions, which held JSON. Tasks that wait in a queue may still have it.
+#: The header of earlier versions, which contained JSON. Tasks waiting in a queue may still have it.
 FORMER = "journy_track"
 _email = False
 
 
 def instrument_celery(app: Celery, *, email: bool = False) -> Celery:
-    """Carry user, account and metadata from whoever sends a task to the task. Returns *app*.
+    """Carry user, account and metadata from the sender of a task to the task. Returns *app*.
 
-    In a worker each task runs in a `scope()` of its own, with what its sender had; a retry keeps it. An eager task
-    keeps its caller's. `@track_event` goes below `@app.task`. Call it where the app is made, so that senders
-    and workers both do. Tasks that any app of this process sends carry the header; the user's e-mail address is in
-    it only with *email*.
+    In a worker, each task runs in its own `scope()`, with the context of its sender; a retry keeps that context. An
+    eager task keeps its caller's context. Place `@track_event` below `@app.task`. Call this function where the app is
+    created, so that it runs in senders and workers alike. Tasks sent by any app in this process get the header, which
+    includes the user's e-mail address only with *email*.
 
-    Raises `InvalidArgument` for what is not a Celery app.
+    Raises `InvalidArgument` if *app* is not a Celery app.
     """
     global _email  # noqa: PLW0603 - Celery's signals are the process's, too
     if not isinstance(app, Celery):
@@ -50,14 +50,14 @@ def _publishing(headers: dict[str, Any] | None = None, **_: Any) -> None:
         return
     nested = headers.get("headers")
     nested = dict(nested) if isinstance(nested, dict) else {}
-    # It is there already when a task is retried: the sender's is kept, whoever the task was acting for.
+    # When a task is retried, the header is already there: the original sender's context is kept.
     given = {**headers, **nested}
     carrier = {name: text for name in (FORMER, HEADER) if (text := given.get(name)) is not None}
     if not carrier:
         carry(carrier, email=_email)
     if carrier:
-        # In both places: which of them a task's request shows depends on the broker and on how often it was
-        # sent (celery/celery#4875). A retry includes the inner one.
+        # Set in both places: which one appears on a task's request depends on the broker and on how often the task
+        # was sent (celery/celery#4875). A retry includes the inner one.
         headers.update(carrier)
         headers["headers"] = {**nested, **carrier}
 
@@ -68,7 +68,7 @@ def _starting(task: Any = None, **_: Any) -> None:
     if not text and (former := _header(request, FORMER)):
         text = unsigned(str(former))
     elif not text:
-        request.headers = {**_nested(request), HEADER: ""}  # nobody's, and so is its retry
+        request.headers = {**_nested(request), HEADER: ""}  # there is no user, and its retry must not get one
     enter(request, scope_of(text or None, eager=bool(request.is_eager)))
 
 

@@ -1,4 +1,4 @@
-"""click, and Typer: who acts, for each run of a command."""
+"""click and Typer: the user of each run of a command."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ def instrument_click(
     account: Callback | None = None,
     metadata: Callback | None = None,
 ) -> C:
-    """Run each call of a click command, or of a group and its commands, in a scope of its own. Returns *command*.
+    """Run each call of a click command, or of a group and its commands, in its own scope. Returns *command*.
 
         instrument_click(cli, user=system_user)                                    # whoever is logged in
         instrument_click(cli, user=lambda context: context.params["as_user"])      # an option
         run = instrument_click(typer.main.get_command(app), user=system_user)      # Typer: run()
 
-    *user*, *account* and *metadata* get the context of that command and return an ID (or `UserIdentified`,
-    `AccountIdentified`), `None` for none, or a mapping. They are called when an event needs them. What a command
-    tracks is delivered when the process ends. `@track_event` goes below `@cli.command()`. Raises `InvalidArgument`
-    for what is not a command, `ConfigurationError` for what is not a function.
+    *user*, *account* and *metadata* are called with the command's click context. The first two return an ID (or a
+    `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`. They are called when
+    an event needs them. What a command tracks is delivered by the time the process ends. Place `@track_event` below
+    `@cli.command()`. Raises `InvalidArgument` if *command* is not a click command, and `ConfigurationError` if one of
+    the others is not a function.
     """
-    # By what it can do: Typer brings a click of its own.
+    # Checked by its methods, since Typer includes its own copy of click.
     invoke = getattr(command, "invoke", None)
     if not callable(invoke) or not hasattr(command, "make_context"):
         raise InvalidArgument(f"instrument_click() takes a click command, got {described(command)}")
@@ -46,7 +47,7 @@ def instrument_click(
 
 
 def system_user(context: object = None) -> str | None:
-    """The name of the user who runs this process; `None` where it has none, as in some containers."""
+    """Return the name of the user who runs this process; `None` if it has none, as in some containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

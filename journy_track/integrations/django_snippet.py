@@ -22,27 +22,27 @@ register: Any = template.Library()
 
 
 def journy_snippet(context: Any, *, user: Any = UNSET, account: Any = UNSET, nonce: Any = None) -> Any:
-    """``{% journy_snippet %}``: journy.io's tracking snippet and, where somebody is signed in, calls that say who.
+    """``{% journy_snippet %}``: journy.io's tracking snippet and, if a user is signed in, calls that identify them.
 
         JOURNY = {"snippet": {"domain": "shop.example", "secret": os.environ["WEBSITE_SECRET"]}}
         TEMPLATES[0]["OPTIONS"]["builtins"] = ["journy_track.integrations.django_snippet"]
 
-    Without the second line, where `INSTALLED_APPS` have ``journy_track.integrations.django``, a template starts with
-    ``{% load journy_track %}``.
+    Instead of the second line, with ``journy_track.integrations.django`` in `INSTALLED_APPS`, a template can start
+    with ``{% load journy_track %}``.
 
-    *user* and *account* are those of the context, as the middleware knows them, unless they are given. In an async
-    view give them: ``{% journy_snippet user=request.user.pk %}``. The *secret* of the settings is the website's
-    secret in journy.io; with it the calls have the verification of the identity. Scripts get *nonce*, or else the
+    *user* and *account* default to those of the context, as the middleware determines them. In an async view, pass
+    them: ``{% journy_snippet user=request.user.pk %}``. *secret* in the settings is the website's secret in
+    journy.io; with it, the calls include the verification of the identity. Scripts get *nonce*, or else the
     template's or the request's `csp_nonce`.
 
-    The snippet is fetched by a thread with the API key of `configure()` and kept for an hour, longer while journy.io
-    cannot be reached. A page never waits for it: until it is there, nothing is put out, nor where the request is
-    skipped or `suppressed()`. A page with it names its reader, so the response gets ``Vary: Cookie``. Wrong settings
-    raise `ImproperlyConfigured`.
+    The snippet is fetched by a separate thread with the API key of `configure()`, and kept for an hour, or longer
+    while journy.io cannot be reached. A page never waits for it: until it is fetched, the tag renders nothing, as it
+    does if the request is skipped or `suppressed()`. A page with the snippet identifies its reader, so the response
+    gets ``Vary: Cookie``. Invalid settings raise `ImproperlyConfigured`.
     """
     request = context.get("request")
     session: Any = getattr(request, "session", None)
-    if hasattr(session, "accessed"):  # the page is of this session's user
+    if hasattr(session, "accessed"):  # the page depends on this session's user
         session.accessed = True
     if nonce is None:
         nonce = context.get("csp_nonce")

@@ -1,8 +1,8 @@
-"""Django Tasks, of Django 6 and of the django-tasks package: tasks act for whoever enqueued them.
+"""Django Tasks, of Django 6 or the django-tasks package: tasks run on behalf of the user who enqueued them.
 
     instrument_django_tasks()
 
-It goes into the `ready()` of an app of yours.
+Call it in the `ready()` of one of your apps.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ __all__ = ["instrument_django_tasks"]
 _MODULES = ("django.tasks.base", "django_tasks.base")
 _MARK = "_journy_track"
 _email = False
-#: The task that is being enqueued here, while that lasts: what a thread has copied of it may outlive it.
+#: The task that is being enqueued here. A list that is emptied afterwards: a thread's copy of the context may last.
 _enqueuing: ContextVar[list[Any]] = ContextVar("journy_track_enqueuing")
 
 
 def instrument_django_tasks(*, email: bool = False) -> None:
-    """Carry user, account and metadata from whoever enqueues a task to the task, whatever the backend.
+    """Carry user, account and metadata from the code that enqueues a task to the task, with any backend.
 
-    Each task runs in a `scope()` of its own, with what it was enqueued with; one that runs where it is enqueued, as
-    with the immediate backend, keeps its caller's. The user's e-mail address is in it only with *email*.
-    `@track_event` goes below `@task`. Call it in the `ready()` of an app of yours, so that the site and the workers
-    both do.
+    Each task runs in its own `scope()`, with the context it was enqueued in; a task that runs where it is enqueued,
+    as with the immediate backend, keeps its caller's. The context includes the user's e-mail address only with
+    *email*. Place `@track_event` below `@task`. Call this function in the `ready()` of one of your apps, so that it
+    runs in the site and in the workers.
 
-    Tasks have no place for it but the keyword arguments, from which it is taken before the function is called. So the
-    workers have to have this call before the site does.
+    A task can only store the context among its keyword arguments, from which it is removed before the function is
+    called. Therefore deploy this call to the workers before the site.
 
-    Raises `InvalidArgument` where there is neither Django 6 nor django-tasks.
+    Raises `InvalidArgument` if neither Django 6 nor django-tasks is installed.
     """
     global _email  # noqa: PLW0603 - the classes are the process's, too
     _email = email
@@ -107,6 +107,6 @@ def _acalling(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _scope(task: Any, kwargs: dict[str, Any]) -> Block:
-    """That of a call of *task*: a backend that calls it while it enqueues it does so where it was enqueued."""
+    """Return the scope for a call of *task*. If called while being enqueued, the task keeps its caller's context."""
     eager = any(one.func is task.func for one in _enqueuing.get([]))
     return scope_of(kwargs.pop(HEADER, None), eager=eager)

@@ -1,8 +1,8 @@
-"""Dramatiq: actors act for whoever sent them their message.
+"""Dramatiq: actors run on behalf of the user who sent their message.
 
     broker = instrument_dramatiq(RedisBroker())
 
-What they track is delivered when a worker process ends.
+What they track is delivered by the time a worker process ends.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ B = TypeVar("B", bound=Broker)
 
 
 def instrument_dramatiq(broker: B, *, email: bool = False) -> B:
-    """Carry user, account and metadata from whoever sends a message to its actor, in its options. Returns *broker*.
+    """Carry user, account and metadata from the sender of a message to its actor, in its options. Returns *broker*.
 
-    Each actor runs in a `scope()` of its own, with what its message was sent with; retries, pipelines and callbacks
-    keep it. The user's e-mail address is in it only with *email*. `@track_event` goes below `@dramatiq.actor`. Call
-    it where the broker is made, so that senders and workers both do.
+    Each actor runs in its own `scope()`, with the context its message was sent in; retries, pipelines and callbacks
+    keep that context. It includes the user's e-mail address only with *email*. Place `@track_event` below
+    `@dramatiq.actor`. Call this function where the broker is created, so that it runs in senders and workers alike.
 
-    Raises `InvalidArgument` for what is not a broker.
+    Raises `InvalidArgument` if *broker* is not a broker.
     """
     if not isinstance(broker, Broker):
         raise InvalidArgument(f"instrument_dramatiq() takes a Dramatiq broker, got {described(broker)}")
@@ -34,14 +34,14 @@ def instrument_dramatiq(broker: B, *, email: bool = False) -> B:
     if present:
         present[0].email = email
     else:
-        # Outermost: what the others do, such as to send the next message of a pipeline, belongs to the same user.
+        # Outermost, so that what the others do, such as sending a pipeline's next message, has the same user.
         before = type(broker.middleware[0]) if broker.middleware else None
         broker.add_middleware(JournyMiddleware(email=email), before=before)
     return broker
 
 
 class JournyMiddleware(Middleware):
-    """What `instrument_dramatiq()` adds to a broker; for a broker's *middleware* argument it goes first."""
+    """The middleware that `instrument_dramatiq()` adds. In a broker's *middleware* argument, list it first."""
 
     def __init__(self, *, email: bool = False) -> None:
         self.email: bool = email

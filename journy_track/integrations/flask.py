@@ -1,4 +1,4 @@
-"""Flask: who acts, for each request of an app."""
+"""Flask: the user of each request of an app."""
 
 from __future__ import annotations
 
@@ -36,23 +36,25 @@ def instrument_flask(
     trust: Trust = None,
     link_devices: bool = False,
 ) -> F:
-    """Run each request of a Flask app in a scope of its own. Returns *app*.
+    """Run each request of a Flask app in its own scope. Returns *app*.
 
         instrument_flask(app, user=lambda: current_user.get_id())
 
-    - *user*, *account* and *metadata* are called without arguments, in the request's own Flask context. They return
-      an ID (or `UserIdentified`, `AccountIdentified`), `None` for none, or a mapping. They are called when an
-      event needs them. Once they have found somebody, they are called again only if the session or Flask-Login's
-      user has changed; if yours comes from elsewhere, call `set_user()` when it changes. Events of other threads
-      wait for them, at the latest until the request's context ends; those of an async view do not.
-    - *link_devices*: link the `__journey` cookie's device to that user, once for each device and user in this
+    - *user*, *account* and *metadata* are called without arguments, in the request's own Flask context. The first two
+      return an ID (or a `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`.
+      They are called when an event needs them. Once they have found somebody, they are called again only if the
+      session or Flask-Login's user has changed; if your user comes from elsewhere, call `set_user()` when it changes.
+      Events captured on other threads wait for them, at most until the request's context ends; events in an async
+      view do not wait.
+    - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.
-    - *skip* is called first. If it returns true, nothing of that request is tracked, except deletes and removals;
+    - *skip* is called first. If it returns true, nothing in that request is tracked, except deletes and removals;
       see `journy_track.suppressed()`.
-    - *trust* decides whether to believe a header of `propagate_to`, from a service of yours: a function, or
-      `"signed"`, if both services have the same `carrier_secret`. What the other functions return wins.
+    - *trust* decides whether to believe the header that another of your services sends (see `propagate_to`): a
+      function, or `"signed"` if both services have the same `carrier_secret`. What the other functions return takes
+      precedence.
 
-    Raises `ConfigurationError` for anything that is not a function.
+    Raises `ConfigurationError` if one of them is not a function.
 
     A streamed body sees the request's user, and the next request on that thread does not.
     """
@@ -63,7 +65,7 @@ def instrument_flask(
 class JournyTrack:
     """The earlier name of `instrument_flask`, as a Flask extension: ``JournyTrack(app)``, with the same options.
 
-    With an application factory: ``journy = JournyTrack(user=...)`` and later ``journy.init_app(app)``.
+    With an application factory, use ``journy = JournyTrack(user=...)`` and later ``journy.init_app(app)``.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class JournyTrack:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Have *app*'s requests run in scopes of their own."""
+        """Run each request of *app* in its own scope."""
         app.extensions["journy_track"] = self
         app.after_request(_after)
         app.teardown_request(_teardown)
@@ -92,7 +94,7 @@ class JournyTrack:
 
 
 class _AroundRequests:
-    """The app's WSGI side, around all that Flask does."""
+    """Wraps the app's `wsgi_app`, and so everything that Flask does for a request."""
 
     def __init__(self, app: Flask, callbacks: Callbacks) -> None:
         self._inner = app.wsgi_app
@@ -111,7 +113,7 @@ class _AroundRequests:
 
 
 class _FlaskRequest(SyncRequest):
-    """A request whose callbacks need Flask's own context."""
+    """A request whose callbacks need its Flask context."""
 
     __slots__ = ("_contents", "_own_thread", "_seen")
 
@@ -122,7 +124,7 @@ class _FlaskRequest(SyncRequest):
         self._contents: Contents | None = None
 
     def moment(self) -> Moment:
-        """What Flask-Login found, and what the session holds."""
+        """Flask-Login's user and the session's contents."""
         if not self._is_current():
             return self._seen
         if self._contents is None:
@@ -131,17 +133,17 @@ class _FlaskRequest(SyncRequest):
         return self._seen
 
     def ask_now(self, moment: Moment) -> Actor | None:
-        # In an async view's own thread, too: that of the request waits for it. Any other runs beside the request.
+        # Also on an async view's own thread, since the request's thread waits for it. Other threads run concurrently.
         if get_ident() != self._own_thread and not in_asyncio():
             return None
         return self._asked() if self._is_current() and (moment is self._seen or same(moment, self.moment())) else None
 
     def ask_last(self, moment: Moment) -> Actor | None:
-        """Ask at the end: in a test client's `with` block Flask's context is still there."""
+        """Ask at the end of the request: in a test client's `with` block, Flask's context still exists then."""
         return self._asked(last_chance=True) if self._is_current() and same(moment, self.moment()) else None
 
     def ask_for_good(self) -> None:
-        """Ask while there is a Flask context; the result is used after it has ended."""
+        """Ask while the Flask context exists; the result is also used after the context has ended."""
         if (pending := self.cell.pending) is not None:
             pending.close(self._asked(last_chance=True))
 
@@ -153,12 +155,12 @@ class _FlaskRequest(SyncRequest):
         return _current() is self
 
 
-#: Where a request of ours is found in its environ.
+#: The environ key that holds our request.
 _KEY = "journy_track.request"
 
 
 def _current() -> _FlaskRequest | None:
-    """The request whose Flask context this is."""
+    """Return the request of the current Flask context."""
     try:
         known = request._get_current_object()  # type: ignore[attr-defined]  # documented for whoever needs it itself
     except RuntimeError:  # there is none
@@ -172,8 +174,8 @@ def _carrier() -> str | None:
 
 
 def _session() -> Any:
-    """The session, without its noting that: looked at by its public name, the response would vary by cookie."""
-    for context in (request_ctx, app_ctx):  # from Flask 3.2 on they are one
+    """Return the session without marking it as accessed, which would make the response vary by cookie."""
+    for context in (request_ctx, app_ctx):  # one and the same from Flask 3.2 on
         known = vars(cast("Any", context)._get_current_object())
         if (session := known.get("_session", known.get("session"))) is not None:
             return session

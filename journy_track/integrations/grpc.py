@@ -1,4 +1,4 @@
-"""gRPC: who acts, for each call of a server, sync or async."""
+"""gRPC: the user of each call of a server, sync or async."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["AsyncJournyInterceptor", "JournyInterceptor"]
 
 
 class _AroundHandlers:
-    """What both interceptors share: the options, and a handler's behaviour in a scope of its own."""
+    """Shared by both interceptors: the options, and running each call of a handler in its own scope."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class _AroundHandlers:
         self._callbacks = Callbacks(user, account, metadata, skip=skip, carried=carried, link_devices=False)
 
     def _handler(self, handler: Any) -> Any:
-        """*handler*, each of whose calls runs in a scope. `None`: there is no such method."""
+        """Return *handler*, wrapped so that each call runs in its own scope. `None`: there is no such method."""
         if handler is None:
             return None
         kinds = (
@@ -80,7 +80,7 @@ class _AroundHandlers:
                 await parts.aclose()
             await tracked.finish_async()
 
-        # gRPC looks at what kind of function it has got.
+        # gRPC checks what kind of function it is given.
         if inspect.isasyncgenfunction(behaviour):
             return stream_async
         if inspect.iscoroutinefunction(behaviour):
@@ -111,36 +111,40 @@ def _streamed(tracked: PlainRequest, behaviour: Callable[..., Any], request: Any
 
 
 class JournyInterceptor(_AroundHandlers, grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC has no types
-    """A scope for each call of a gRPC server: unary and streaming, each step of a stream included.
+    """Run each call of a gRPC server in its own scope: unary and streaming calls, including each step of a stream.
 
         grpc.server(pool, interceptors=[JournyInterceptor(user=lambda context: user_of(context.auth_context()))])
 
-    *user*, *account* and *metadata* get gRPC's `ServicerContext` and return an ID (or `UserIdentified`,
-    `AccountIdentified`), `None` for none, or a mapping. They are called when an event needs them, and not again
-    once one was found. If *skip* returns true, nothing of that call is tracked except deletes and removals;
-    see `journy_track.suppressed()`. Raises `ConfigurationError` for what is not a function.
+    *user*, *account* and *metadata* are called with gRPC's `ServicerContext`. The first two return an ID (or a
+    `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`. They are called when
+    an event needs them, and not again once they have found somebody. If *skip* returns true, nothing in that call is
+    tracked, except deletes and removals; see `journy_track.suppressed()`. *trust* decides whether to believe the
+    carrier in the call's metadata: a function with the same argument, or `"signed"` if both services have the same
+    `carrier_secret`. Raises `ConfigurationError` if one of them is not a function.
     """
 
     def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
-        """What gRPC calls for each call."""
+        """Wrap the handler of a call. Called by gRPC."""
         return self._handler(continuation(handler_call_details))
 
 
 class AsyncJournyInterceptor(_AroundHandlers, grpc.aio.ServerInterceptor):  # type: ignore[misc]  # gRPC has no types
-    """A scope for each call of a `grpc.aio` server, whose handlers may be async, or plain functions.
+    """Run each call of a `grpc.aio` server in its own scope. Handlers may be async or plain functions.
 
         grpc.aio.server(interceptors=[AsyncJournyInterceptor(user=user_of)])
 
     Callbacks may be async; events wait for them until the call ends.
 
-    *user*, *account* and *metadata* get gRPC's `ServicerContext` and return an ID (or `UserIdentified`,
-    `AccountIdentified`), `None` for none, or a mapping. They are called when an event needs them, and not again
-    once one was found. If *skip* returns true, nothing of that call is tracked except deletes and removals;
-    see `journy_track.suppressed()`. Raises `ConfigurationError` for what is not a function.
+    *user*, *account* and *metadata* are called with gRPC's `ServicerContext`. The first two return an ID (or a
+    `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`. They are called when
+    an event needs them, and not again once they have found somebody. If *skip* returns true, nothing in that call is
+    tracked, except deletes and removals; see `journy_track.suppressed()`. *trust* decides whether to believe the
+    carrier in the call's metadata: a function with the same argument, or `"signed"` if both services have the same
+    `carrier_secret`. Raises `ConfigurationError` if one of them is not a function.
     """
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
     ) -> Any:
-        """What gRPC calls for each call."""
+        """Wrap the handler of a call. Called by gRPC."""
         return self._handler(await continuation(handler_call_details))

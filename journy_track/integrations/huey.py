@@ -1,8 +1,8 @@
-"""Huey: tasks act for whoever enqueued them.
+"""Huey: tasks run on behalf of the user who enqueued them.
 
     huey = instrument_huey(RedisHuey("shop"))
 
-What they track is delivered when the consumer ends.
+What they track is delivered by the time the consumer ends.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from journy_track.integrations._jobs import HEADER, carrying, scope_of
 __all__ = ["instrument_huey"]
 
 H = TypeVar("H", bound=Huey)
-#: A task's own attribute, while it is not in a message.
+#: The attribute of a task that holds what it carries, while the task is not in a message.
 _CARRIED = "_journy_track"
 
 
 def instrument_huey(huey: H, *, email: bool = False) -> H:
-    """Carry user, account and metadata from whoever enqueues a task to the task. Returns *huey*.
+    """Carry user, account and metadata from the code that enqueues a task to the task. Returns *huey*.
 
-    Each task, with its hooks and signals, runs in a `scope()` of its own, with what it was enqueued with. Retries,
-    pipelines, groups and chords keep it; in immediate mode a task keeps its caller's. The user's e-mail address is in
-    it only with *email*. `@track_event` goes below `@huey.task()`. For threads, processes and greenlets.
+    Each task, with its hooks and signals, runs in its own `scope()`, with the context it was enqueued in. Retries,
+    pipelines, groups and chords keep that context; in immediate mode, a task keeps its caller's. The context includes
+    the user's e-mail address only with *email*. Place `@track_event` below `@huey.task()`. Works with thread, process
+    and greenlet workers.
 
-    Messages have no place for it but the keyword arguments, from which the consumer removes it before the task
-    sees it. So deploy this call to the consumers before the processes that enqueue.
+    In a message, the context can only be stored among the keyword arguments, from which the consumer removes it
+    before the task sees it. Therefore deploy this call to the consumers before the processes that enqueue.
 
-    Raises `InvalidArgument` for what is not a `Huey`.
+    Raises `InvalidArgument` if *huey* is not a `Huey`.
     """
     if not isinstance(huey, Huey):
         raise InvalidArgument(f"instrument_huey() takes a Huey, got {described(huey)}")
@@ -43,7 +44,7 @@ def instrument_huey(huey: H, *, email: bool = False) -> H:
     create_message, create_task, execute = registry.create_message, registry.create_task, huey._execute
 
     def to_message(task: Any) -> Any:
-        message = create_message(task)  # and, through this very function, the tasks that follow on it
+        message = create_message(task)  # which also calls this function for the tasks chained to it
         carried = getattr(task, _CARRIED, None)
         if carried is None:
             carried = carrying(email=getattr(registry, _CARRIED))
@@ -59,7 +60,7 @@ def instrument_huey(huey: H, *, email: bool = False) -> H:
 
     def executing(task: Any, timestamp: Any) -> Any:
         if not hasattr(task, _CARRIED):
-            setattr(task, _CARRIED, "")  # nobody's, and so is its retry
+            setattr(task, _CARRIED, "")  # there is no user, and its retry must not get one
         with scope_of(getattr(task, _CARRIED), eager=huey.immediate):
             return execute(task, timestamp)
 

@@ -1,4 +1,4 @@
-"""Jupyter, and IPython: who acts, for all cells of a session."""
+"""Jupyter and IPython: one user for all cells of a session."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _KEY = "_journy_track"
 
 
 def instrument_jupyter(shell: Any = None, *, user: Any = None, account: Any = None) -> None:
-    """Run the cells of a notebook in one scope, which lasts for the session.
+    """Run all cells of a notebook in one scope, which lasts for the session.
 
         %load_ext journy_track.integrations.jupyter      # or: instrument_jupyter(user="jane", account="acme")
 
-    Without it, each cell has a context of its own: what `set_user()` sets is gone in the next one. *user* and
-    *account* are IDs, a `UserIdentified` and an `AccountIdentified`; without *user* it is the one of JupyterHub
-    (`JUPYTERHUB_USER`), or the one who runs the kernel. *shell* is that of the notebook unless given. Called again,
-    it replaces user and account. Raises `InvalidArgument` outside IPython, and for what cannot be an ID.
+    Without it, each cell has its own context, and what `set_user()` sets is lost in the next one. *user* and
+    *account* are IDs, or a `UserIdentified` and an `AccountIdentified`; *user* defaults to JupyterHub's user
+    (`JUPYTERHUB_USER`), or else the user who runs the kernel. *shell* defaults to the notebook's. Calling it again
+    replaces user and account. Raises `InvalidArgument` outside IPython, and if an ID is invalid.
     """
     if shell is None:
         from IPython import get_ipython
@@ -43,22 +43,22 @@ def instrument_jupyter(shell: Any = None, *, user: Any = None, account: Any = No
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What ``%load_ext journy_track.integrations.jupyter`` calls."""
+    """Instrument *shell*. Called by ``%load_ext journy_track.integrations.jupyter``."""
     instrument_jupyter(shell)
 
 
 class _Session:
-    """The scope of a session, entered by each of its cells. Cells may await, and then others run in between."""
+    """The scope of a session, entered by each of its cells. While a cell awaits, other cells may run."""
 
     def __init__(self) -> None:
         self.cell: Cell = Cell()
         self._entries: list[BlockEntry] = []
 
     def begin(self, info: Any = None) -> None:
-        """A cell is about to run."""
+        """Enter the scope before a cell runs."""
         self._entries.append(enter(self.cell))
 
     def end(self, result: Any = None) -> None:
-        """A cell has run."""
-        if self._entries:  # not that of the cell that has loaded the extension
+        """Leave the scope after a cell has run."""
+        if self._entries:  # the cell that loaded the extension has not entered the scope
             leave(self._entries.pop())

@@ -1,4 +1,4 @@
-"""OpenTelemetry: who acts on spans, and along with the trace in messages to the hosts that `propagate_to` names."""
+"""OpenTelemetry: the user and account on spans, and propagated with the trace to the hosts in `propagate_to`."""
 
 from __future__ import annotations
 
@@ -25,33 +25,34 @@ if TYPE_CHECKING:
 else:
     try:
         from opentelemetry.sdk.trace import SpanProcessor
-    except ModuleNotFoundError:  # without the SDK there is nothing that would call it
+    except ModuleNotFoundError:  # without the SDK, nothing would call the processor
         SpanProcessor = object
 
 __all__ = ["JournyPropagator", "JournySpanProcessor"]
 
-#: Where a span says to which host its message or call goes, newest convention first.
+#: Span attributes that name the host a message or call is sent to, newest convention first.
 _HOSTS = ("server.address", "net.peer.name")
-#: What marks the span of an HTTP request.
+#: Attributes that mark the span of an HTTP request.
 _HTTP = ("http.request.method", "http.method", "url.full", "http.url")
 
 
 class JournyPropagator(TextMapPropagator):
-    """Adds the carrier of `journy_track.inject()` to messages and calls that OpenTelemetry instruments, where they go
-    to a host of `propagate_to`, as the broker's.
+    """Adds the carrier of `journy_track.inject()` to messages and calls to the hosts in `propagate_to`.
+
+    These are messages and calls that OpenTelemetry instruments; a message's host is that of the broker.
 
         OTEL_PROPAGATORS=tracecontext,baggage,journy
 
-    The host is the one that the recording span names; where there is none, nothing is added. Nor is it to HTTP
-    requests: a client that follows a redirect sends their headers on to any host, which cannot be noticed
-    here. Those of requests, httpx, aiohttp and urllib3 get it from `propagate_to` itself. What comes in is not read:
-    see `extract()` and `trust=` of the middlewares.
+    The host is the one named by the recording span; without one, nothing is added. Nothing is added to HTTP requests
+    either: a client that follows a redirect sends the headers on to any host, which cannot be detected here. Requests
+    made with requests, httpx, aiohttp and urllib3 get the carrier through `propagate_to` itself. Incoming carriers
+    are not read: see `extract()` and the middlewares' `trust=`.
     """
 
     def inject(
         self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
     ) -> None:
-        """Add the carrier, where the host is named."""
+        """Add the carrier if `propagate_to` lists the span's host."""
         if is_named(_host_of(trace.get_current_span(context))):
             written: dict[str, str] = {}
             inject(written)
@@ -61,12 +62,12 @@ class JournyPropagator(TextMapPropagator):
     def extract(
         self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
     ) -> Context:
-        """Reads nothing, and returns *context*."""
+        """Return *context* unchanged; nothing is read."""
         return Context() if context is None else context
 
     @property
     def fields(self) -> set[str]:
-        """The header that may be set."""
+        """The header that `inject` may set."""
         return {HEADER}
 
 
@@ -78,18 +79,18 @@ def _host_of(span: Any) -> str | None:
 
 
 class JournySpanProcessor(SpanProcessor):
-    """Puts who acts on each span that starts: ``enduser.id`` and ``journy.account.id``.
+    """Sets the user and account on each span that starts: ``enduser.id`` and ``journy.account.id``.
 
         provider.add_span_processor(JournySpanProcessor())                # the SDK's TracerProvider
 
     They are the IDs of the context, never an e-mail address or a domain; `enduser.id` is OpenTelemetry's own name. A
-    span that starts before the user is known, as a server's span of a request, has none: the spans below it do, once
-    `user()`, `set_user()` or an event of the request has found out. Nobody is asked, since that may query the
-    database.
+    span that starts before the user is known, such as a server's request span, does not get them. Its child spans do,
+    once the user was determined by `user()`, `set_user()` or an event of the request. The processor does not call
+    the middleware's callbacks, since they may query the database.
     """
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Add what is known."""
+        """Add the IDs that are known."""
         user, account = known_ids()
         if user is not None:
             span.set_attribute("enduser.id", user)

@@ -1,8 +1,8 @@
-"""RQ: jobs act for whoever enqueued them.
+"""RQ: jobs run on behalf of the user who enqueued them.
 
     instrument_rq()
 
-What they track is delivered before their work horse ends.
+What they track is delivered before their work horse exits.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ _email = False
 
 
 def instrument_rq(*, email: bool = False) -> None:
-    """Carry user, account and metadata from whoever enqueues a job to the job, in `job.meta`.
+    """Carry user, account and metadata from the code that enqueues a job to the job, in `job.meta`.
 
-    Each job, and each of its callbacks, runs in a `scope()` of its own, with what the job was enqueued with. Retries,
-    repeats, and jobs that wait for a time or for others keep it. The user's e-mail address is in it only with
-    *email*. Call it in the module of the jobs, so that both the app and the workers do; a worker may import that as
-    late as in the first job. For forking, spawning and simple workers. `@track_event` goes on either side of `@job`.
+    Each job, and each of its callbacks, runs in its own `scope()`, with the context the job was enqueued in. Retries,
+    repeats, and scheduled or dependent jobs keep that context. It includes the user's e-mail address only with
+    *email*. Call this function in the module that defines the jobs, so that it runs in the app and in the workers; a
+    worker may import that module as late as in the first job. Works with forking, spawning and simple workers. Place
+    `@track_event` above or below `@job`.
     """
     global _email  # noqa: PLW0603 - RQ's classes are the process's, too
     _email = email
@@ -42,13 +43,13 @@ def instrument_rq(*, email: bool = False) -> None:
     def creating(cls: type[Job], *args: Any, **kwargs: Any) -> Job:
         job: Job = create(cls, *args, **kwargs)
         if isinstance(job.meta, dict):
-            job.meta = dict(job.meta)  # it may be one for many jobs
+            job.meta = dict(job.meta)  # the same dict may be passed for many jobs
             carry(job.meta, email=_email)
         return job
 
     def running(job: Job) -> Any:
         found = function(job)
-        # Only where it is called, which is after it was imported: so this holds for the job that imports us, too.
+        # Wrapped only when about to be called, which is after its import: this also covers the job that imports us.
         if found is None or getattr(get_current_job(), "id", None) != job.id:
             return found
         return partial(run_in_scope, _carried(job), found)
@@ -61,11 +62,11 @@ def instrument_rq(*, email: bool = False) -> None:
 
 
 def _in_scope(callback: Callable[[Job], Any]) -> Callable[[Job], Any]:
-    """Of a property of a job: what it returns is called in the job's scope."""
+    """Wrap a job's property so that the callback it returns is called in the job's scope."""
 
     def read(job: Job) -> Any:
         found = callback(job)
-        if found is None or inspect.iscoroutinefunction(found):  # which RQ refuses, as what it is
+        if found is None or inspect.iscoroutinefunction(found):  # RQ must see and reject the coroutine function
             return found
         return partial(run_in_scope, _carried(job), found)
 

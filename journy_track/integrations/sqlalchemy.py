@@ -1,8 +1,8 @@
-"""SQLAlchemy 2: `after_commit=True` waits for the commit of a session.
+"""SQLAlchemy 2: `after_commit=True` waits for a session's commit.
 
     Session = instrument_sqlalchemy(sessionmaker(engine))
 
-What is rolled back emits nothing.
+After a rollback, nothing is sent.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ S = TypeVar("S")
 Emit = Callable[[], object]
 
 _INFO = "journy_track"
-#: What has our listeners. event.contains() goes by id(), which another object may have later.
+#: The objects that have our listeners. `event.contains()` compares by `id()`, which may be reused by another object.
 _instrumented: WeakSet[Any] = WeakSet()
-#: The sessions that were used in this context, the latest last.
+#: The sessions used in this context, the latest last.
 _used: ContextVar[tuple[ref[Session], ...]] = ContextVar("journy_track_sessions", default=())
 
 
 def instrument_sqlalchemy(sessions: S) -> S:
-    """Have `after_commit=True` wait for the sessions that *sessions* makes. Returns *sessions*.
+    """Make `after_commit=True` wait for the commit of the sessions that *sessions* creates. Returns *sessions*.
 
-    Takes a `sessionmaker`, an `async_sessionmaker`, either as scoped session, a `Session` class, or one session.
-    What is captured inside a savepoint waits for that, too. A session that is closed without a commit has rolled
-    back. With several sessions open, the one that has written counts, and of those the one used last.
+    Accepts a `sessionmaker`, an `async_sessionmaker`, a scoped session of either, a `Session` class, or a single
+    session. What is captured inside a savepoint also waits for that savepoint. Closing a session without a commit
+    counts as a rollback. If several sessions are open, those that have written take precedence, and among them the
+    one used last.
 
     Raises `InvalidArgument` for anything else.
     """
@@ -51,10 +52,10 @@ def instrument_sqlalchemy(sessions: S) -> S:
 
 
 def _target(sessions: Any) -> Any:
-    """What SQLAlchemy takes listeners for."""
+    """Return the object to which SQLAlchemy attaches the listeners."""
     if isinstance(sessions, scoped_session):
         return _target(sessions.session_factory)
-    # Not imported here: it needs greenlet, which a sync app may not have. Whoever has such a session has it.
+    # Not imported here: it needs greenlet, which a sync app may not have. An async session has imported it already.
     asynchronous: Any = sys.modules.get("sqlalchemy.ext.asyncio")
     if asynchronous is not None and (found := _beneath(sessions, asynchronous)) is not None:
         return found
@@ -68,13 +69,13 @@ def _target(sessions: Any) -> Any:
 
 
 def _beneath(sessions: Any, asynchronous: Any) -> Any:
-    """What is synchronous beneath *sessions*; `None` where they are not asynchronous."""
+    """Return the sync target underneath async *sessions*; `None` if they are not async."""
     if isinstance(sessions, asynchronous.async_scoped_session):
         return _target(sessions.session_factory)
     if isinstance(sessions, asynchronous.async_sessionmaker):
         made: Any = sessions.kw.get("sync_session_class") or sessions.class_.sync_session_class
         if made not in _instrumented:
-            # A class of its own, as sessionmaker makes one: others that share the original are not meant.
+            # A subclass, as `sessionmaker` itself creates one: others that share the original are not affected.
             made = type(made.__name__, (made,), {})
             sessions.configure(sync_session_class=made)
         return made
@@ -85,7 +86,7 @@ def _beneath(sessions: Any, asynchronous: Any) -> Any:
 
 
 class _Open:
-    """The innermost transaction of a session: its savepoint, where there is one."""
+    """The innermost transaction of a session: its savepoint, if there is one."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -99,7 +100,7 @@ class _Open:
 def _open_transactions() -> list[_Open]:
     sessions = _in_transaction(_used.get())
     if not sessions and (cell := live_frame().cell) is not None:
-        # A thread pool's copy of the context does not tell its caller: FastAPI's sync dependencies run in one.
+        # A thread pool's copy of the context is not visible to its caller: FastAPI's sync dependencies run in one.
         sessions = _in_transaction(cell.transactions)
     if not sessions:
         return []
@@ -117,7 +118,7 @@ def _has_written(session: Session) -> bool:
 
 
 def _use(session: Session, *_: Any) -> None:
-    """*session* is used here."""
+    """Record that *session* is used in this context."""
     used = _used.get()
     if not used or used[-1]() is not session:
         _used.set(_with(used, session))
@@ -156,7 +157,7 @@ def _flushed(session: Session, *_: Any) -> None:
 
 
 def _committed(session: Session) -> None:
-    """A savepoint was released, or the whole has committed."""
+    """Handle a released savepoint or a commit."""
     transaction = _innermost(session)
     if transaction is None:
         return
@@ -166,14 +167,14 @@ def _committed(session: Session) -> None:
             emit()
         return
     outer = transaction.parent
-    while outer is not None and not outer.nested and outer.parent is not None:  # one of a flush
+    while outer is not None and not outer.nested and outer.parent is not None:  # a flush's subtransaction
         outer = outer.parent
     if outer is not None and emits:
         _waiting(session).setdefault(outer, []).extend(emits)
 
 
 def _ended(session: Session, transaction: SessionTransaction) -> None:
-    """However it ended: what still waits was rolled back."""
+    """Discard what still waits in a transaction that has ended: it was rolled back."""
     _waiting(session).pop(transaction, None)
     if transaction.parent is None:
         session.info.pop(_WROTE, None)

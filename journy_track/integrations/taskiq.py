@@ -1,8 +1,8 @@
-"""Taskiq: tasks act for whoever sent them.
+"""Taskiq: tasks run on behalf of the user who sent them.
 
     broker = instrument_taskiq(InMemoryBroker())
 
-What they track is delivered when a worker process ends.
+What they track is delivered by the time a worker process ends.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ B = TypeVar("B", bound=AsyncBroker)
 
 
 def instrument_taskiq(broker: B, *, email: bool = False) -> B:
-    """Carry user, account and metadata from whoever sends a task to the task, in its labels. Returns *broker*.
+    """Carry user, account and metadata from the sender of a task to the task, in its labels. Returns *broker*.
 
-    Each task runs in a `scope()` of its own, with what it was sent with; a retry keeps it. The user's e-mail address
-    is in it only with *email*. `@track_event` goes below `@broker.task`. Call it where the broker is made, so that
-    senders and workers both do. Not for sync tasks in a pool of processes, which Taskiq gives no context.
+    Each task runs in its own `scope()`, with the context it was sent in; a retry keeps that context. It includes the
+    user's e-mail address only with *email*. Place `@track_event` below `@broker.task`. Call this function where the
+    broker is created, so that it runs in senders and workers alike. Sync tasks in a process pool are not supported:
+    Taskiq does not pass a context to them.
 
-    Raises `InvalidArgument` for what is not a broker.
+    Raises `InvalidArgument` if *broker* is not a broker.
     """
     if not isinstance(broker, AsyncBroker):
         raise InvalidArgument(f"instrument_taskiq() takes a Taskiq broker, got {described(broker)}")
@@ -36,12 +37,12 @@ def instrument_taskiq(broker: B, *, email: bool = False) -> B:
     else:
         middleware = JournyMiddleware(email=email)
         middleware.set_broker(broker)
-        broker.middlewares.insert(0, middleware)  # outermost: what the others do belongs to the same user
+        broker.middlewares.insert(0, middleware)  # outermost, so that what the others do has the same user
     return broker
 
 
 class JournyMiddleware(TaskiqMiddleware):
-    """What `instrument_taskiq()` adds to a broker."""
+    """The middleware that `instrument_taskiq()` adds to a broker."""
 
     def __init__(self, *, email: bool = False) -> None:
         super().__init__()

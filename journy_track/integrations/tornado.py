@@ -1,4 +1,4 @@
-"""Tornado: who acts, for each request and websocket of a handler."""
+"""Tornado: the user of each request and websocket of a handler."""
 
 from __future__ import annotations
 
@@ -20,43 +20,48 @@ _NAMES = ("user", "account", "metadata", "skip")
 
 
 class JournyHandlerMixin(_Base):
-    """A scope for each request and each websocket of a Tornado handler.
+    """Run each request and websocket of a Tornado handler in its own scope.
 
         class Handler(JournyHandlerMixin, tornado.web.RequestHandler):
             def journy_user(self):
                 return self.current_user
 
-    Name it first. `journy_user()`, `journy_account()` and `journy_metadata()` are yours to write, and may be async.
-    They return an ID (or `UserIdentified`, `AccountIdentified`), `None` for none, or a mapping. They are called
-    when an event needs them, and not again once somebody was found: where the user changes within a request, call
-    `set_user()`. Events wait for async ones until the handler is done. If `journy_skip()` returns true, nothing of
-    that request is tracked except deletes and removals; see `journy_track.suppressed()`. `journy_link_devices =
-    True` links the `__journey` cookie's device to that user, once for each device and user in this process.
+    List it as the first base class. Override any of these methods, which may be async:
 
-    `journy_trust()` says whether the request comes from a service of yours, whose `propagate_to` has said who acts;
-    ``journy_trust = "signed"`` believes what is signed with the same `carrier_secret`. What the others return wins.
+    - `journy_user()` and `journy_account()` return an ID (or a `UserIdentified` or `AccountIdentified`) or `None`;
+      `journy_metadata()` returns a mapping or `None`. They are called when an event needs them, and not again once
+      they have found somebody: if the user changes within a request, call `set_user()`. Events wait for async methods
+      until the handler is done.
+    - `journy_skip()` is called first. If it returns true, nothing in that request is tracked, except deletes and
+      removals; see `journy_track.suppressed()`.
+    - `journy_trust()` decides whether to believe the header that another of your services sends (see
+      `propagate_to`). Instead of a method, set ``journy_trust = "signed"`` if both services have the same
+      `carrier_secret`. What the other methods return takes precedence.
 
-    Everything from `prepare()` to `on_finish()` is in the request's scope, and so are a websocket's messages. What
-    Tornado calls while it reads a streamed request (`data_received()`) is not.
+    `journy_link_devices = True` links the device in the `__journey` cookie to that user, once per device and user in
+    each process.
+
+    Everything from `prepare()` to `on_finish()` runs in the request's scope, and so do a websocket's messages.
+    Methods that Tornado calls while it reads a streamed request (`data_received()`) do not.
     """
 
-    #: A method that says whether a request comes from a service of yours, or `"signed"`.
+    #: A method that decides whether a request comes from another of your services, or `"signed"`.
     journy_trust: ClassVar[Trust] = None
-    #: Whether the device of the `__journey` cookie is linked to the user.
+    #: Whether the device in the `__journey` cookie is linked to the user.
     journy_link_devices: ClassVar[bool] = False
     _journy_callbacks: ClassVar[Callbacks | None] = None
 
     def journy_user(self) -> Any:
-        """Who acts: an ID, a `UserIdentified`, or `None`. By itself: whoever is set in the request."""
+        """Return the user: an ID, a `UserIdentified`, or `None`. By default, the user set in the request is used."""
 
     def journy_account(self) -> Any:
-        """The account acted in: an ID, an `AccountIdentified`, or `None`. By itself: what is set in the request."""
+        """Return the account: an ID, an `AccountIdentified`, or `None`. By default, the one set in the request."""
 
     def journy_metadata(self) -> Any:
-        """A mapping, added to every event of the request."""
+        """Return a mapping that is added to the metadata of every event in the request."""
 
     def journy_skip(self) -> Any:
-        """Whether nothing of this request is tracked."""
+        """Return true to track nothing in this request."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -1,4 +1,4 @@
-"""WSGI: who acts, for each request of any WSGI application."""
+"""WSGI: the user of each request, for any WSGI application."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ __all__ = ["JournyMiddleware"]
 
 
 class JournyMiddleware:
-    """A scope for each request of a WSGI application.
+    """Run each request of a WSGI application in its own scope.
 
         app = JournyMiddleware(app, user=lambda environ: environ.get("REMOTE_USER"))
 
-    - *user*, *account* and *metadata* get the environ. They return an ID (or `UserIdentified`,
-      `AccountIdentified`), `None` for none, or a mapping. They are called when an event needs them, on the thread
-      that captures it. Once they have found somebody, they are called again only if ``REMOTE_USER`` has changed.
-    - *link_devices*: link the `__journey` cookie's device to that user, once for each device and user in this
+    - *user*, *account* and *metadata* are called with the environ. The first two return an ID (or a `UserIdentified`
+      or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`. They are called when an event needs
+      them, on the thread that captures it. Once they have found somebody, they are called again only if
+      ``REMOTE_USER`` has changed.
+    - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.
-    - *skip* gets the same argument, and is called first. If it returns true, nothing of that request is tracked,
+    - *skip* gets the same argument and is called first. If it returns true, nothing in that request is tracked,
       except deletes and removals; see `journy_track.suppressed()`.
-    - *trust* decides whether to believe a header of `propagate_to`, from a service of yours: a function with the
-      same argument, or `"signed"`, if both services have the same `carrier_secret`. What the other functions return
-      wins.
+    - *trust* decides whether to believe the header that another of your services sends (see `propagate_to`): a
+      function with the same argument, or `"signed"` if both services have the same `carrier_secret`. What the other
+      functions return takes precedence.
 
-    Raises `ConfigurationError` for anything that is not a function.
+    Raises `ConfigurationError` if one of them is not a function.
 
-    The call, the iteration over the body and its close run in the request's scope, so a streamed body sees the
-    request's user, and the next request on that thread does not.
+    The application's call, the iteration over its body and the body's `close()` all run in the request's scope. A
+    streamed body therefore sees the request's user, and the next request on that thread does not.
     """
 
     def __init__(
@@ -61,12 +62,12 @@ class JournyMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not self._looked:
             self._looked = True
-            look_at(getattr(self._app, "__self__", self._app))  # mostly `app.wsgi_app`, a method of Flask's app
+            look_at(getattr(self._app, "__self__", self._app))  # usually `app.wsgi_app`, a method of a Flask app
         return in_scope(self._app, environ, start_response, _WsgiRequest(self._callbacks, environ))
 
 
 class _WsgiRequest(SyncRequest):
-    """A request of which nothing but its environ is known."""
+    """A request of which only the environ is known."""
 
     __slots__ = ("_environ",)
 
@@ -99,16 +100,17 @@ _HEADER = "HTTP_" + HEADER.upper().replace("-", "_")
 def in_scope(
     app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse, request: SyncRequest
 ) -> Iterable[bytes]:
-    """Run *app*, its body and the body's close in the request's scope, and in the context that they are called in.
+    """Run *app*, the iteration over its body and the body's `close()` in the request's scope.
 
-    Not in a copy of it: Flask's test client keeps a request's context for whoever called it.
+    They run in the caller's own context, not in a copy of it: Flask's test client keeps a request's context for its
+    caller.
     """
     server = current_frame()
     set_frame(scoped(live_frame(), request.cell))
     try:
         body = app(environ, start_response)
         if type(body) in (list, tuple) or _is_file(body, environ):
-            # Nothing of the app runs while these are sent, and the server looks at their type.
+            # No app code runs while these are sent, and the server checks their type.
             request.finish()
             return body
         return Stream(body, current_frame(), request.finish)

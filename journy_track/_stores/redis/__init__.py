@@ -1,1 +1,1 @@
-"""A Redis stream as a queue: a producer's end, and a relay's."""
+"""A Redis stream as a queue: the producer's side and the relay's side."""

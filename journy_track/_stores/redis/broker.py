@@ -1,7 +1,7 @@
-"""The broker on a Redis stream: what a producer does with it.
+"""The producer's side of the queue on a Redis stream.
 
-A script appends, refuses what is beyond the limit, and knows what it took before: a call that timed out may have been
-done. Nothing is ever trimmed: MAXLEN would silently drop unread messages.
+A script appends messages, refuses those beyond the limit, and skips those it has already stored, as a call that timed
+out may have succeeded. The stream is never trimmed: MAXLEN would silently drop unread messages.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from journy_track._model.refusing import refused_in_tests
 from journy_track._model.secret import Secret
 from journy_track._stores.redis.connection import Names, RedisConnection, queue_of
 
-#: Messages that wait in the broker, at most: an hour of a key's budget. Beyond that, producers keep theirs.
+#: The maximum number of messages in the stream: an hour of a key's budget. Beyond that, producers keep their items.
 MAX_WAITING = 100_000
-#: Seconds for which the broker remembers what it took in a call: longer than any retry.
+#: Seconds for which Redis remembers what it stored in a call: longer than any retry takes.
 _REMEMBERED = 24 * 3600
 
-# KEYS: the stream, calls that need not be remembered any more, calls of these messages. ARGV: how many messages may
-# wait, seconds to remember a call, how many to forget; for each message the place of its call in KEYS, its number
-# and its text. A call is remembered by the highest number that was taken of it. XADD comes before other writes:
-# without memory left, Redis refuses only the first one of a script.
+# KEYS: the stream, the calls to forget, the calls of these messages. ARGV: the maximum number of waiting messages,
+# the seconds to remember a call, the number of calls to forget; then, for each message, the index of its call in
+# KEYS, its number and its text. For each call, the highest number stored is remembered. XADD precedes all other
+# writes: when it is out of memory, Redis refuses only a script's first write.
 _PUBLISH = """
 local room = tonumber(ARGV[1]) - redis.call('XLEN', KEYS[1])
 local taken, last = 0, {}
@@ -46,7 +46,7 @@ return {taken, newest[1] and newest[1][1] or '0-0'}
 
 
 class _Call(NamedTuple):
-    """The call in which the messages up to the number *last* were offered for the first time."""
+    """The call that first published the messages up to the number *last*."""
 
     key: str
     last: int
@@ -55,7 +55,7 @@ class _Call(NamedTuple):
 class RedisBroker:
     """Publishes to the stream that *url* names. Connects when it is first used.
 
-    Raises `ConfigurationError` without redis-py, or for a URL that it does not understand.
+    Raises `ConfigurationError` if redis-py is not installed or does not understand the URL.
     """
 
     def __init__(
@@ -66,15 +66,15 @@ class RedisBroker:
     ) -> None:
         self._connection = connected(url)
         self._max_waiting = max_waiting
-        #: The newest message of the stream when we published last, whoever wrote it; as here: nothing yet.
+        #: The ID of the stream's newest message, from any producer, when we last published; "0-0" if we never did.
         self._newest: bytes | str = "0-0"
         self._names = Names.of(queue_of(url))
-        #: The calls whose responses may have been lost; the last one ended well, and Redis can forget it.
+        #: The calls that Redis remembers: those whose responses may have been lost, and the last successful one.
         self._calls: list[_Call] = []
         self._script: Any = None
 
     def publish(self, messages: Sequence[Message], /) -> int:
-        """Store *messages* and return how many, from the first on, are safe. Raises `BrokerError`."""
+        """Publish *messages* and return how many of them, from the first on, are stored. Raises `BrokerError`."""
         for host in self._connection.hosts:
             if why := refused_in_tests(host):
                 raise BrokerRefused(why)
@@ -93,21 +93,21 @@ class RedisBroker:
         return int(count)
 
     def _calls_of(self, messages: Sequence[Message]) -> tuple[list[_Call], list[_Call]]:
-        """The calls that Redis need not remember any more, and those in which *messages* were offered first.
+        """Return the calls that Redis can forget, and the calls in which *messages* were first published.
 
-        Each has a name that was drawn when it was made. Processes that go on from one snapshot of memory (AWS Lambda
-        SnapStart, CRIU, a copied virtual machine) count alike: a name or a number that was chosen before would be
-        theirs together, and what one of them publishes would be taken for what another has published already.
+        The random name of a call is chosen when the call is made. Processes that are restored from the same memory
+        snapshot (AWS Lambda SnapStart, CRIU, a copied virtual machine) count alike: they would share a name or number
+        chosen earlier, and the messages of one would be taken for messages that another has already published.
         """
         first, newest = messages[0].number, messages[-1].number
         if not self._calls or self._calls[-1].last < newest:
-            # Not the `random` module: a snapshot copies its state.
+            # The `random` module is not used, as a snapshot copies its state.
             self._calls.append(_Call(self._names.producer + os.urandom(12).hex(), newest))
         done = [call for call in self._calls if call.last < first]
         return done, self._calls[len(done) :]
 
     def is_empty(self) -> bool:
-        """Whether all that was published here has left the stream. Raises `BrokerError`."""
+        """Whether everything published by this object has left the stream. Raises `BrokerError`."""
         if self._newest == "0-0":
             return True
         with self._connection.call() as client:

@@ -1,4 +1,4 @@
-"""Redis, as this library uses it: the names of its keys, and a client whose calls never take long."""
+"""The names of the keys in Redis, and a client whose calls are limited to a short time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from journy_track._model.broker_url import DIRECT, SENTINEL, scheme_of, sentinel
 from journy_track._model.errors import ConfigurationError, printable
 from journy_track._model.secret import Secret, drop_frames
 
-#: Seconds for one call. The library's own defaults let a hung server hold a call for a minute.
+#: Seconds for one call. With redis-py's defaults, a server that hangs can block a call for a minute.
 TIMEOUT = 1.0
-#: Seconds for one call that a URL can ask for, at most: the end of the process may wait for it.
+#: The maximum number of seconds for one call that a URL can set: the end of the process may wait for it.
 MAX_TIMEOUT = 5.0
-#: Seconds for a question to one sentinel: if it is down, the next one is asked.
+#: Seconds for a request to one sentinel. If it is down, the next one is asked.
 SENTINEL_TIMEOUT = 0.5
 NEED_REDIS = "broker needs redis-py: pip install 'journy-track[broker]'"
 CLUSTER = "it is a Redis Cluster, which is not supported: use a Redis without cluster mode, or with Sentinel"
 _IS_SENTINEL = "it is a sentinel: write redis+sentinel://host:port/service"
-#: Options of redis-py that change what we read, or how often and how long it tries: a URL that is shared with other
-#: clients may hold them, and here they have no effect.
+#: Options of redis-py that would change how responses are decoded, or how often and how long it retries. A URL that
+#: is shared with other clients may contain them; here they have no effect.
 _OURS = frozenset(
     {
         *("decode_responses", "encoding", "encoding_errors", "protocol", "legacy_responses"),
@@ -30,14 +30,14 @@ _OURS = frozenset(
         *("lib_name", "lib_version"),
     }
 )
-#: The others that a URL can hold. The rest are Python objects: as text they would fail when they are first used.
+#: The other options that a URL can contain. All further ones are Python objects: as text, they would fail on use.
 _TAKEN = frozenset(
     {
         *("db", "username", "password", "client_name", "health_check_interval", "host", "port", "path"),
         *("socket_timeout", "socket_connect_timeout", "socket_keepalive", "socket_read_size"),
     }
 )
-#: What an error of redis-py means, beyond its own text.
+#: Explanations of redis-py's errors, in addition to their own text.
 _MEANINGS = {
     "ReadOnlyError": "it is a replica, perhaps after a failover: the address is looked up again",
     "MovedError": CLUSTER,
@@ -46,16 +46,16 @@ _MEANINGS = {
     "ClusterCrossSlotError": CLUSTER,
     "MasterNotFoundError": "no sentinel that can be reached knows a primary of this service",
 }
-#: The same, in the text of an error without a class of its own: of an older redis-py, or from within a script.
+#: The same errors by their text, for those without their own class: from an older redis-py, or from within a script.
 _CODES = {"READONLY ": "ReadOnlyError", "MOVED ": "MovedError", "CLUSTERDOWN ": "ClusterDownError"}
 
 
 class Unfit(BrokerError):
-    """The server cannot be used, however often it is tried: a cluster, or a sentinel."""
+    """The server cannot be used, and retrying does not help: it is a cluster or a sentinel."""
 
 
 class Names(NamedTuple):
-    """The keys of one queue. One hash tag keeps them together where a proxy shares keys out among servers."""
+    """The keys of one queue. A common hash tag keeps them on one server if a proxy distributes keys among servers."""
 
     stream: str
     lease: str
@@ -64,20 +64,20 @@ class Names(NamedTuple):
 
     @classmethod
     def of(cls, name: str) -> Names:
-        """The keys of the queue *name*."""
+        """Return the keys of the queue *name*."""
         base = f"journy:{{{name}}}:v1"
         return cls(base, f"{base}:lease", f"{base}:dead", f"{base}:producer:")
 
 
 def queue_of(url: Secret) -> str:
-    """The queue that *url* names: ``?queue=…`` is ours, by default ``items``."""
+    """Return the queue that *url* names in our own option ``?queue=…``, by default ``items``."""
     return dict(parse_qsl(url.reveal().partition("?")[2])).get("queue", "items")
 
 
 class RedisConnection:
-    """A client of redis-py, which connects when it is used.
+    """A redis-py client that connects when it is first used.
 
-    Raises `ConfigurationError` without redis-py, or for a URL or an option that cannot be used.
+    Raises `ConfigurationError` if redis-py is not installed, or if the URL or an option cannot be used.
     """
 
     def __init__(self, url: Secret, timeout: float = TIMEOUT) -> None:
@@ -85,14 +85,14 @@ class RedisConnection:
             import redis  # noqa: F401
         except ModuleNotFoundError:
             raise ConfigurationError(NEED_REDIS) from None
-        #: Who is asked: the server, or the sentinels.
+        #: The hosts that are contacted: the server, or the sentinels.
         self.hosts: tuple[str, ...] = ()
         self._sentinel: Any = None
         try:
             self._client = self._made(url.reveal(), timeout)
             return
         except (ValueError, TypeError):
-            pass  # it may quote the URL, and so the password
+            pass  # the error may quote the URL, and so the password
         except BaseException as error:  # as Ctrl-C
             drop_frames(error)
             raise
@@ -113,7 +113,7 @@ class RedisConnection:
         options |= _our_options(options, timeout)
         scheme = scheme_of(url)
         if scheme not in SENTINEL:
-            # Without a host that is redis-py's own choice, or a socket of this machine.
+            # Without a host, the URL names a local socket, or redis-py uses its default.
             self.hosts = (str(options.get("host", "localhost")),)
             pool = ConnectionPool(**options)
             _checked(pool)
@@ -135,10 +135,10 @@ class RedisConnection:
 
     @contextmanager
     def call(self) -> Iterator[Any]:
-        """The client, for one call. Raises `BrokerError`, in words without a password.
+        """Provide the client for one call. Raises `BrokerError`, whose text does not contain a password.
 
-        After that the connections are closed, and the name is looked up again: a primary that has become a replica
-        refuses for ever what is asked over a connection that it had before.
+        After an error, the connections are closed and the host name is looked up again: a primary that has become a
+        replica would keep refusing writes over an existing connection.
         """
         import redis
 
@@ -151,10 +151,10 @@ class RedisConnection:
         except (redis.RedisError, OSError) as error:
             self._drop()
             described = _described(error)
-            drop_frames(error)  # those of redis-py hold the password
+            drop_frames(error)  # redis-py's frames contain the password
             raise BrokerError(described) from None
 
-    #: Whether the server was found to be neither a cluster nor a sentinel.
+    #: Whether the server is known to be neither a cluster nor a sentinel.
     _fit = False
 
     def _look(self) -> None:
@@ -163,7 +163,7 @@ class RedisConnection:
         if self._fit:
             return
         mode = ""
-        with suppress(redis.ResponseError):  # who may not ask finds out by what is refused later
+        with suppress(redis.ResponseError):  # without permission for INFO, later calls will fail instead
             mode = self._client.info("server").get("redis_mode", "")
         if mode in ("cluster", "sentinel"):
             self._drop()
@@ -172,20 +172,20 @@ class RedisConnection:
 
     def _drop(self) -> None:
         self._fit = False
-        # Idle ones: another thread's call that is under way finds out by itself.
+        # Only idle connections: another thread's call in progress fails by itself.
         with suppress(Exception):
             self._client.connection_pool.disconnect(inuse_connections=False)
 
     def close(self) -> None:
         """Close the connections."""
-        with suppress(Exception):  # whatever goes wrong, they are closed
+        with suppress(Exception):  # an error while closing does not matter
             self._client.connection_pool.disconnect()
             for sentinel in () if self._sentinel is None else self._sentinel.sentinels:
                 sentinel.connection_pool.disconnect()
 
 
 def _split(url: str) -> tuple[str, dict[str, str]]:
-    """The URL as redis-py takes it, without its query, and of that what is redis-py's."""
+    """Split *url* into the URL that redis-py accepts, without its query, and redis-py's options from the query."""
     base, _, asked = url.partition("?")  # urlunsplit would write unix:/path and redis:/0
     query = {name: value for name, value in parse_qsl(asked) if name not in _OURS}
     for name in ("queue", "sentinel_username", "sentinel_password"):
@@ -204,22 +204,22 @@ def _sentinel_login(url: str) -> dict[str, str]:
 
 
 def _our_options(options: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """What *options* of a URL do not change, and how long one call lasts."""
+    """Return the options that a URL cannot change, and the timeouts of a call."""
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
     waits = ["socket_timeout"]
-    if "path" not in options:  # a socket file connects at once, and knows no such option
+    if "path" not in options:  # a local socket connects immediately, and does not accept this option
         waits.append("socket_connect_timeout")
     taken = {name: min(float(options.get(name, timeout)), MAX_TIMEOUT) for name in waits}
     if not all(seconds > 0 for seconds in taken.values()):
         raise ValueError("a timeout above 0")
-    # RESP2: the servers before 6.0 know nothing else. Nothing is retried here: the caller knows when.
+    # RESP2, as servers before 6.0 support nothing else. No retries here: the caller decides when to retry.
     return {**taken, "decode_responses": False, "protocol": 2, "retry": Retry(NoBackoff(), 0)}
 
 
 def _checked(pool: Any) -> None:
-    """Have options that no connection takes raise now. Does not connect."""
+    """Raise an error now if a connection does not accept the options. Does not connect."""
     pool.connection_class(**pool.connection_kwargs)
 
 

@@ -1,7 +1,7 @@
-"""The relay's end of the queue on a Redis stream, as a store: what it reads was captured elsewhere.
+"""The relay's side of the queue on a Redis stream, as a store. The items it reads were captured by other processes.
 
-What is settled is only noted here. The relay removes it from Redis, in its own thread and while it leads:
-`Relay._settle`.
+Settled messages are only noted here. The relay removes them from Redis in its own thread, while it holds the lease:
+see `Relay._settle`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from journy_track._stores.store import Changes, DeadLetter, Job, StoreError
 
 
 class RedisStore:
-    """What waits in the broker. *settled*, which outlives the store, gets what was settled and has to be removed.
+    """The messages waiting in the broker.
 
-    *wake* is called when something can be removed.
+    Settled messages, which have to be removed, are added to *settled*, which outlives the store. *wake* is called
+    when something can be removed.
     """
 
     durable = True
     is_open = True
     unread = True
-    #: A relay captures nothing.
+    #: A relay does not capture items.
     append = None
 
     def __init__(
@@ -40,7 +41,7 @@ class RedisStore:
         self._settled = settled
         self._wake = wake
         self._wall = wall
-        #: The ID behind which reading goes on.
+        #: The ID after which reading continues.
         self._after = ""
         self._outstanding: set[str] = set()
         self._changes = Changes()
@@ -51,7 +52,7 @@ class RedisStore:
 
     def fetch(self, limit: int, /) -> list[Job]:
         if not (self._outstanding or self._settled):
-            self._after = ""  # after a failover a new message may have an older ID
+            self._after = ""  # after a failover, a new message may have an older ID
         try:
             entries = self._queue.read(self._after, limit)
         except BrokerError as error:
@@ -65,9 +66,9 @@ class RedisStore:
         return jobs
 
     def _job(self, entry: Entry) -> Job | None:
-        """The job of *entry*; `None` for one that is too large, which is dead-lettered."""
+        """Return the job of *entry*. An entry that is too large is dead-lettered, and `None` is returned."""
         now = self._wall()
-        came = min(int(entry.id.split("-")[0]) / 1000, now)  # whoever adds it may choose any number
+        came = min(int(entry.id.split("-")[0]) / 1000, now)  # a client that adds a message may choose any ID
         if entry.size > MAX_BYTES:
             reason = f"too_large: it has {entry.size} bytes, and {MAX_BYTES} are the limit"
             self._settled.append(Settled([entry.id], DeadLetter(0, came, entry.text, now, reason).as_json()))
@@ -75,7 +76,7 @@ class RedisStore:
             return None
         job = Job(0, 0.0, _captured_at(entry.text) or came)
         job.message = entry.text
-        job.message_id = entry.id  # of a producer whose version had none
+        job.message_id = entry.id  # for messages of older producers, which contain no ID
         job.receipts = (entry.id,)
         self._outstanding.add(entry.id)
         return job
@@ -93,7 +94,7 @@ class RedisStore:
         job.receipts = ()
 
     def purge(self, delete: DeleteUser | DeleteAccount, job: Job, /) -> int:
-        """What is in the broker is purged as it is read."""
+        """Do nothing: messages in the broker are purged when they are read."""
         return 0
 
     def look(self) -> None: ...

@@ -1,8 +1,8 @@
-"""The queue on a Redis stream: what a relay does with it.
+"""The relay's side of the queue on a Redis stream.
 
-Who leads holds a lease and reads from the oldest message on; what is settled is removed by a script that looks at
-the lease first. There is no consumer group: one process reads, so the stream is itself the list of what is not
-settled. Reading changes nothing, and a reply that is lost, or a relay that wakes too late, can hide no message.
+The leading relay holds a lease and reads from the oldest message on. Settled messages are removed by a script that
+checks the lease first. There is no consumer group: only one process reads, so the stream itself is the list of
+unsettled messages. Reading changes nothing, so a lost reply or a relay that wakes up too late cannot hide a message.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from journy_track._model.retry import ByteLimit, size_of
 from journy_track._model.secret import Secret
 from journy_track._stores.redis.connection import Names, RedisConnection, queue_of
 
-# KEYS: lease. ARGV: token, milliseconds. Without memory left, Redis refuses a SET that is a script's first write,
-# and nobody could lead and make room. A DEL is never refused.
+# KEYS: lease. ARGV: token, milliseconds. When it is out of memory, Redis refuses a SET that is a script's first
+# write, and then no relay could lead and free memory. A DEL is never refused.
 _ACQUIRE = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
@@ -29,8 +29,8 @@ return 1
 """
 _RENEW = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0"
 _RELEASE = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
-# KEYS: lease, stream, dead letters. ARGV: token, then IDs, each with its dead letter or an empty text. A letter is
-# kept by whoever removes its message: a call that is made again, after a lost response, keeps none twice.
+# KEYS: lease, stream, dead letters. ARGV: token, then IDs, each with its dead letter or an empty string. A letter is
+# only stored if its message is removed, so a call that is retried after a lost response does not store it twice.
 _SETTLE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 for i = 2, #ARGV, 2 do
@@ -40,10 +40,10 @@ for i = 2, #ARGV, 2 do
 end
 return 1
 """
-# KEYS: stream. ARGV: an ID, how many messages at most, of how many bytes, and how many of each. Returns those behind
-# that ID, one at least, each with its size.
-# XRANGE knows no bytes, so it is asked for some at a time; the one at the ID itself is left out here, as servers
-# before 6.2 cannot do it.
+# KEYS: stream. ARGV: an ID, the maximum number of messages, their maximum total bytes, and the maximum bytes of each.
+# Returns the messages after that ID, at least one if there is any, each with its size.
+# XRANGE has no limit in bytes, so it is called for a few messages at a time. The message with the ID itself is
+# skipped here, as servers before 6.2 have no exclusive ranges.
 _READ = """
 local found, left, after = {}, tonumber(ARGV[3]), ARGV[1]
 while #found < tonumber(ARGV[2]) do
@@ -73,12 +73,12 @@ return 1
 """
 
 
-#: Bytes of one message that are read, at most: of what is beyond, the dead letter holds nothing either.
+#: The maximum number of bytes read of one message. A dead letter does not contain more of it either.
 MAX_READ = 1024 * 1024
 
 
 class Entry(NamedTuple):
-    """One message, and its size in bytes. *text* is its first MiB at most, and empty for one that is not ours."""
+    """A message and its size in bytes. *text* is at most its first MiB, and empty if the message is not ours."""
 
     id: str
     text: str
@@ -86,9 +86,9 @@ class Entry(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """Messages that no longer need to be kept: one, or those that were merged into one.
+    """Messages that no longer need to be kept: a single one, or several that were merged.
 
-    *letter*: why they were given up, as JSON; empty: they were not.
+    *letter*: the dead letter as JSON, if they were given up; empty otherwise.
     """
 
     ids: Sequence[str]
@@ -112,7 +112,7 @@ class RelayQueue:
         self._lease_ms = int(lease * 1000)
         self._token = uuid.uuid4().hex
         self._scripts: dict[str, Any] = {}
-        # Each way for itself: a connection may be slow in one of them only.
+        # A separate limit for each direction, as a connection may be slow in only one of them.
         self._to_read, self._to_settle = ByteLimit(), ByteLimit()
 
     def _run(self, script: str, keys: Sequence[str], *arguments: Any) -> Any:
@@ -124,28 +124,28 @@ class RelayQueue:
     # ── The lease ──
 
     def acquire(self) -> bool:
-        """Take the lead, unless another relay has it; it is ours, where a response was lost."""
+        """Acquire the lease, unless another relay holds it. Also true if we hold it, as after a lost response."""
         return bool(self._run(_ACQUIRE, [self.names.lease], self._token, self._lease_ms))
 
     def renew(self) -> bool:
-        """Renew the lease; false when it was lost."""
+        """Renew the lease. Returns false if it was lost."""
         return bool(self._run(_RENEW, [self.names.lease], self._token, self._lease_ms))
 
     def release(self) -> None:
-        """Let another relay lead at once."""
+        """Release the lease, so that another relay can lead immediately."""
         self._run(_RELEASE, [self.names.lease], self._token)
 
     def is_led(self) -> bool:
-        """Whether any relay leads."""
+        """Whether any relay holds the lease."""
         with self._connection.call() as client:
             return bool(client.exists(self.names.lease))
 
     # ── Messages ──
 
     def read(self, after: str, count: int) -> list[Entry]:
-        """The next messages behind the ID *after*, oldest first: *count* of them, or fewer where they are large.
+        """Return the next messages after the ID *after*, oldest first: at most *count*, or fewer if they are large.
 
-        An empty *after*: from the first on. None at all: nothing waits there.
+        If *after* is empty, reading starts at the first message. An empty result means that nothing is left.
         """
         return self._read(self.names.stream, after, count)
 
@@ -155,9 +155,9 @@ class RelayQueue:
         return [Entry(_text(id_), _text(text), int(size)) for id_, text, size in found]
 
     def settle(self, settled: Sequence[Settled]) -> int | None:
-        """Remove the first of what is settled, and keep its dead letters. Returns how many of them are done.
+        """Remove messages from the start of *settled*, and store their dead letters. Returns how many were processed.
 
-        `None`, and nothing done, when somebody else leads.
+        Returns `None` and does nothing if another relay holds the lease.
         """
         arguments: list[str] = []
         size = count = 0
@@ -175,11 +175,11 @@ class RelayQueue:
             return count if self._run(_SETTLE, keys, self._token, *arguments) else None
 
     def retry_dead(self) -> int:
-        """Put what are dead letters now behind what waits, as if they came now. Returns how many."""
+        """Move the current dead letters to the end of the queue, as if they were new. Returns how many were moved."""
         count, after = 0, ""
         with self._connection.call() as client:
             newest = client.xrevrange(self.names.dead, "+", "-", count=1)
-        # Up to this one: those that fail again meanwhile stay.
+        # Only up to this one: messages that fail again in the meantime stay dead letters.
         last = _order(_text(newest[0][0])) if newest else (0, 0)
         while letters := self._read(self.names.dead, after, 100):
             for letter in letters:
@@ -194,7 +194,7 @@ class RelayQueue:
     # ── Looking ──
 
     def depth(self) -> tuple[int, float | None, int]:
-        """How many messages wait, the second since the epoch at which the oldest came, and the dead letters."""
+        """Return the number of waiting messages, the arrival of the oldest (epoch seconds), and the dead letters."""
         with self._connection.call() as client:
             waiting = int(client.xlen(self.names.stream))
             oldest = client.xrange(self.names.stream, "-", "+", count=1)
@@ -202,7 +202,7 @@ class RelayQueue:
         return waiting, int(_text(oldest[0][0]).split("-")[0]) / 1000 if oldest else None, dead
 
     def concerns(self) -> list[str]:
-        """What about the broker's settings may lose messages, or could not be looked at."""
+        """Return warnings about settings of the broker that may lose messages, or that could not be checked."""
         import redis
 
         with self._connection.call() as client:
@@ -239,7 +239,7 @@ class RelayQueue:
 
 @contextmanager
 def _tried(limit: ByteLimit) -> Iterator[int]:
-    """How many bytes one call may carry now, and by what comes of it how many the next one may."""
+    """Provide the number of bytes that one call may carry, and adapt *limit* to whether the call succeeds."""
     try:
         yield limit.bytes
     except BrokerError:
@@ -254,7 +254,7 @@ def _order(id_: str) -> tuple[int, int]:
 
 
 def _renewed(letter: str) -> str | None:
-    """The message of a dead letter without the time of its capture, by which it may be too old; `None`: not ours."""
+    """Return a dead letter's message without its capture time, as it may be too old; `None` if it is not ours."""
     try:
         message = json.loads(letter)["message"]
         content = json.loads(message)

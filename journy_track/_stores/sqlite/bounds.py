@@ -1,6 +1,6 @@
-"""What a file of the spool may cost in memory and time: whoever can write to the folder may have planted it.
+"""Limits on the memory and time that a spool file may cost, as anyone who can write to the folder may plant one.
 
-A legitimate file stays far below each bound; one that exceeds it is `Corrupt`.
+A legitimate file stays far below each bound; a file that exceeds one is `Corrupt`.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from journy_track._model.messages import MAX_BYTES
 from journy_track._stores.sqlite.errors import Implausible, SpoolError
 from journy_track._stores.sqlite.statements import Connection
 
-#: Bytes of a row. A dead letter has a message, and what a server responded, escaped.
+#: Maximum bytes of a row. A dead letter contains a message and the server's escaped response.
 MAX_ROW = 512 * 1024
-#: Characters of a message. A body has 64 KiB at most.
+#: Maximum characters of a message. A body has at most 64 KiB.
 MAX_MESSAGE = 2 * MAX_BYTES
-#: Places are counted up from 1. Beyond this one, adding to them might not fit in SQLite's integers.
+#: The maximum position. Positions count up from 1; beyond this, adding to them could overflow SQLite's integers.
 MAX_PLACE = 1 << 62
-#: Bytes of SQLite's log beside a file: a gigabyte takes half a second to read, and two to move into the file.
+#: Maximum bytes of SQLite's log: a gigabyte takes half a second to read, and two seconds to move into the file.
 MAX_LOG = 1 << 30
-#: Seconds of CPU for which the lock is held: one page takes 1 to 20 ms. Not seconds of the clock: a slow disk, or a
-#: process that was suspended, does not mean that the file is bad.
+#: Maximum seconds of CPU time while the lock is held: one page takes 1 to 20 ms. Not wall-clock time: a slow disk, or
+#: a suspended process, does not mean that the file is bad.
 MAX_CPU = 2.0
-#: Rows that are looked into while the lock is held, and rows that are counted.
+#: Rows that are read, and rows that are counted, each time the lock is held.
 PAGE = 500
 COUNTED = 10_000
-#: Characters of messages that are read into memory at once.
+#: Maximum characters of messages that are read into memory at once.
 PAGE_SIZE = 4 << 20
-#: Seconds of work after which the lock is left free for `_PAUSE`: a thread that only releases it and takes it again
-#: leaves a fork no chance to get it.
+#: Seconds of work after which the lock stays free for `_PAUSE` seconds: if a thread releases the lock and takes it
+#: again immediately, a fork never gets it.
 _WORK = 0.02
 _PAUSE = 0.0005
-#: SQLite's steps between two looks at the clock, and looks while a file is opened. That takes some 200 steps, and
-#: 7 more for each table that the file defines.
+#: SQLite's steps between two checks of the clock, and the maximum number of checks while a file is opened. Opening
+#: takes about 200 steps, plus 7 for each table that the file defines.
 _STEPS = 1000
 _LOOKS_TO_OPEN = 5
 
@@ -48,7 +48,7 @@ _YEAR_1, _YEAR_9999 = -62135596800.0, 253402300799.0
 
 
 class BoundedConnection(Connection):
-    """A connection whose statements end, whatever is in the file."""
+    """A connection whose statements end within limits, whatever the file contains."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -59,12 +59,12 @@ class BoundedConnection(Connection):
         self.set_progress_handler(self._budget.is_used_up, _STEPS)
 
     def renew(self) -> None:
-        """Grant what comes next `MAX_CPU` seconds."""
+        """Allow the next statements `MAX_CPU` seconds."""
         self._budget.renew()
 
 
 class _Budget:
-    """Of its own, as a connection that its own handler refers to would wait for the garbage collector."""
+    """A separate object: a handler that refers to its own connection would form a reference cycle."""
 
     def renew(self, looks: float = inf) -> None:
         self._looks = looks
@@ -76,20 +76,20 @@ class _Budget:
 
 
 class Pauses:
-    """Leaves the lock free now and then, between the pages of long work."""
+    """Leaves the lock free now and then, between the pages of a long operation."""
 
     def __init__(self) -> None:
         self._at = monotonic() + _WORK
 
     def between(self) -> None:
-        """Call it without the lock."""
+        """Pause if it is time. Call it without holding the lock."""
         if monotonic() >= self._at:
             threading.Event().wait(_PAUSE)
             self._at = monotonic() + _WORK
 
 
 def check_log(log: Path) -> None:
-    """Raise `SpoolError` if SQLite's log beside a file is larger than it should be read."""
+    """Raise `SpoolError` if *log*, SQLite's log of a file, is too large to be read."""
     try:
         size = log.stat().st_size
     except FileNotFoundError:
@@ -109,35 +109,35 @@ def _text(stored: bytes) -> str:
 
 
 def place(value: Any, after: int = 0) -> int:
-    """A row's place, which is beyond that of the row before it: a damaged tree may lead back to what was read."""
+    """Check and return a row's position. It must be after *after*: in a damaged tree, rows may repeat endlessly."""
     if type(value) is not int or not after < value <= MAX_PLACE:
         raise Implausible("places that are not in order")
     return value
 
 
 def moment(value: Any) -> float:
-    """A second since the epoch, of a year that there is."""
+    """Check and return a time in seconds since the epoch. Its year must be valid."""
     if type(value) is not float or not _YEAR_1 <= value <= _YEAR_9999:
         raise Implausible("a time that is not one")
     return value
 
 
 def text(value: Any, limit: int = MAX_MESSAGE) -> str:
-    """A text of at most *limit* characters."""
+    """Check and return a text of at most *limit* characters."""
     if type(value) is not str or len(value) > limit:
         raise Implausible("a text that is not one, or too long")
     return value
 
 
 def number(value: Any) -> int:
-    """A count, or a status."""
+    """Check and return a count or a status."""
     if type(value) is not int:
         raise Implausible("a number that is not one")
     return value
 
 
 def fields(value: Any) -> FrozenDict:
-    """What is wrong with which field, by name."""
+    """Parse the errors of fields, by field name."""
     try:
         kept = json.loads(text(value, MAX_ROW))
     except (ValueError, RecursionError):

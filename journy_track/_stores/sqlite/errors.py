@@ -1,4 +1,4 @@
-"""What can be wrong with a file of the spool."""
+"""Errors of spool files."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from journy_track._model.errors import printable
 from journy_track._stores.store import StoreError
 
-#: The last two: a row that is too large, and a statement that took too long (see `bounds`).
+#: The last two mean a row that is too large, and a statement that took too long (see `bounds`).
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_INTERRUPT}
-#: Characters of what SQLite finds wrong: it quotes what a file defines.
+#: Maximum characters of SQLite's error text, which may quote definitions in a file.
 _MAX_QUOTED = 200
 
 
 class SpoolError(StoreError):
-    """The file cannot be used now: a full disk, no permission, another process that keeps it busy.
+    """The file cannot be used at the moment: a full disk, no permission, another process that keeps it busy.
 
-    *name* is what SQLite or the system calls that, as ``SQLITE_FULL`` or ``EROFS``.
+    *name* is SQLite's or the system's name for the error, such as ``SQLITE_FULL`` or ``EROFS``.
     """
 
     def __init__(self, message: str, name: str = "") -> None:
@@ -28,19 +28,19 @@ class SpoolError(StoreError):
 
 
 class Corrupt(SpoolError):
-    """The file is not a spool of this library, or is damaged."""
+    """The file is not a spool file of this library, or is damaged."""
 
     at_once = True  # with another file
 
 
 class Gone(SpoolError):
-    """Somebody removed the file while it was open."""
+    """The file was removed while it was open."""
 
     at_once = True  # with another file
 
 
 class Newer(SpoolError):
-    """A newer version of this library wrote the file."""
+    """The file was written by a newer version of this library."""
 
 
 class Owned(SpoolError):
@@ -48,16 +48,16 @@ class Owned(SpoolError):
 
 
 class NotAFile(OSError):
-    """A link, a pipe or a folder is in the place of a file."""
+    """There is a link, a pipe or a folder instead of a file."""
 
 
 class Implausible(Exception):
-    """What was read is nothing that this library writes. `mapped_errors` raises `Corrupt` for it."""
+    """The data read was not written by this library. `mapped_errors` raises `Corrupt` for it."""
 
 
 @contextmanager
 def mapped_errors(path: Path) -> Iterator[None]:
-    """Raise a `SpoolError` that names *path* for what SQLite and the system raise."""
+    """Convert errors of SQLite and the system to a `SpoolError` that names *path*."""
     try:
         yield
     except Implausible as error:
@@ -65,7 +65,7 @@ def mapped_errors(path: Path) -> Iterator[None]:
     except UnicodeDecodeError:
         raise Corrupt(f"{path}: it holds names that are not UTF-8", "implausible") from None
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what an extended code adds
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary result code
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         kind = Corrupt if code in _CORRUPT else SpoolError
         raise kind(f"{path}: {str(error)[:_MAX_QUOTED]} ({name})", name) from error

@@ -1,4 +1,4 @@
-"""One file of the spool: the items of one process that wait, and those that were given up."""
+"""One spool file: the waiting items of one process, and its dead letters."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from journy_track._stores.sqlite.schema import beside, journal, open_connection
 from journy_track._stores.store import DeadLetter
 
 SUFFIX = ".spool"
-#: Characters of a dead letter's reason and of its fields, so that it fits in a row whoever has responded.
+#: Maximum characters of a dead letter's reason and fields, so that it fits in a row whatever the server responded.
 _MAX_REASON = 1000
 _MAX_FIELDS = 256 * 1024
-#: Pages of the file that are given back while the lock is held.
+#: Pages of the file that are returned to the system each time the lock is held.
 _GIVEN_BACK = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One waiting item. *seq* is its place in the file, *at* the second since the epoch of its capture."""
+    """One waiting item. *seq* is its position in the file, *at* its capture time in seconds since the epoch."""
 
     seq: int
     at: float
@@ -42,20 +42,21 @@ class Row:
 
 
 class SpoolFile:
-    """An open file. All methods raise `SpoolError` and its kinds.
+    """An open spool file. All methods raise `SpoolError` or its subclasses.
 
-    *lock* is held while SQLite is used: it keeps locks of its own in memory, which a fork would leave held for ever
-    in the child, so whoever forks takes *lock* first. What takes long is done in pages, each a transaction, between
-    which the lock is free. No page reads without a bound (see `bounds`): what exceeds one is `Corrupt`.
+    *lock* is held while SQLite is used, and a fork must take it first: SQLite has internal locks in memory, which
+    would otherwise stay locked forever in the child. Long operations are split into pages, each in its own
+    transaction, and release the lock in between. All reads are bounded (see `bounds`); a file that exceeds a bound is
+    `Corrupt`.
     """
 
     def __init__(self, path: Path, lock: AbstractContextManager[Any] | None = None) -> None:
-        """Open what is at *path*, without owning it: to look, or to remove what must not be kept."""
+        """Open the file at *path* without owning it, to read it or to remove what must not be kept."""
         self.path = path
         self._lock: AbstractContextManager[Any] = threading.RLock() if lock is None else lock
         self._owner: OwnerLock | None = None
         self._guard: Guard | None = None
-        #: Whether something was removed that SQLite's log beside the file may still hold.
+        #: Whether something was removed that SQLite's log next to the file may still contain.
         self.has_traces = False
         with self._lock, mapped_errors(path):
             self._connection = open_connection(path)
@@ -69,11 +70,11 @@ class SpoolFile:
 
     @classmethod
     def create(cls, folder: Path, about: str, lock: AbstractContextManager[Any] | None = None) -> SpoolFile:
-        """A new file in *folder*, owned by this process. *about* is what its items are for."""
+        """Create a file in *folder*, owned by this process. *about* is the base URL that its items are for."""
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
         path = folder / name
         lock = threading.RLock() if lock is None else lock
-        with lock, ExitStack() as failed:  # in which case nothing is left of it
+        with lock, ExitStack() as failed:  # on failure, everything created is removed again
             failed.callback(_remove, lock_path(path))
             create_private(lock_path(path))
             owner = OwnerLock(lock_path(path))
@@ -90,7 +91,7 @@ class SpoolFile:
 
     @classmethod
     def adopt(cls, path: Path, lock: AbstractContextManager[Any] | None = None) -> SpoolFile:
-        """The file of a process that ended, owned by this one from now on. Raises `Owned` if it lives."""
+        """Take over the file of a process that has ended. Raises `Owned` if that process is alive."""
         lock = threading.RLock() if lock is None else lock
         with lock:
             owner = OwnerLock(lock_path(path))
@@ -106,57 +107,57 @@ class SpoolFile:
 
     @property
     def about(self) -> str | None:
-        """What its items are for: the base URL that its maker gave."""
+        """The base URL that its items are for, as set by the process that created the file."""
         with self._used():
             value = self._value("SELECT value FROM about WHERE name = 'for'")
             return None if value is None else bounds.text(value)
 
     def waiting(self, after: int = 0, upto: int | None = None) -> int:
-        """How many items wait whose place is beyond *after* and at most *upto*."""
+        """Return the number of waiting items with positions after *after*, up to and including *upto*."""
         return self._count("items", after, MAX_PLACE if upto is None else upto)
 
     def oldest(self) -> float | None:
-        """When the oldest waiting item was captured."""
+        """Return when the oldest waiting item was captured, in seconds since the epoch; `None` if none waits."""
         with self._used():
             at = self._value("SELECT at FROM items WHERE seq > 0 ORDER BY seq LIMIT 1")
             return None if at is None else bounds.moment(at)
 
     def last(self) -> int:
-        """The place of the last item; 0 when none waits."""
+        """Return the position of the last item; 0 if none waits."""
         with self._used():
             return bounds.place(self._value("SELECT max(seq) FROM items") or 0, -1)
 
     def dead(self) -> int:
-        """How many items were given up."""
+        """Return the number of dead letters."""
         return self._count("dead", 0, MAX_PLACE)
 
     def size(self) -> int:
-        """How many bytes of it are in use."""
+        """Return how many bytes of the file are in use."""
         with self._used():
             pages: int = self._value("PRAGMA page_count") - self._value("PRAGMA freelist_count")
             return max(0, pages) * int(self._value("PRAGMA page_size"))
 
     def changed(self) -> bool:
-        """Whether somebody else wrote to it since the last time this was asked."""
+        """Whether anyone else has written to the file since the last call."""
         with self._used():
             self._look_beside()
             version = self._value("PRAGMA data_version")
             was, self._version = self._version, version
             if version == was:
                 return False
-            self.has_traces = True  # it may have deleted
+            self.has_traces = True  # the other writer may have deleted something
             return True
 
     def look_again(self) -> None:
-        """Have `changed` return true the next time."""
+        """Make the next call of `changed` return true."""
         self._version = -1
 
     # ── Its owner's side ──
 
     def is_ours(self) -> bool:
-        """Whether this process owns it still; false when another one has taken it over.
+        """Whether this process still owns the file; false if another one has taken it over.
 
-        Where somebody removed the lock alone, it is made again. Where the file itself is gone, `write` raises.
+        If only the lock file was removed, it is created again. If the file itself is gone, `write` raises.
         """
         if self._owner is None or _inode(self.path) != self._inode:
             return True
@@ -164,23 +165,23 @@ class SpoolFile:
             return self._owner.keep()
 
     def freshen(self) -> None:
-        """Have it look used: what cleans up old files, as systemd-tmpfiles does, leaves it alone."""
+        """Update its modification time, so that cleaners of old files such as systemd-tmpfiles leave it alone."""
         for path in (self.path, lock_path(self.path), *beside(self.path)):
             with suppress(OSError):
                 os.utime(path)
 
     def write(self, messages: Sequence[tuple[float, str]]) -> list[int]:
-        """Append items, given as (captured at, message). Returns their places."""
-        if _inode(self.path) != self._inode:  # writing to it would succeed, and be lost
+        """Append items, given as (captured at, message). Returns their positions."""
+        if _inode(self.path) != self._inode:  # writing would succeed, but the data would be lost
             raise Gone(f"{self.path}: the file was removed")
         with self._transaction():
             insert = "INSERT INTO items (at, message) VALUES (?, ?)"
             return [self._connection.execute(insert, message).lastrowid or 0 for message in messages]
 
     def read(self, after: int, limit: int, upto: int | None = None) -> list[Row]:
-        """The next items whose place is beyond *after* and at most *upto*, in order.
+        """Return the next items in order, with positions after *after*, up to and including *upto*.
 
-        At most *limit* of them, and none behind the first with which they have `PAGE_SIZE` characters.
+        Returns at most *limit* items, and stops at the first with which they reach `PAGE_SIZE` characters.
         """
         query = "SELECT seq, at, message FROM items WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
         rows: list[Row] = []
@@ -197,13 +198,13 @@ class SpoolFile:
         return rows
 
     def remove(self, seqs: Iterable[int]) -> None:
-        """Those items need not be kept any more."""
+        """Remove items that no longer need to be kept."""
         with self._transaction():
             self.has_traces = True
             self._delete("items", seqs)
 
     def dead_letter(self, seqs: Sequence[int], letter: DeadLetter) -> None:
-        """Those items were given up, together, as *letter*."""
+        """Replace items that were given up, merged into one, with *letter*."""
         fields = json.dumps(dict(letter.fields))
         with self._transaction():
             self.has_traces = True
@@ -224,45 +225,45 @@ class SpoolFile:
             )
 
     def shrink(self) -> None:
-        """Give the room of what was removed back to the system."""
+        """Return the space of removed items to the system."""
         before, left, pauses = 0, self._free(), Pauses()
-        while left and left != before:  # or nothing more can be given back
+        while left and left != before:  # if unchanged, nothing more can be returned
             pauses.between()
             with self._used():
-                # A script: execute() takes one step, and a step gives back one page.
+                # As a script: execute() performs a single step, which returns only one page.
                 self._connection.executescript(f"PRAGMA incremental_vacuum({_GIVEN_BACK});")
             before, left = left, self._free()
         if before:
             self.wipe()
 
     def wipe(self) -> None:
-        """Leave nothing of what was removed. `has_traces` stays if somebody reads or writes at the moment."""
+        """Erase all traces of removed items. `has_traces` stays true if anyone is reading or writing just now."""
         with self._used():
             self._empty_log()
 
     def close(self, *, remove: bool = False) -> None:
-        """Close it, and let others have it. With *remove* it goes, if nothing is in it."""
+        """Close the file and release it to others. With *remove*, delete it if it is empty."""
         with self._used():
             try:
                 some = "SELECT EXISTS (SELECT 1 FROM items) OR EXISTS (SELECT 1 FROM dead)"
                 empty = remove and not self._read(some)
             except SpoolError:
                 empty = False
-            if self.has_traces and not empty:  # closing does that for the last who has it open
+            if self.has_traces and not empty:  # closing only does that for the last process that has it open
                 with suppress(sqlite3.Error):
                     self._empty_log()
             self._close_connection()
             try:
                 if empty:
                     for path in (self.path, *beside(self.path)):
-                        unlink_closed(path)  # or whoever takes it over next finds it empty, and does that
+                        unlink_closed(path)  # if it stays, the next owner finds it empty and removes it
             finally:
                 if self._owner is not None:
                     self._owner.release(remove=empty)
 
     @contextmanager
     def looked_at(self) -> Iterator[None]:
-        """While it is looked at for the first time: if it is corrupt, it is set aside; on other errors, closed."""
+        """Guard the first reads of the file: set it aside if it is corrupt, close it on other errors."""
         try:
             yield
         except Corrupt as error:
@@ -272,7 +273,7 @@ class SpoolFile:
             raise
 
     def set_aside(self) -> Path:
-        """Close it and give it a name under which nobody uses it. Returns that name."""
+        """Close the file and rename it so that no process uses it. Returns the new path."""
         with self._lock, mapped_errors(self.path):
             self._close_connection()
             aside: Path | None = None
@@ -294,18 +295,17 @@ class SpoolFile:
         after: int = 0,
         before: int | None = None,
     ) -> int:
-        """Remove, of the items that hold the text *written* and were captured until *upto*, what is not *left*.
+        """Reduce or remove the items that contain the text *written* and were captured until *upto*.
 
-        Only those between the places *after* and *before*.
-
-        *left* gets a message and returns what remains of it: itself, another one, or `None`. Returns how many
-        are gone.
+        *left* is called with each message and returns what remains of it: the message itself, a changed one, or
+        `None` to remove the item. Only items with positions after *after* and before *before* are considered. Returns
+        how many were removed.
         """
         until = MAX_PLACE if before is None else before - 1
         return self._purge("items", "at <= ? AND instr(message, ?)", (upto, written), left, after, until)
 
     def dead_letters(self, after: int = 0, limit: int = 1000) -> list[DeadLetter]:
-        """The next items that were given up, beyond the place *after*, the oldest first, bounded as in `read`."""
+        """Return the next dead letters after the position *after*, oldest first, limited as in `read`."""
         query = (
             "SELECT seq, at, message, died, reason, status, request_id, fields, attempts FROM dead "
             "WHERE seq > ? ORDER BY seq LIMIT ?"
@@ -322,9 +322,9 @@ class SpoolFile:
         return letters
 
     def retry(self, now: float, *, reason: str | None = None, operation: str | None = None) -> int:
-        """Have what was given up retried, as captured *now*: otherwise it may be too old. Returns how many.
+        """Retry dead letters, with *now* as their capture time, as they may be too old otherwise. Returns how many.
 
-        Only what was given up for a reason that holds the text *reason*, and what is for *operation*.
+        *reason* restricts this to reasons that contain the text, and *operation* to items of that operation.
         """
         start = "" if operation is None else message_start(operation)
         chosen = "instr(reason, ?) AND substr(message, 1, length(?)) = ?"
@@ -337,11 +337,11 @@ class SpoolFile:
         return self._each("dead", chosen, (reason or "", start, start), again)
 
     def purge_dead_letters(self, written: str, left: Callable[[str], str | None]) -> int:
-        """As `purge`, of what was given up."""
+        """Like `purge`, for dead letters."""
         return self._purge("dead", "instr(message, ?)", (written,), left)
 
     def forget(self, *, dead: bool = False, waiting: bool = False) -> int:
-        """Remove what was given up, what waits, or both. Returns how many."""
+        """Remove the dead letters, the waiting items, or both. Returns how many were removed."""
         tables = ["dead"] * dead + ["items"] * waiting
         with self._removal():
             return sum(self._each(table, "1", (), partial(self._delete, table)) for table in tables)
@@ -349,8 +349,8 @@ class SpoolFile:
     # ── Pages ──
 
     def _count(self, table: str, after: int, upto: int) -> int:
-        """How many rows have places beyond *after*, and at most *upto*."""
-        # By skipping: SQLite counts a whole table in one step, which nothing can interrupt.
+        """Return the number of rows with positions after *after*, up to and including *upto*."""
+        # Counts by skipping rows: SQLite counts a whole table in a single step, which cannot be interrupted.
         beyond = f"SELECT seq FROM {table} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
         count, pauses = 0, Pauses()
         while True:
@@ -371,9 +371,9 @@ class SpoolFile:
         after: int = 0,
         upto: int = MAX_PLACE,
     ) -> int:
-        """*do* that, within a transaction, with the places of some rows that are *chosen*, until all are done.
+        """Call *do* with the positions of *chosen* rows, a page per transaction, until all are processed.
 
-        Returns the sum of what it does. Only those beyond *after* and at most at *upto*.
+        Only rows after *after*, up to and including *upto*, are considered. Returns the sum of what *do* returns.
         """
         query = f"SELECT seq, {chosen} FROM {table} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {PAGE}"
         count, seen, pauses = 0, PAGE, Pauses()
@@ -420,16 +420,16 @@ class SpoolFile:
 
     @contextmanager
     def _used(self) -> Iterator[None]:
-        """The lock is held, and what is done within ends in `MAX_CPU` seconds of work."""
+        """Hold the lock, and limit the statements in the block to `MAX_CPU` seconds of CPU time."""
         with self._lock, mapped_errors(self.path):
             self._connection.renew()
             yield
 
     @contextmanager
     def _removal(self) -> Iterator[None]:
-        """Transactions after which nothing of what they removed is left, not even in SQLite's log beside the file.
+        """After the block's transactions, erase what they removed, also from SQLite's log next to the file.
 
-        What they did not find may have been there before, and so in the log: that is for `wipe`.
+        If they removed nothing, the log may still contain items that were removed earlier, which `wipe` erases.
         """
         self.has_traces = True
         before = self._connection.total_changes
@@ -438,7 +438,7 @@ class SpoolFile:
             self.wipe()
 
     def _empty_log(self) -> None:
-        """Move what SQLite's log holds into the file, where what was removed is overwritten."""
+        """Move the contents of SQLite's log into the file, where removed data is overwritten."""
         busy, *_ = self._connection.first("PRAGMA wal_checkpoint(TRUNCATE)")
         self.has_traces = bool(busy)
 
@@ -456,14 +456,14 @@ class SpoolFile:
                 raise
 
     def _look_beside(self) -> None:
-        """Open it anew where SQLite's own files beside it are gone: what is written there is seen by nobody else.
+        """Reopen the file if SQLite's own files next to it are gone, as others would not see what is written to them.
 
-        A cleaner may have removed them; or, where `Guard` does nothing, the last process that closed the file.
+        A cleaner may have removed them or, where `Guard` has no effect, the last process that closed the file.
         """
         now = [_inode(path) for path in beside(self.path)]
         if now == self._beside or _inode(self.path) != self._inode:
             return
-        self._close_connection()  # which brings what is in them alone into the file
+        self._close_connection()  # which moves what is only in them into the file
         self._connection = open_connection(self.path)
         self._guard = None if self._owner is None else Guard(self.path)
         self._beside = [_inode(path) for path in beside(self.path)]
@@ -517,7 +517,7 @@ def _dead_letter(
 
 
 def lock_path(path: Path) -> Path:
-    """The file whose lock shows that *path* has an owner."""
+    """Return the path of the lock file that marks *path* as owned."""
     return path.with_name(path.name + ".lock")
 
 
@@ -529,7 +529,7 @@ def _inode(path: Path) -> int:
 
 
 def set_aside(path: Path) -> Path:
-    """Give a corrupt file a new name, never deleting it: somebody may still read what it holds."""
+    """Rename a corrupt file. It is never deleted, as someone may still be able to read its contents."""
     aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     with mapped_errors(path):
         for old in (path, *beside(path), journal(path)):
@@ -539,7 +539,7 @@ def set_aside(path: Path) -> Path:
 
 
 def _remove(*paths: Path) -> None:
-    """Remove them where that can be done. Raises nothing: an earlier error is about to be raised."""
+    """Remove files where possible. Does not raise, as an earlier error is about to be raised."""
     for path in paths:
         with suppress(OSError):
             path.unlink()

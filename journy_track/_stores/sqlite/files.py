@@ -1,4 +1,4 @@
-"""The files of the spool that this process reads: its own, and those of processes that have ended."""
+"""The spool files that this process reads: its own, and those of processes that have ended."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from journy_track._stores.sqlite.source import OpenFile
 from journy_track._stores.store import Changes
 from journy_track._stores.trouble import Trouble
 
-#: Seconds between two looks for files whose process has ended. The first comes after as long: processes that
-#: are started together, as a server's workers are, first take one each.
+#: Seconds between searches for files whose process has ended, and before the first one: processes that are started
+#: together, such as a server's workers, first take one file each.
 ADOPT = 10.0
-#: Seconds after which what was delivered or deleted is removed from the disk.
+#: Seconds after which delivered or deleted items are erased from the disk.
 WIPE = 2.0
 
 
 class OpenFiles:
-    """Opens, takes over, gives up and closes files. For one thread, but `contained`."""
+    """Opens, takes over, gives up and closes files. For a single thread, except `contained`."""
 
     def __init__(self, folder: Folder, notices: Notices, trouble: Trouble, clock: Callable[[], float]) -> None:
         self.folder = folder
         self._notices = notices
         self._trouble = trouble
         self._clock = clock
-        #: What the store has not reported yet.
+        #: The changes that the store has not reported yet.
         self.changes = Changes()
         #: The file that this process writes to; `None` while none can be used.
         self.own: OpenFile | None = None
         self._adopted: list[OpenFile] = []
         self._adopt_at = clock() + ADOPT
         self._wipe_at = 0.0
-        #: What could not be taken over, or was of no use, and how it looked.
+        #: Files that could not be taken over, or had nothing to deliver, with their times and sizes (see `_looks`).
         self._idle: dict[Path, object] = {}
         self._others_size = 0
         self._size_at = 0.0
@@ -48,16 +48,16 @@ class OpenFiles:
 
     @property
     def paths(self) -> set[Path]:
-        """Where they are."""
+        """The paths of the files."""
         return {source.file.path for source in self}
 
     @property
     def unread(self) -> list[OpenFile]:
-        """Those in which something was not read yet."""
+        """The files with unread items."""
         return [source for source in self if source.unread]
 
     def size(self) -> int:
-        """Bytes in use in the folder, whoever uses them. Asks for the others' now and then only."""
+        """Return the bytes in use in the folder. The size of other processes' files is only updated now and then."""
         if self._clock() >= self._size_at:
             self._size_at = self._clock() + ADOPT
             self._others_size = self.folder.size_of_others([source.file for source in self])
@@ -66,7 +66,7 @@ class OpenFiles:
     # ── Coming ──
 
     def open(self) -> None:
-        """Have a file to write to: one that a process left which has ended, or a new one."""
+        """Get a file to write to: one left by a process that has ended, or a new one."""
         if self.own is None and not self._trouble.is_on:
             with self.contained(None):
                 self.folder.prepare()
@@ -74,7 +74,7 @@ class OpenFiles:
                 self.changes.adopted += self.own.unread
 
     def _taken_over(self) -> OpenFile | None:
-        # What follows goes behind what it left, so a restart keeps the order.
+        # New items are appended to those left in the file, so a restart keeps the order.
         self.folder.tidy()
         for path in self.folder.files():
             if path not in self.paths:
@@ -85,7 +85,7 @@ class OpenFiles:
         return None
 
     def adopt(self) -> None:
-        """Take over what processes left that have ended, and let go of what is delivered of it."""
+        """Take over the files of processes that have ended, and close those that are fully delivered."""
         if self._clock() < self._adopt_at:
             return
         self._adopt_at = self._clock() + ADOPT
@@ -103,19 +103,19 @@ class OpenFiles:
                         self._adopt(path)
 
     def wipe(self) -> None:
-        """Have nothing of what was removed left in the files, now and then."""
+        """Erase the traces of removed items from the files, now and then."""
         if self._clock() >= self._wipe_at:
             for source in self:
                 if source.file.has_traces:
                     self._wipe_at = self._clock() + WIPE
-                    with suppress(SpoolError):  # it is tried again, and whatever uses the file logs what is wrong
+                    with suppress(SpoolError):  # it is retried, and other uses of the file log the error
                         source.file.wipe()
 
     def _adopt(self, path: Path) -> None:
         looks = _looks(path)
-        if self._idle.get(path) == looks and not self.folder.is_owned(path):  # nobody wrote to it since
+        if self._idle.get(path) == looks and not self.folder.is_owned(path):  # unchanged since then
             return
-        self._idle[path] = looks  # as it was before: what comes into it from now on is seen the next time
+        self._idle[path] = looks  # its state before adopting it: later writes are noticed the next time
         file = self.folder.adopt(path)
         if file is None:
             del self._idle[path]  # its owner may end without writing to it again
@@ -125,11 +125,11 @@ class OpenFiles:
             del self._idle[path]
             self._adopted.append(source)
             self.changes.adopted += source.unread
-        else:  # but dead letters, perhaps
+        else:  # nothing to deliver, at most dead letters
             source.close()
 
     def purge_others(self, purge: Purge, upto: float) -> None:
-        """Have *purge* done in the files of all other processes, in what was captured until *upto*."""
+        """Apply *purge* to the files of all other processes, for items captured until *upto*."""
         with self.contained(None):
             for path in self.folder.files():
                 if path not in self.paths:
@@ -139,14 +139,14 @@ class OpenFiles:
     # ── Going ──
 
     def lose(self, source: OpenFile) -> None:
-        """Another process has taken it over, and delivers what is in it."""
+        """Give up a file that another process has taken over, and now delivers."""
         lost = source.abandon()
         self.changes.lost["taken_over"] += lost
         self._remove(source)
         with self.contained(source):
             source.close()
         if self.own is None:
-            self._trouble.over()  # the disk may be fine: another file is tried at once
+            self._trouble.over()  # the disk may be fine: try another file at once
         self._notices.log(
             ("spool", "taken_over", self.folder.path),
             "%s: another process has taken over this file of the spool, whose lock was removed, and delivers what is "
@@ -162,7 +162,7 @@ class OpenFiles:
             self._adopted.remove(source)
 
     def close(self) -> None:
-        """Leave the files to others."""
+        """Close the files, so that others can take them over."""
         self._closed = True
         for source in self:
             with self.contained(source):
@@ -171,11 +171,11 @@ class OpenFiles:
 
     @contextmanager
     def contained(self, source: OpenFile | None) -> Iterator[None]:
-        """Log what is wrong with the disk, and raise nothing. The disk is left alone for a moment."""
+        """Log errors of the disk instead of raising them, and pause its use."""
         try:
             yield
         except SpoolError as error:
-            if not self._closed:  # else it is only late
+            if not self._closed:  # after closing, errors are expected
                 self._fails(source, error)
 
     @contextmanager
@@ -196,26 +196,26 @@ class OpenFiles:
     def _fails(self, source: OpenFile | None, error: SpoolError) -> None:
         adopted = source in self._adopted
         error = self.recovered(source, error)
-        if adopted:  # the own file may still be fine
+        if adopted:  # our own file may still be fine
             self._leave_alone(error)
         else:
             self._trouble.note(error)
 
     def recovered(self, source: OpenFile | None, error: SpoolError) -> SpoolError:
-        """Let go of *source* where *error* means that it is lost, and return what to log."""
+        """Give up *source* if *error* means that it is lost, and return the error to log."""
         if source is not None and isinstance(error, (Corrupt, Gone)):
             return self._abandoned(source, error)
         return error
 
     def _abandoned(self, source: OpenFile, error: SpoolError) -> SpoolError:
-        """Nothing more comes from it. What was read of it is in memory, and goes on."""
+        """Give up a lost file. Items that were already read are in memory and are still delivered."""
         lost = source.abandon()
         self.changes.lost["spool_lost"] += lost
         self._remove(source)
         if isinstance(error, Corrupt):
             try:
                 aside = source.set_aside()
-            except SpoolError as why:  # as on Windows while another process has it open
+            except SpoolError as why:  # for example on Windows, while another process has it open
                 return Corrupt(f"{error}. It could not be set aside; {lost} items in it were not read", why.name)
             return Corrupt(f"{error}. It was set aside as {aside}; {lost} items in it were not read", error.name)
         with suppress(SpoolError):
@@ -224,11 +224,11 @@ class OpenFiles:
 
 
 def _looks(path: Path) -> list[tuple[int, int]]:
-    """When it was written to, and its size. What a process that was killed wrote is in SQLite's log beside it."""
+    """Return the times and sizes of the file and SQLite's log, which contains what a killed process wrote last."""
     looks = []
     for part in (path, path.with_name(path.name + "-wal")):
         with suppress(OSError):
             found = part.stat()
-            if found.st_size:  # an empty log comes and goes with whoever looks at the file
+            if found.st_size:  # an empty log appears and disappears whenever a process opens the file
                 looks.append((found.st_mtime_ns, found.st_size))
     return looks

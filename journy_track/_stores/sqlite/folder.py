@@ -1,4 +1,4 @@
-"""The spool's folder: whose files are in it, and how much room they take."""
+"""The spool's folder: the files in it, their owners, and the space they use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from journy_track._stores.sqlite.errors import Corrupt, Owned, SpoolError, mappe
 from journy_track._stores.sqlite.file import SUFFIX, SpoolFile, lock_path, set_aside
 from journy_track._stores.sqlite.lock import OwnerLock, is_owned, was_left
 
-#: Seconds in which a process that lives takes a lock again that somebody removed: it looks each second.
+#: Seconds within which a living process notices that its lock file was removed, and takes it again. It checks each
+#: second.
 GRACE = 10.0
 _LIFT = "or allow it with spool_shared=True (JOURNY_SPOOL_SHARED=1)"
 _OWNER = f"the folder belongs to user {{}}, and this process runs as user {{}}: use a folder of its own, {_LIFT}"
@@ -22,19 +23,19 @@ _WRITABLE = f"others may write to the folder, and so have things sent: chmod 700
 
 
 class Folder:
-    """One folder. *about* is what the items are for, a base URL: files for another one are left alone."""
+    """One folder. *about* is the base URL that the items are for; files for another one are left alone."""
 
     def __init__(self, path: Path, about: str, lock: AbstractContextManager[Any], *, shared: bool = False) -> None:
-        """*shared*: others may own the folder, or write to it."""
+        """*shared*: other users may own the folder or write to it."""
         self.path = path
         self._shared = shared or not hasattr(os, "geteuid")  # as on Windows
         self._about = about
         self._lock = lock
 
     def prepare(self) -> None:
-        """Make it, readable by its owner only, if it is not there.
+        """Create the folder, readable only by its owner, if it does not exist.
 
-        Raises `SpoolError` where others could plant files in it, which would be sent, or read what it holds.
+        Raises `SpoolError` if other users could read its contents, or plant files in it that would be sent.
         """
         with mapped_errors(self.path):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,7 +48,7 @@ class Folder:
             raise SpoolError(f"{self.path}: {_WRITABLE.format(self.path)}", "writable")
 
     def files(self) -> list[Path]:
-        """The files in it, the oldest first. Not links, and not what somebody else has put there."""
+        """Return the files in the folder, oldest first, without links and files of other users."""
         with mapped_errors(self.path):
             return [path for path in sorted(self.path.glob(f"*{SUFFIX}")) if self._is_of_the_owner(path)]
 
@@ -56,32 +57,32 @@ class Folder:
             found = path.lstat()
         except FileNotFoundError:
             return False
-        # Of the folder's, and not of this process: root may look, too.
+        # The folder's owner, not that of this process, as root may look, too.
         return S_ISREG(found.st_mode) and (self._shared or found.st_uid == self.path.stat().st_uid)
 
     def has_orphans(self) -> bool:
-        """Whether a process that has ended seems to have left a file. A cheap look, which takes nothing."""
+        """Whether a process that has ended seems to have left a file. A cheap check that takes no lock."""
         with self._lock, suppress(SpoolError):
             return any(not self.is_owned(path) for path in self.files())
         return False
 
     def is_owned(self, path: Path) -> bool:
-        """Whether a living process owns the file at *path*. A cheap look, which takes nothing."""
+        """Whether a living process owns the file at *path*. A cheap check that does not take the ownership."""
         with self._lock, mapped_errors(path):
             return is_owned(lock_path(path))
 
     def create(self) -> SpoolFile:
-        """A new file, owned by this process."""
+        """Create a file that is owned by this process."""
         for _ in range(10):
-            with suppress(Owned):  # somebody tidied its lock up before it was taken
+            with suppress(Owned):  # another process tidied up its lock file before it was locked
                 return SpoolFile.create(self.path, self._about, self._lock)
         return SpoolFile.create(self.path, self._about, self._lock)
 
     def adopt(self, path: Path) -> SpoolFile | None:
-        """The file at *path*, owned by this process from now on; `None` when it is not ours to take.
+        """Take over the file at *path*. Returns `None` if that is not possible.
 
-        Its owner may live, or have delivered everything just now. Raises `Corrupt` for a file that was, and
-        is set aside.
+        Its owner may be alive, or may have just delivered everything, or the file is for another base URL. Raises
+        `Corrupt` for a corrupt file, which is set aside.
         """
         with mapped_errors(path):
             if path.exists() and not was_left(lock_path(path), GRACE, time()):
@@ -106,7 +107,7 @@ class Folder:
         return None
 
     def size_of_others(self, own: list[SpoolFile]) -> int:
-        """How many bytes all files take that are not *own*."""
+        """Return the size in bytes of all files that are not in *own*."""
         names = tuple(file.path.name for file in own)
         size = 0
         with mapped_errors(self.path), os.scandir(self.path) as entries:
@@ -117,7 +118,7 @@ class Folder:
         return size
 
     def purge(self, path: Path, purge: Purge, upto: float) -> int:
-        """Remove from another process's file what must not be kept. Returns how many are gone."""
+        """Apply *purge* to another process's file. Returns how many items were removed."""
         with mapped_errors(path):
             if not path.exists():
                 return 0
@@ -128,14 +129,14 @@ class Folder:
             for text in purge.texts:
                 file.purge_dead_letters(text, purge.left)
             gone = sum(file.purge(text, upto, purge.left) for text in purge.texts)
-            if file.has_traces:  # of what was delivered before
+            if file.has_traces:  # traces of items that were delivered before
                 file.wipe()
             return gone
         finally:
             file.close()
 
     def tidy(self) -> None:
-        """Remove the locks of files that are gone."""
+        """Remove the lock files of files that no longer exist."""
         with mapped_errors(self.path):
             for lock in self.path.glob(f"*{SUFFIX}.lock"):
                 self._tidy(lock.with_name(lock.name.removesuffix(".lock")))

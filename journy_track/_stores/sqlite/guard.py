@@ -1,4 +1,4 @@
-"""The locks that SQLite has on an open file, held once more, so that an app cannot end them by accident."""
+"""Holds SQLite's locks on an open file a second time, so that an app cannot release them by accident."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 
 from journy_track._stores.sqlite.lock import open_regular
 
-#: Where SQLite's lock is that whoever has a database open holds, and its length; and the one on the memory that those
-#: share. Part of SQLite's format: PENDING_BYTE + 2, and UNIX_SHM_DMS.
+#: Offset and length of the lock that SQLite holds on an open database, and of the one on its shared memory. They are
+#: part of SQLite's format: PENDING_BYTE + 2, and UNIX_SHM_DMS.
 _SHARED = ("", 0x40000002, 510)
 _IN_MEMORY = ("-shm", 128, 1)
 
 
 class Guard:
-    """Held from when it is made, for a database in WAL mode that this process has open.
+    """Locks on a WAL-mode database that this process has open, held from creation on.
 
-    POSIX locks, as SQLite's are, end when anybody in the process closes the same file: an app that reads what is in
-    the folder ends them. The next process that opens the database then takes itself for the first, and truncates the
-    memory that the others share: they die of SIGBUS. One that closes it takes itself for the last, and removes the
-    log that they write to. These locks belong to open files of our own instead.
+    SQLite's POSIX locks end when any code in the process closes the same file, for example an app that reads the
+    files in the folder. The next process that opens the database then believes it is the first one and truncates the
+    shared memory, so that the others die of SIGBUS. A process that closes it believes it is the last one and removes
+    the log that the others write to. The locks here belong to our own open file descriptions instead.
 
-    Linux has such locks. Elsewhere, and on file systems without them, this does nothing.
+    Only Linux has such locks. On other systems, and on file systems without them, this class does nothing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,12 +38,12 @@ class Guard:
         if sys.platform == "linux":
             import fcntl
 
-            # Kept whatever happens: closing it would end SQLite's own locks on that file.
+            # Kept open in any case: closing it would end SQLite's own locks on that file.
             self._descriptors.append(descriptor := open_regular(path, os.O_RDWR))
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _flock(fcntl.F_RDLCK, start, length))
 
     def release(self) -> None:
-        """End these locks, and not SQLite's: before it closes the database."""
+        """Release these locks but not SQLite's. Call it before SQLite closes the database."""
         if sys.platform == "linux":
             import fcntl
 
@@ -52,7 +52,7 @@ class Guard:
                     fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _flock(fcntl.F_UNLCK, 0, 0))
 
     def close(self) -> None:
-        """Close the files, which ends SQLite's locks on them, too: after it has closed the database."""
+        """Close the files, which also ends SQLite's locks on them. Call it after SQLite has closed the database."""
         descriptors, self._descriptors = self._descriptors, []
         for descriptor in descriptors:
             os.close(descriptor)
@@ -68,7 +68,7 @@ _all: list[Guard] = []
 
 
 def _after_fork_in_child() -> None:
-    """A child has its parent's open files, and would hold their locks for as long as it lives."""
+    """Close the inherited files, as the child would hold its parent's locks for as long as it lives."""
     for guard in list(_all):
         guard.close()
 

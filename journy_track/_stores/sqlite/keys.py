@@ -1,4 +1,4 @@
-"""Keys that journy.io refused, remembered across restarts: an app that crashes in a loop must not hammer it."""
+"""Remembers keys that journy.io refused across restarts, so that an app in a crash loop does not hammer it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from journy_track._model.secret import Secret
 from journy_track._stores.sqlite.errors import mapped_errors
 from journy_track._stores.sqlite.lock import open_regular
 
-#: The longest pause that is believed, in seconds: a wall clock may have jumped.
+#: The longest accepted pause in seconds, as the wall clock may have jumped.
 MAX_PAUSE = 300.0
-#: Bytes that are read of it. It has less than 100.
+#: Maximum bytes read from the file, which has less than 100.
 MAX_NOTE = 4096
 
 
 class RefusedKey:
-    """Until when one key is quiet, in a file of the folder that is named after the key's hash."""
+    """Stores until when a refused key is not used, in a file of the folder that is named after the key's hash."""
 
     def __init__(self, folder: Path, base_url: str, key: Secret) -> None:
         digest = hashlib.blake2b(f"{base_url} {key.reveal()}".encode(), digest_size=16, person=b"journy_track")
         self._path = folder / f"refused-{digest.hexdigest()}.json"
 
     def remember(self, until: float, pause: float) -> None:
-        """It was refused, and is quiet until that second since the epoch, *pause* seconds after the refusal."""
+        """Store that the key was refused: it is not used for *pause* seconds, until *until* (epoch seconds)."""
         fresh = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
         with mapped_errors(self._path):
             descriptor = open_regular(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
@@ -37,24 +37,24 @@ class RefusedKey:
                 with os.fdopen(descriptor, "w", encoding="ascii") as file:
                     json.dump({"until": until, "pause": pause}, file)
                 os.replace(fresh, self._path)
-            except BaseException:  # as where somebody has put a folder in its place
+            except BaseException:  # for example if there is a folder in its place
                 fresh.unlink(missing_ok=True)
                 raise
 
     def forget(self) -> None:
-        """It was accepted."""
+        """Remove the note, as the key was accepted."""
         with mapped_errors(self._path):
             self._path.unlink(missing_ok=True)
 
     def recall(self, now: float) -> tuple[float, float] | None:
-        """Seconds to be quiet for, and the pause that they are part of; `None` when it may be tried."""
+        """Return the remaining and the total seconds of the pause; `None` if the key may be used."""
         try:
             until, pause = self._kept()
         except FileNotFoundError:
             return None
         except OSError as error:
             why = error.strerror
-        # RecursionError: lists in lists. OverflowError: an integer beyond all floats.
+        # RecursionError: deeply nested lists. OverflowError: an integer too large for a float.
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             why = "it was cut off, or is from somebody else"
         else:

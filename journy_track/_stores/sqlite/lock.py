@@ -1,4 +1,4 @@
-"""Who owns a file of the spool: a lock that ends with the process that holds it, however it ends."""
+"""Ownership of spool files: a lock that is released when its process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from stat import S_ISREG
 
 from journy_track._stores.sqlite.errors import NotAFile, Owned, SpoolError, mapped_errors
 
-#: What is in a lock file that was made for another process's file, because there was none.
+#: The content of a lock file created on behalf of another process, whose own was missing.
 _MADE_FOR_ANOTHER = b"?"
-#: What is in a lock file whose owner has said who it is begins with this.
+#: The start of a lock file that contains its owner's note.
 _NOTE = b"journy_track: "
 _MAX_NOTE = 400
-#: Windows has none of the first three, and of the last nobody else.
+#: Windows lacks the first three; only Windows has the last.
 _NO_LINK, _NO_WAIT, _NO_HEIR, _BINARY = (
     getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 )
 
 
 class OwnerLock:
-    """Held from when it is made to `release()`. Raises `Owned` while somebody else holds it.
+    """A lock on a separate lock file, held from creation to `release()`. Raises `Owned` if another owner holds it.
 
-    The lock of a file of its own. Whoever uses it holds a lock that forks wait for. *note* is for those who wait: who
-    holds it (`note_of`).
+    Callers must hold a lock that forks wait for. *note* tells waiting processes who the owner is (see `note_of`).
     """
 
     def __init__(self, path: Path, note: str = "") -> None:
@@ -38,9 +37,9 @@ class OwnerLock:
             self._held.write(note)
 
     def keep(self) -> bool:
-        """Hold it still, though somebody may have removed its file; false when another process was faster.
+        """Keep the lock, even if its file was removed. Returns false if another process has taken it.
 
-        Cheap where nothing has happened.
+        Cheap if nothing has changed.
         """
         with mapped_errors(self.path):
             if self._held.is_at(self.path):
@@ -54,7 +53,7 @@ class OwnerLock:
             return True
 
     def release(self, *, remove: bool = False) -> None:
-        """Let others have it. With *remove* nobody shall: the file goes, too."""
+        """Release the lock. With *remove*, also delete its file, as no other process needs it."""
         with mapped_errors(self.path):
             if remove:
                 self._held.remove(self.path)
@@ -63,7 +62,7 @@ class OwnerLock:
 
 
 def unlink_closed(path: Path) -> None:
-    """Remove the file at *path*, if it is there. On Windows it stays where another process has it open."""
+    """Remove the file at *path*, if it exists. On Windows, it stays if another process has it open."""
     try:
         path.unlink(missing_ok=True)
     except PermissionError:
@@ -72,15 +71,15 @@ def unlink_closed(path: Path) -> None:
 
 
 if sys.platform == "win32":
-    # No file can be removed while it is open, so each is closed first. SQLite's locks belong to who opened the file,
-    # and it says "fstat" when it cannot find, by its name, the file that it has open.
+    # A file cannot be removed while it is open, so it is closed first. SQLite's locks belong to the file handle, and
+    # SQLite reports an "fstat" error if it cannot find its open file by name.
     _HELD_OR_REMOVED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR_FSTAT}
 
     class _Held:
         def __init__(self, path: Path) -> None:
             self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
             try:
-                self._connection.execute("PRAGMA journal_mode = MEMORY")  # nothing is written: no file beside it
+                self._connection.execute("PRAGMA journal_mode = MEMORY")  # nothing is written: no journal file
                 self._connection.execute("BEGIN EXCLUSIVE")
             except sqlite3.Error as error:
                 self._connection.close()
@@ -95,18 +94,18 @@ if sys.platform == "win32":
             return path.exists()
 
         def write(self, note: str) -> None:
-            """Nobody could read it: SQLite has the file."""
+            """Do nothing: SQLite uses the file, so others could not read a note."""
 
         def close(self) -> None:
             self._connection.close()
 
         def remove(self, path: Path) -> None:
-            # Whoever takes the lock in between has the file open: it stays, and is theirs to remove.
+            # If another process takes the lock in between, the file is open and stays, and that process removes it.
             self.close()
             unlink_closed(path)
 
     def is_owned(path: Path) -> bool:
-        """Whether somebody holds the lock at *path*, without taking it."""
+        """Whether the lock at *path* is held. Does not take it."""
         try:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)
         except sqlite3.OperationalError:
@@ -125,8 +124,8 @@ else:
     class _Held:
         """The open file and its lock.
 
-        Of flock(), not of fcntl(): these end when anybody in the process closes the same file, as an app does that
-        reads all that is in the folder. It works between two owners in one process too.
+        It uses flock(), not fcntl(): locks of fcntl() end when any code in the process closes the same file, for
+        example an app that reads all files in the folder. flock() also works between two owners in one process.
         """
 
         def __init__(self, path: Path) -> None:
@@ -141,7 +140,7 @@ else:
             except BaseException:
                 self.close()
                 raise
-            if removed:  # what we have locked is the lock of nothing
+            if removed:  # the lock we hold is on a deleted file
                 self.close()
                 raise Owned(f"{path}: its owner has just removed it")
             _all_held.add(self)
@@ -150,7 +149,7 @@ else:
             content = os.read(self._descriptor, len(_NOTE))
             if content in (_MADE_FOR_ANOTHER, _NOTE):
                 os.ftruncate(self._descriptor, 0)
-            elif content:  # perhaps another name of a file that somebody needs
+            elif content:  # perhaps a hard link to a file that is needed
                 raise SpoolError(f"{path}: not a lock of journy_track: it is left alone", "lock")
 
         def write(self, note: str) -> None:
@@ -158,7 +157,7 @@ else:
                 os.pwrite(self._descriptor, _NOTE + note.encode()[:_MAX_NOTE], 0)
 
         def is_at(self, path: Path) -> bool:
-            """Whether it is still the file of that name."""
+            """Whether it is still the file at *path*."""
             try:
                 return self._descriptor >= 0 and os.path.samestat(os.lstat(path), os.fstat(self._descriptor))
             except FileNotFoundError:
@@ -170,7 +169,7 @@ else:
                 os.close(descriptor)
 
         def remove(self, path: Path) -> None:
-            # While it is ours: once it is closed, it may be another's.
+            # Before closing it: afterwards, another process may own it.
             try:
                 if self.is_at(path):
                     path.unlink(missing_ok=True)
@@ -180,14 +179,14 @@ else:
     _all_held: weakref.WeakSet[_Held] = weakref.WeakSet()
 
     def _after_fork_in_child() -> None:
-        """A child has its parent's open files, and would hold their locks for as long as it lives."""
+        """Close the inherited files, as the child would hold its parent's locks for as long as it lives."""
         for held in list(_all_held):
             held.close()
 
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
     def is_owned(path: Path) -> bool:
-        """Whether somebody holds the lock at *path*, without taking it."""
+        """Whether the lock at *path* is held. Does not take it."""
         try:
             descriptor = open_regular(path, os.O_RDONLY)
         except OSError:
@@ -202,7 +201,7 @@ else:
 
 
 def note_of(path: Path) -> str:
-    """What the owner of the lock at *path* wrote; empty where there is nothing that can be read."""
+    """Return the note of the owner of the lock at *path*; empty if none can be read."""
     try:
         descriptor = open_regular(path, os.O_RDONLY)
         try:
@@ -215,10 +214,10 @@ def note_of(path: Path) -> str:
 
 
 def was_left(path: Path, grace: float, now: float) -> bool:
-    """Whether a lock at *path* that nobody holds means that its owner has ended.
+    """Whether the lock at *path*, which is not held, means that its owner has ended.
 
-    Not where it is missing: somebody removed it, a cleaner of old files perhaps, and the owner may live. It is made
-    here, and the owner has *grace* seconds from then on to see that and to take it again.
+    It does not if the lock file is missing: it was removed, perhaps by a cleaner of old files, and the owner may be
+    alive. The file is then created here, and the owner has *grace* seconds to notice that and to lock it again.
     """
     if sys.platform == "win32":
         return True
@@ -232,13 +231,13 @@ def was_left(path: Path, grace: float, now: float) -> bool:
             finally:
                 os.close(descriptor)
         return False
-    if not S_ISREG(made.st_mode):  # no owner has taken it: whoever tries reports what it is
+    if not S_ISREG(made.st_mode):  # it cannot be an owner's lock: trying to take it reports what it is
         return True
     return not made.st_size or not 0 <= now - made.st_mtime < grace
 
 
 def open_regular(path: Path, flags: int) -> int:
-    """Open the file at *path*, and nothing else that somebody may have put there: no link, and no pipe to wait for.
+    """Open the file at *path* only if it is a regular file: no link is followed, and no pipe is waited for.
 
     The descriptor is not inherited. Raises `OSError`.
     """
@@ -251,6 +250,6 @@ def open_regular(path: Path, flags: int) -> int:
 
 
 def create_private(path: Path) -> None:
-    """An empty file at *path*, which nobody but its owner can read. It may not be there yet."""
+    """Create an empty file at *path* that only its owner can read. Raises `SpoolError` if it exists already."""
     with mapped_errors(path):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -1,4 +1,4 @@
-"""What is in a file of the spool, and how an older one becomes a newer one."""
+"""The schema of spool files, and the migration of older ones."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 from journy_track._stores.sqlite.bounds import MAX_PLACE, BoundedConnection, check_log
 from journy_track._stores.sqlite.errors import Corrupt, Newer
 
-#: In the file's head, so that a file of something else is not taken for ours.
+#: The application ID in the file's header, which distinguishes our files from others.
 APPLICATION = 0x6A746B73
-#: Seconds to wait for another process that writes to the same file.
+#: Seconds to wait for another process that is writing to the same file.
 BUSY = 1.0
 
-#: The step at place n makes version n + 1 out of version n. A released step is never changed.
+#: The step at index n migrates version n to version n + 1. A released step is never changed.
 MIGRATIONS: list[tuple[str, ...]] = [
     (
-        # AUTOINCREMENT: a place is never given twice, also after its item has left.
+        # AUTOINCREMENT: a position is never reused, not even after its item was removed.
         "CREATE TABLE items (seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, message TEXT NOT NULL)",
         """CREATE TABLE dead (
             seq INTEGER PRIMARY KEY, at REAL NOT NULL, message TEXT NOT NULL, died REAL NOT NULL,
@@ -40,17 +40,17 @@ _PLACES = " UNION ALL ".join(
 
 
 def beside(path: Path) -> list[Path]:
-    """What SQLite keeps beside the file at *path* while it is in use."""
+    """Return the files that SQLite keeps next to the file at *path* while it is in use."""
     return [path.with_name(path.name + end) for end in ("-wal", "-shm")]
 
 
 def journal(path: Path) -> Path:
-    """What SQLite would keep beside it in another mode, which is never used here."""
+    """Return the file that SQLite would keep next to it in another journal mode, which is never used here."""
     return path.with_name(path.name + "-journal")
 
 
 def open_connection(path: Path) -> BoundedConnection:
-    """A connection to the file at *path*, which must be there, in the newest version of its format."""
+    """Open the file at *path*, which must exist, and migrate it to the newest version of its format."""
     _look_at(path)
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
@@ -61,14 +61,14 @@ def open_connection(path: Path) -> BoundedConnection:
         factory=BoundedConnection,
     )
     try:
-        # What a planted file defines shall not run: not even while the file is looked at.
+        # Code defined in a planted file must not run, not even while the file is checked.
         connection.first("PRAGMA trusted_schema = OFF")
         _check(connection, path)
-        # The file's head may order a cache of any size. Memory that is mapped ends the process if the file is cut.
+        # The header may request a cache of any size. With mapped memory, truncating the file crashes the process.
         connection.first("PRAGMA cache_size = -2000")
         connection.first("PRAGMA mmap_size = 0")
         connection.first("PRAGMA synchronous = NORMAL")
-        # It is personal data: what is deleted shall not be found in the free pages.
+        # The items are personal data: deleted ones must not remain in the free pages.
         connection.first("PRAGMA secure_delete = ON")
         connection.renew()
         _migrate(connection)
@@ -79,7 +79,7 @@ def open_connection(path: Path) -> BoundedConnection:
 
 
 def _look_at(path: Path) -> None:
-    """SQLite would write through links, and remove any file that a journal names."""
+    """Raise `Corrupt` for links and journals: SQLite would follow links, and remove any file that a journal names."""
     for one in (path, *beside(path)):
         if os.path.lexists(one) and not S_ISREG(os.lstat(one).st_mode):
             raise Corrupt(f"{one}: not a file, and not a spool of journy_track")
@@ -90,7 +90,7 @@ def _look_at(path: Path) -> None:
 
 def _check(connection: BoundedConnection, path: Path) -> None:
     if connection.first("SELECT 1 FROM sqlite_master LIMIT 1") is None:
-        connection.first("PRAGMA auto_vacuum = INCREMENTAL")  # only now, before anything is in it
+        connection.first("PRAGMA auto_vacuum = INCREMENTAL")  # only possible while the file is empty
         _use_log(connection)
         connection.first(f"PRAGMA application_id = {APPLICATION}")
         return
@@ -101,7 +101,7 @@ def _check(connection: BoundedConnection, path: Path) -> None:
             f"{path}: written by a newer version of journy_track (format {version}, this one knows up to "
             f"{len(MIGRATIONS)}): it is left alone; upgrade journy-track, or use another folder"
         )
-    # To the letter: a view, a trigger, an index or a generated column may compute for ever.
+    # Compared literally: a view, a trigger, an index or a generated column may compute forever.
     if not ours or version < 1 or _defined(connection) != _defined_by(tuple(MIGRATIONS[:version])):
         raise Corrupt(f"{path}: a database, but not a spool of journy_track")
     if connection.first("SELECT count(*) FROM (SELECT 1 FROM sqlite_sequence LIMIT 2)")[0] > 1:
@@ -115,12 +115,12 @@ def _check(connection: BoundedConnection, path: Path) -> None:
 
 def _use_log(connection: BoundedConnection) -> None:
     if connection.first("PRAGMA journal_mode")[0] != "wal":
-        connection.first("PRAGMA journal_mode = MEMORY")  # no journal in a file: see _look_at
+        connection.first("PRAGMA journal_mode = MEMORY")  # no journal file: see _look_at
         connection.first("PRAGMA journal_mode = WAL")
 
 
 def _defined(connection: sqlite3.Connection) -> set[Any]:
-    """What it defines, and maybe too much: at most twice as much as there should be."""
+    """Return what the database defines, limited to 20 entries, which is more than there should be."""
     query = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 20"
     return set(connection.execute(query))
 
@@ -141,7 +141,7 @@ def _migrate(connection: BoundedConnection) -> None:
     while (version := _version(connection)) < len(MIGRATIONS):
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if _version(connection) == version:  # and nobody else has done it in the meantime
+            if _version(connection) == version:  # no other process has migrated it in the meantime
                 for statement in MIGRATIONS[version]:
                     connection.execute(statement)
                 connection.first(f"PRAGMA user_version = {version + 1}")

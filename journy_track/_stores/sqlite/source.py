@@ -1,4 +1,4 @@
-"""A file of the spool while its items are delivered: how far it was read, and what of it is not settled."""
+"""A spool file whose items are being delivered: how far it was read, and which items are not settled."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from journy_track._stores.sqlite.file import Row, SpoolFile
 from journy_track._stores.store import DeadLetter
 
 _CHUNK = 500
-#: Chunks of a file that somebody left which are looked at before anything is written behind them: what comes behind a
-#: row that cannot be read is lost with it. Not all of it: a gigabyte takes some 10 seconds.
+#: Chunks of an adopted file that are checked before anything is appended, as items after an unreadable row are lost
+#: with it. Not the whole file is checked: a gigabyte takes about 10 seconds.
 _PROBED = 20
 
 
 class OpenFile:
-    """An open file that this process owns. Only `remove`, `dead_letter`, `forget` and
-    `is_settled` may be called from any thread.
+    """An open file that this process owns.
+
+    Only `remove`, `dead_letter`, `forget` and `is_settled` may be called from any thread.
     """
 
     def __init__(self, file: SpoolFile) -> None:
         self.file = file
         with file.looked_at():
-            #: The place of the last item that is known of.
+            #: The position of the last known item.
             self.last = file.last()
-            #: How many come after what was read, up to `last`: others may be adding to them.
+            #: The number of unread items up to `last`. Other processes may add more after that.
             self.unread = file.waiting(upto=self.last)
             self._probe()
-        #: What was read and is not settled, in order: by place, whatever the reader made of it.
+        #: What was read and is not settled, in order: by position, the object that the reader assigned.
         self.outstanding: dict[int, Any] = {}
         self._sizes: dict[int, int] = {}
         self._read_upto = 0
-        #: Settled, and still in the file: on a full disk nothing can be removed either.
+        #: Settled items that are still in the file: on a full disk, removing fails, too.
         self._unremoved: set[int] = set()
         self._abandoned = False
 
@@ -51,31 +52,31 @@ class OpenFile:
 
     @property
     def unremoved(self) -> int:
-        """How many are settled and could not be removed."""
+        """The number of settled items that could not be removed."""
         return len(self._unremoved)
 
     @property
     def held(self) -> int:
-        """Characters of the messages that were read and are not settled."""
+        """The number of characters of the messages that were read and are not settled."""
         return sum(self._sizes.copy().values())
 
     def is_settled(self, last: int) -> bool:
-        """Whether everything up to the place *last* is settled."""
+        """Whether everything up to the position *last* is settled."""
         if self._abandoned:
             return True
         if self.unread and self._read_upto < last:
             return False
-        oldest = next(iter(self.outstanding.copy()), None)  # looked at last: what is read is put there first
+        oldest = next(iter(self.outstanding.copy()), None)  # checked last: `read` adds items here first
         return oldest is None or oldest > last
 
     def is_done(self) -> bool:
-        """Whether nothing is left of it to deliver."""
+        """Whether nothing in it is left to deliver or to remove."""
         return not (self.unread or self.outstanding or self._unremoved)
 
     # ── In and out ──
 
     def write(self, messages: Sequence[tuple[float, str]], adopted: Callable[[int], object]) -> None:
-        """Append items. *adopted* is called with how many somebody else has put there since the last time."""
+        """Append items. *adopted* is called with the number of items that others have added since the last time."""
         if not messages:
             return
         seqs = self.file.write(messages)
@@ -87,7 +88,7 @@ class OpenFile:
         self.unread += len(seqs)
 
     def skip(self, jobs: Sequence[Any], messages: Sequence[str]) -> None:
-        """The next ones need not be read: they are *jobs*, which were written last, and nothing else is unread."""
+        """Mark *jobs*, which were written last, as read: they are in memory. There must not be other unread items."""
         seqs = range(self.last - len(jobs) + 1, self.last + 1)
         self._sizes.update(zip(seqs, map(len, messages), strict=True))
         self.outstanding.update(zip(seqs, jobs, strict=True))
@@ -95,8 +96,8 @@ class OpenFile:
         self.unread = 0
 
     def read(self, limit: int) -> list[Row]:
-        """The next items, at most *limit*. Each is outstanding until it is settled, or `forget` is called."""
-        # Not beyond `last`: what others have put there since is not counted, and would be found once more.
+        """Return the next items, at most *limit*. Each is outstanding until `forget` is called."""
+        # Not beyond `last`: later items of other writers are not counted yet, and would be found a second time.
         rows = self.file.read(self._read_upto, limit, self.last)
         self.outstanding.update((row.seq, None) for row in rows)
         sizes = {row.seq: len(row.message) for row in rows}
@@ -104,12 +105,12 @@ class OpenFile:
         more = len(rows) == limit or sum(sizes.values()) >= PAGE_SIZE
         self._read_upto = rows[-1].seq if more else self.last
         self.unread -= len(rows)
-        if self.unread and self._read_upto == self.last:  # they are gone, and `recount` has to count them
+        if self.unread and self._read_upto == self.last:  # they were removed, and `recount` has to count them
             self.file.look_again()
         return rows
 
     def remove(self, seqs: Sequence[int]) -> None:
-        """They are settled."""
+        """Remove settled items."""
         try:
             if not self._abandoned:
                 self.file.remove(seqs)
@@ -118,14 +119,14 @@ class OpenFile:
             raise
 
     def remove_again(self) -> None:
-        """Those that could not be removed may be by now."""
+        """Retry removing the settled items that could not be removed before."""
         seqs = list(self._unremoved)
         if seqs:
             self.file.remove(seqs)
             self._unremoved.difference_update(seqs)
 
     def dead_letter(self, seqs: Sequence[int], letter: DeadLetter) -> None:
-        """They were given up."""
+        """Replace items that were given up with *letter*."""
         try:
             if not self._abandoned:
                 self.file.dead_letter(seqs, letter)
@@ -134,14 +135,14 @@ class OpenFile:
             raise
 
     def forget(self, seq: int) -> None:
-        """That one is settled, and counted as such."""
+        """Forget an item that is settled and counted."""
         self.outstanding.pop(seq, None)
         self._sizes.pop(seq, None)
 
     # ── What others did ──
 
     def recount(self) -> tuple[int, int]:
-        """How many items were added by others, and how many of those that were not read are gone."""
+        """Return how many items others have added, and how many unread items are gone."""
         left = self.file.waiting(self._read_upto, self.last)
         lost = self.unread - left
         last = self.file.last()
@@ -151,7 +152,7 @@ class OpenFile:
         return adopted, lost
 
     def kept(self) -> dict[int, str]:
-        """The messages, by place, of what was read and is still in the file."""
+        """Return the messages that were read and are still in the file, by position."""
         kept: dict[int, str] = {}
         places = list(self.outstanding)
         after, upto = (places[0] - 1, places[-1]) if places else (0, 0)
@@ -162,7 +163,7 @@ class OpenFile:
         return kept
 
     def purge(self, purge: Purge, at: float, before: int | None) -> int:
-        """Remove what was not read, or was given up, and must go. Returns how many waited."""
+        """Apply *purge* to unread items and dead letters. Returns how many unread items were removed."""
         for text in purge.texts:
             self.file.purge_dead_letters(text, purge.left)
         counted = self.last + 1
@@ -172,25 +173,25 @@ class OpenFile:
         )
         self.unread -= gone
         if before is None:
-            for text in purge.texts:  # what others have put there since: it goes as well, and was never counted
+            for text in purge.texts:  # also in items that others have added since, which were never counted
                 self.file.purge(text, at, purge.left, after=self.last)
         return gone
 
     # ── The end ──
 
     def abandon(self) -> int:
-        """It cannot be used any more. Returns how many items in it were never read."""
+        """Mark the file as unusable. Returns how many of its items were never read."""
         self._abandoned = True
         lost, self.unread = self.unread, 0
         self._unremoved.clear()
         return lost
 
     def set_aside(self) -> str:
-        """Give the abandoned file another name, and return that."""
+        """Rename the abandoned file, and return the new name."""
         return self.file.set_aside().name
 
     def close(self) -> None:
-        """Close it, for others to adopt; it is removed if nothing is in it."""
+        """Close the file so that others can adopt it. It is removed if it is empty."""
         if not self._abandoned:
             with suppress(SpoolError):
                 self.remove_again()

@@ -1,7 +1,7 @@
-"""Statements that end where they are used.
+"""Statements that are closed right after use.
 
-One with rows left to read holds up commits and changes of the journal for as long as its cursor lives. CPython
-collects a cursor at once, PyPy at some later time.
+A statement with unread rows blocks commits and changes of the journal mode for as long as its cursor exists. CPython
+frees a cursor immediately, PyPy at some later time.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 
 
 class Connection(sqlite3.Connection):
-    """A connection whose `first` and `rows` leave no statement behind."""
+    """A connection whose `first` and `rows` leave no statement open."""
 
     def first(self, query: str, values: Sequence[Any] = (), /) -> Any:
-        """The first row, `None` without one. Also for a PRAGMA that sets something: it may give back a row."""
+        """Return the first row, or `None`. Also for a PRAGMA that sets a value, as it may return a row."""
         with self.rows(query, values) as rows:
             return rows.fetchone()
 
     def rows(self, query: str, values: Sequence[Any] = (), /) -> closing[sqlite3.Cursor]:
-        """The rows, for a `with` statement: within it not all of them need to be read."""
+        """Return the rows, for use in a `with` statement. They need not all be read."""
         return closing(self.execute(query, values))

@@ -1,7 +1,7 @@
-"""The store on disk: what is captured survives the process, and what ended processes left is delivered, too.
+"""The store on disk: captured items survive the process, and items left by ended processes are delivered, too.
 
-One transaction per turn of the worker writes what is new. It is sent from memory as far as that fits, and read again
-where it does not; it leaves the disk when it is settled.
+In each of its turns, the worker writes the new items in one transaction. They are sent from memory if they fit there,
+and otherwise read back later. They are removed from the disk when they are settled.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from journy_track._stores.sqlite.source import OpenFile
 from journy_track._stores.store import Changes, DeadLetter, Job
 from journy_track._stores.trouble import Trouble
 
-#: Characters of the messages in memory, at most: anybody may have written what is in a file.
+#: The maximum number of characters of messages in memory, as files may contain messages written by anyone.
 MAX_HELD = 16 << 20
-#: Items that were settled and could not be removed, above which nothing more is read.
+#: If more settled items than this could not be removed, nothing more is read.
 MAX_UNREMOVED = 100_000
 
 
 class SqliteStore:
-    """The spool of one process. A job's receipts are pairs of an open file and a place in it.
+    """The spool of one process. A job's receipts are pairs of an open file and a position in it.
 
-    *limit*: bytes that the folder may take. *window*: jobs in memory, at most.
+    *limit*: maximum size of the folder in bytes. *window*: maximum number of jobs in memory.
 
-    *join* makes one item of two that were merged. *on_open* is called once the folder can be used, with how long a
-    key that was refused before is to be left alone, and the pause that this is part of; `None`: it was not refused.
+    *join* combines two merged items into one. *on_open* is called once the folder can be used: with the remaining and
+    the total seconds of the pause for a key that was refused before, or with `None` if it was not refused.
     """
 
     durable = True
@@ -60,11 +60,11 @@ class SqliteStore:
         self._join = join
         self._on_open = on_open
         self._wall = wall
-        #: Whether the folder was looked into, whatever came of it.
+        #: Whether opening the folder was attempted, even if it failed.
         self.is_open = False
         self._key_recalled = False
         self._closed = False
-        #: What was written last and is in memory still, to be fetched next.
+        #: The jobs written last, which are still in memory and are fetched next.
         self._tail: list[Job] = []
         self._files = OpenFiles(folder, notices, trouble, clock)
 
@@ -102,7 +102,7 @@ class SqliteStore:
         return len(written)
 
     def _has_room(self, count: int, size: int) -> bool:
-        """Whether so many jobs more may be in memory, with so many characters of messages."""
+        """Whether *count* more jobs fit in memory, with *size* characters of messages."""
         outstanding = sum(len(source.outstanding) for source in self._files)
         return outstanding + count <= self._window and self._held() + size < MAX_HELD
 
@@ -113,7 +113,7 @@ class SqliteStore:
         self._files.changes.adopted += count
 
     def _within_limit(self, jobs: Sequence[Job]) -> list[str]:
-        """The messages of those *jobs*, from the first on, for which there is room."""
+        """Return the messages of *jobs*, from the first on, as far as there is room for them."""
         room = self._limit - self._files.size()
         messages: list[str] = []
         for job in jobs:
@@ -143,7 +143,7 @@ class SqliteStore:
                     for row in source.read(max(1, limit // len(unread))):
                         job = Job(0, 0.0, row.at)
                         job.message = row.message
-                        job.message_id = f"{source.file.path.stem}-{row.seq}"  # of a version before it had one
+                        job.message_id = f"{source.file.path.stem}-{row.seq}"  # for messages of versions without IDs
                         job.receipts = ((source, row.seq),)
                         source.outstanding[row.seq] = job
                         fetched.append(job)
@@ -177,7 +177,7 @@ class SqliteStore:
 
         def is_settled() -> bool:
             nonlocal lasts
-            if lasts is None:  # asked first once all that was captured before is stored
+            if lasts is None:  # first called when everything captured before is stored
                 if not self.is_open:
                     return False
                 lasts = [(source, source.last) for source in self._files]
@@ -188,7 +188,7 @@ class SqliteStore:
     # ── The key ──
 
     def note_key(self, pause: float | None) -> None:
-        """Remember that the key was refused: no process tries it for *pause* seconds. `None`: it was accepted."""
+        """Remember that the key was refused: no process uses it for *pause* seconds. `None`: it was accepted."""
         with self._files.contained(None):
             if pause is None:
                 self._key.forget()
@@ -218,7 +218,7 @@ class SqliteStore:
         return changes
 
     def _look_at(self, source: OpenFile) -> None:
-        """Others may have written to it: a purge by another process, or a command."""
+        """Detect changes by others to the file: a purge by another process, or a command."""
         if not source.file.changed():
             return
         changes = self._files.changes
@@ -228,7 +228,7 @@ class SqliteStore:
         kept: dict[OpenFile, dict[int, str]] = {}
         for job in self._outstanding_of(source):
             items = []
-            for file, seq in job.receipts:  # several, where it was merged, and maybe in several files
+            for file, seq in job.receipts:  # several if it was merged, perhaps in several files
                 if file not in kept:
                     kept[file] = file.kept()
                 if seq in kept[file]:
@@ -238,13 +238,13 @@ class SqliteStore:
                 continue
             item, *others = items
             for other in others:
-                # It fits, as all of it did: a delete takes the first of them, and later values win.
+                # They fit, as all of them did before: a delete removes the earliest, and later values win.
                 item = self._join(item, other) or item
             if message_of(item) != message_of(job.item):
                 changes.amended.append((job, item))
 
     def _let_go(self) -> None:
-        """Let go of what another process has taken over. What was on its way then may arrive twice."""
+        """Release files that another process has taken over. Their items in flight may be delivered twice."""
         for source in self._files:
             with self._files.contained(source):
                 if source.file.is_ours():
@@ -256,7 +256,7 @@ class SqliteStore:
                         self._withdraw(job, "taken_over")
 
     def _withdraw(self, job: Job, reason: str) -> None:
-        if job in self._tail:  # nobody has it yet
+        if job in self._tail:  # it was not fetched yet
             self._tail.remove(job)
             self._files.changes.lost[reason] += 1
             self.forget(job)
@@ -264,12 +264,12 @@ class SqliteStore:
             self._files.changes.withdrawn.append((job, reason))
 
     def _outstanding_of(self, source: OpenFile) -> list[Job]:
-        """What waits or is on its way, of which a row is in that file."""
+        """Return the waiting and in-flight jobs that have a row in the file of *source*."""
         jobs = {id(job): job for other in self._files for job in other.outstanding.copy().values() if job is not None}
         return [job for job in jobs.values() if any(file is source for file, _ in job.receipts)]
 
     def purge(self, delete: Delete, job: Job, /) -> int:
-        """Remove it from all files of this host: what was not fetched, waits elsewhere, or was given up."""
+        """Remove it from all files on this host: unfetched items, other processes' items, and dead letters."""
         purge = Purge(delete)
         gone = 0
         place = next((seq for source, seq in job.receipts if source is self._files.own), None)
@@ -280,7 +280,7 @@ class SqliteStore:
         return gone
 
     def has_orphans(self) -> bool:
-        """Whether a process that has ended seems to have left something to deliver."""
+        """Whether a process that has ended seems to have left items to deliver."""
         return self._folder.has_orphans()
 
     def tidy(self) -> None:

@@ -1,14 +1,13 @@
-"""What the core has to know about each framework: a page for each, which imports nothing of it.
+"""What the core needs to know about each framework: one module per framework, which does not import it.
 
-A page has a `FRAMEWORK`, as `journy_track._model.frameworks` describes it, and is loaded when its framework is
-imported.
+Each module defines a `FRAMEWORK` (see `journy_track._model.frameworks`) and is loaded once its framework is imported.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-#: The top-level modules of frameworks, each with the page about it.
+#: Top-level modules of frameworks, each with the name of the module here that describes it.
 PAGES: Final = {
     "aiohttp": "web",
     "apscheduler": "jobs",

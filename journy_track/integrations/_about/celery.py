@@ -1,4 +1,4 @@
-"""Celery: its tasks, the exceptions that end one without its having failed, and how a process of its pool ends."""
+"""Celery: its tasks, the exceptions that end a task without failing it, and how a pool process ends."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _connected = False
 
 
 def _call_before_end(deliver: Callable[[], None]) -> None:
-    """A process of Celery's pool ends by os._exit, without exit handlers and finalisers. It sends a signal before."""
+    """Call *deliver* on the signal that a pool process sends before it ends by os._exit, without exit handlers."""
     global _connected  # noqa: PLW0603 - once, and forked children have it too
     ends = getattr(sys.modules.get("celery.signals"), "worker_process_shutdown", None)
     if ends is None or _connected:
         return
-    _connected = True  # before: connecting takes a lock, and a signal handler may capture meanwhile
+    _connected = True  # set first: connecting takes a lock, and a signal handler may capture meanwhile
 
     def ended(**_: Any) -> None:
         deliver()

@@ -1,4 +1,4 @@
-"""click, and Typer: their commands, and where they keep the functions."""
+"""click and Typer: their commands, and where they keep the functions."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from journy_track._model.once import warn_once
 
 
 def _open_transactions() -> list[Any]:
-    """The connections of this thread that are in a transaction: each has `on_commit`, as `Transaction` wants it."""
+    """Return this thread's connections that are in a transaction. Each has `on_commit`, as `Transaction` requires."""
     conf, db = sys.modules.get("django.conf"), sys.modules.get("django.db")
     connections = getattr(db, "connections", None)
     if conf is None or connections is None or not conf.settings.configured:
@@ -29,7 +29,10 @@ def _open_transactions() -> list[Any]:
 
 
 def _the_apps_own(atomic: list[Any]) -> list[Any]:
-    """Without the blocks that a TestCase opens on each database, and of which it runs one's callbacks at a time."""
+    """Return the connections with a block of the app's own, besides the one that a TestCase opens on each.
+
+    If there are only a TestCase's blocks, return a single connection, as it runs the callbacks of one at a time.
+    """
     own = [c for c in atomic if not all(getattr(block, "_from_testcase", False) for block in c.atomic_blocks)]
     return own or [next((c for c in atomic if c.alias == "default"), atomic[0])]
 

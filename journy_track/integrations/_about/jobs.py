@@ -1,4 +1,4 @@
-"""Job systems: objects that stand for a registered function, and exceptions that end a job which has not failed."""
+"""Job systems: objects that represent a registered function, and exceptions that end a job without failing it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FRAMEWORK: Final = Framework(
         ("taskiq.decor", "AsyncTaskiqDecoratedTask"): "a Taskiq task",
     },
     holders={
-        # Until it starts it holds them itself.
+        # Before it starts, the scheduler holds the jobs itself.
         ("apscheduler.schedulers.base", "BaseScheduler"): Holder(("_pending_jobs",), "@scheduler.scheduled_job"),
         ("apscheduler.job", "Job"): Holder(("func",)),
     },

@@ -1,4 +1,4 @@
-"""RQ: how a work horse ends."""
+"""RQ: how a work horse exits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from journy_track._model.frameworks import Framework
 
 
 def _ends_abruptly() -> bool:
-    """A work horse ends by os._exit, and may have been spawned, or forked before this library was imported.
+    """Whether this is a work horse, which exits by os._exit and may be spawned or forked before we are imported.
 
-    RQ sets this variable for each horse, and in the worker itself, where it does no harm. The stacks of all threads
-    would be more exact, but to look at them hangs or crashes CPython 3.11 now and then (gh-106883).
+    RQ sets the environment variable for each work horse, and in the worker itself, where this does no harm.
+    Inspecting the stacks of all threads would be more precise, but it occasionally hangs or crashes CPython 3.11
+    (gh-106883).
     """
     return "RQ_JOB_ID" in os.environ
 

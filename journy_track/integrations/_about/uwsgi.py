@@ -1,4 +1,4 @@
-"""uWSGI: options of its workers with which nothing is delivered, or what waits is lost."""
+"""uWSGI: worker options with which nothing is delivered, or queued items are lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_EXIT = (
     "or stopped is lost. Keep it on disk with spool=, or with a broker."
 )
 
-#: From this version on Python's threads run, whatever the options.
+#: From this version on, Python's threads run regardless of the options.
 _ALWAYS_THREADS = (2, 0, 28)
 
 
@@ -31,7 +31,7 @@ def without_threads() -> bool:
 def _on_start(durable: bool) -> None:
     if without_threads():
         warn_once("uwsgi", NO_THREADS)
-    if not durable and _in_uwsgi() and _has("gevent", "skip-atexit"):  # past atexit, and past uWSGI's own hook
+    if not durable and _in_uwsgi() and _has("gevent", "skip-atexit"):  # these skip atexit and uWSGI's own hook
         warn_once("uwsgi exit", NO_EXIT)
 
 

@@ -1,5 +1,6 @@
-"""Flask, Starlette (and FastAPI, which is made of it), Litestar, aiohttp, Tornado: where they keep the functions that
-they call, and exceptions that end a request which has not failed.
+"""Web frameworks: where they keep the functions that they call, and exceptions that end a request without failing it.
+
+These are Flask, Starlette (and FastAPI, which is based on it), Litestar, aiohttp and Tornado.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Django: who acts, for each request; as a middleware that suits sync and async stacks."""
+"""Django: a middleware that provides the user of each request, in sync and async stacks."""
 
 from __future__ import annotations
 
@@ -31,56 +31,56 @@ from journy_track.integrations.django._user import WatchedSession, default_user,
 
 __all__ = ["JournyMiddleware"]
 
-#: Where a request of Django's has ours, until that is closed.
+#: The attribute of Django's request that holds ours until it is closed.
 _KEY = "_journy_track"
 
 
 class RequestLike(Protocol):
-    """Django's request, as far as it is used here."""
+    """The part of Django's request that is used here."""
 
     COOKIES: Mapping[str, str]
 
 
 class ResponseLike(Protocol):
-    """Django's response, as far as it is used here."""
+    """The part of Django's response that is used here."""
 
     streaming: bool
 
 
 class JournyMiddleware:
-    """A scope for each request, in sync and async stacks alike.
+    """Run each request in its own scope, in sync and async stacks alike.
 
         MIDDLEWARE += ["journy_track.integrations.django.JournyMiddleware"]   # after Django's authentication
 
-    The user is `request.user`: its primary key and e-mail address. It is asked for when an event needs it, so a
+    The user is `request.user`: its primary key and e-mail address. It is looked up when an event needs it, so a
     page that tracks nothing costs no query and does not gain ``Vary: Cookie``. It may be any object with a `pk`. If
-    it changes within the request, each event gets the one of its moment. In async code, events wait until the user
-    was loaded: before a sign-in or sign-out, at the latest at the end of the request, or before its body if that is
-    streamed.
+    it changes within the request, each event gets the user at the time of the event. In async code, events wait
+    until the user is loaded: before a sign-in or sign-out, and at the latest at the end of the request, or before
+    its body if that is streamed.
 
-    To name somebody else, name functions of the request in the settings, by their paths:
+    To determine the user or account differently, set functions of the request in the settings, by import path:
 
         JOURNY = {"account": "shop.tracking.account_of", "user": ..., "metadata": ..., "link_devices": True}
         JOURNY |= {"skip": "shop.tracking.is_staff", "trust": "signed", "snippet": {"domain": "shop.example"}}
         JOURNY |= {"sync": {...}, "events": {...}}
 
-    - *user*, *account* and *metadata* return an ID (or `UserIdentified`, `AccountIdentified`), `None` for none,
-      or a mapping. They may use ``request.user`` and the database, and be async in an async stack.
-    - *link_devices*: link the `__journey` cookie's device to that user, once for each device and user in this
+    - *user* and *account* return an ID (or a `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a
+      mapping or `None`. They may use ``request.user`` and the database, and may be async in an async stack.
+    - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.
-    - *skip* gets the same argument, and is called first. If it returns true, nothing of that request is tracked,
+    - *skip* gets the same argument and is called first. If it returns true, nothing in that request is tracked,
       except deletes and removals; see `journy_track.suppressed()`.
-    - *trust* decides whether to believe a header of `propagate_to`, from a service of yours: a function with the
-      same argument, or `"signed"`, if both services have the same `carrier_secret`. What the other functions return
-      wins.
-    - *snippet* is for the template tag of `django_snippet`. *sync* and *events* are for the app: see
+    - *trust* decides whether to believe the header that another of your services sends (see `propagate_to`): a
+      function with the same argument, or `"signed"` if both services have the same `carrier_secret`. What the other
+      functions return takes precedence.
+    - *snippet* configures the template tag of `django_snippet`. *sync* and *events* configure the Django app: see
       `JournyConfig`.
 
     An unknown option, a path that cannot be imported, or an async function in a sync stack raises Django's
-    `ImproperlyConfigured` at start-up.
+    `ImproperlyConfigured` at startup.
 
     Under uvicorn, also wrap the application in `asgi.JournyMiddleware`, without arguments. It delivers when the
-    server stops, which Django does not notice.
+    server stops; Django is not notified of that.
     """
 
     sync_capable = True
@@ -99,7 +99,7 @@ class JournyMiddleware:
 
     def __call__(self, request: RequestLike) -> Any:
         if not self._looked:
-            with suppress(Exception):  # Django itself raises what is wrong with the URLs
+            with suppress(Exception):  # Django itself reports invalid URLs
                 look_at(get_resolver())
                 self._looked = True
         tracked = _DjangoRequest(self._callbacks, self._given, request, self._async)
@@ -126,14 +126,14 @@ class JournyMiddleware:
         try:
             response: ResponseLike = await self._get_response(request)
             if _streams(response):
-                # Before the body: where its client goes away it is closed, and nothing can be awaited any more.
+                # Before the body: if the client disconnects, the body is closed and nothing can be awaited any more.
                 await tracked.settle_earlier_async(tracked.ask_async)
                 if tracked.pending is not None:
                     tracked.pending.close(await tracked.ask_async(tracked.moment()))
                 _wrap(response, tracked)
             elif not tracked.end():
                 await tracked.close_async(tracked.ask_async)
-        except GeneratorExit:  # the event loop was closed, the same
+        except GeneratorExit:  # the event loop was closed: nothing can be awaited here either
             tracked.close(None)
             raise
         except BaseException:
@@ -148,7 +148,7 @@ class JournyMiddleware:
 
 
 class _DjangoRequest(SyncRequest):
-    """A request whose user is asked for without a trace in its session. *is_async*: in an async stack."""
+    """A request whose user is looked up without marking the session as accessed. *is_async*: in an async stack."""
 
     __slots__ = ("_async", "_given", "_own_thread", "_request", "_session")
 
@@ -163,22 +163,22 @@ class _DjangoRequest(SyncRequest):
 
     @property
     def new_device(self) -> bool:
-        # A link alone is not worth a query.
+        # Linking a device alone does not justify a query.
         return super().new_device and loaded_user(self._request) is not None
 
     def moment(self) -> Moment:
-        """The request's user as it is held now: a middleware, a sign-in or Django REST framework may replace it."""
+        """The request's current user: a middleware, a sign-in or Django REST framework may replace it."""
         known = self._request.__dict__
         return known.get("user"), known.get("auser")
 
     def ask_last(self, moment: Moment) -> Actor | None:
-        # In a sync stack, on the request's own thread.
+        # Only on the request's own thread, in a sync stack.
         if get_ident() != self._own_thread:
             return None
         return self._asked(self._callbacks, moment, last_chance=True)
 
     async def ask_async(self, moment: Moment) -> Actor | None:
-        """In an async stack."""
+        """Ask in an async stack."""
         request = self._as_of(moment)
         with Untouched(request.__dict__.get("session")):
             if self._callbacks.functions.get("user") is default_user:
@@ -187,11 +187,11 @@ class _DjangoRequest(SyncRequest):
 
     def finish(self) -> None:
         super().finish()
-        # No sign-in matters any more, and without a cycle the request goes as soon as Django drops it.
+        # Later sign-ins do not matter, and without the reference cycle the request is freed when Django drops it.
         self._request.__dict__.pop(_KEY, None)
 
     def signed_in(self) -> None:
-        """What waits is of whoever it was before: nobody can tell any more, where the session was not watched."""
+        """Handle a sign-in. Waiting events have the previous user, who is unknown if the session was not watched."""
         pending = self.pending
         if pending is None:
             return
@@ -201,7 +201,7 @@ class _DjangoRequest(SyncRequest):
         pending.renew()
 
     def identity_ends(self) -> None:
-        """What waits is still of whoever it is until now. Called where sync code may run."""
+        """Give the waiting events the current user, before that changes. Called where sync code may run."""
         if self._given.any_async:
             return
         self.settle_earlier(self._ask_given)
@@ -211,7 +211,7 @@ class _DjangoRequest(SyncRequest):
             pending.settle_earlier(answer or NOBODY, self.moment())
 
     async def identity_ends_async(self) -> None:
-        """As `identity_ends`, in async code."""
+        """Like `identity_ends`, in async code."""
         await self.settle_earlier_async(self.ask_async)
         pending = self.pending
         if pending is not None and pending.waiting:
@@ -239,7 +239,7 @@ class _DjangoRequest(SyncRequest):
             return callbacks.ask(request, last_chance=last_chance)
 
     def _as_of(self, moment: Moment) -> Any:
-        """The request, as it was at *moment*: a copy, as others may look at the one of now meanwhile."""
+        """Return the request as it was at *moment*: a copy, as other code may be using the current one."""
         if same(moment, self.moment()):
             return self._request
         request = object.__new__(type(self._request))
@@ -252,7 +252,7 @@ class _DjangoRequest(SyncRequest):
 
 
 def _in_djangos_thread() -> bool:
-    """Whether Django runs sync code here for an async stack."""
+    """Whether this is a thread in which Django runs sync code for an async stack."""
     return getattr(SyncToAsync.threadlocal, "main_event_loop", None) is not None and not in_asyncio()
 
 
@@ -276,13 +276,13 @@ user_logged_out.connect(_on_logout, dispatch_uid="journy_track")
 
 
 def _streams(response: Any) -> bool:
-    # A file runs nothing of the app, and the server wants to see that it is one.
+    # Sending a file runs no app code, and the server needs to recognise it as a file.
     return bool(getattr(response, "streaming", False)) and getattr(response, "file_to_stream", None) is None
 
 
 def _wrap(response: Any, tracked: _DjangoRequest) -> None:
-    """Run each step of the body in the request's scope, which ends with it."""
-    # What it was given: `streaming_content` is a map over that, and closes nothing.
+    """Run each step of the body in the request's scope, and end the scope with the body."""
+    # The app's own iterator: `streaming_content` is a map over it, which does not close it.
     content = getattr(response, "_iterator", response.streaming_content)
     frame = live_frame()
     if response.is_async:
@@ -290,7 +290,7 @@ def _wrap(response: Any, tracked: _DjangoRequest) -> None:
         return
     response.streaming_content = Stream(content, frame, tracked.finish)
     closers = getattr(response, "_resource_closers", [])
-    closers.insert(0, closers.pop())  # ours first: it closes the content in the request's scope
+    closers.insert(0, closers.pop())  # ours runs first: it closes the content in the request's scope
 
 
 # ── Settings ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -319,7 +319,7 @@ def _carrier_of(request: Any) -> str | None:
 
 
 def _in_threads(given: Callbacks) -> Callbacks:
-    """For an async stack: sync functions run where Django runs sync views."""
+    """Adapt *given* to an async stack: sync functions run on the thread where Django runs sync views."""
     functions = {
         option: function
         if function is default_user or needs_await(function)

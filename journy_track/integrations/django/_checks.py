@@ -1,4 +1,4 @@
-"""Django's system check of `JOURNY`, and of the key."""
+"""Django system checks of the `JOURNY` setting and of the key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from journy_track.integrations.django._settings import (
 
 
 def check_settings(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
-    """What is wrong with `JOURNY`: unknown keys, and paths that cannot be imported."""
+    """Report unknown keys in `JOURNY`, and paths that cannot be imported."""
     journy = getattr(settings, "JOURNY", {})
     found: list[CheckMessage] = []
 
@@ -46,7 +46,7 @@ def check_settings(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
 
 
 def check_key(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
-    """Whether a site in production delivers anything; with `manage.py check --deploy`."""
+    """Warn if a production site would deliver nothing. Runs with `manage.py check --deploy`."""
     tracker = get_tracker()
     if tracker is None:
         return [

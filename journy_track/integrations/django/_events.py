@@ -1,4 +1,4 @@
-"""`JOURNY["events"]`: events by the signals of Django's authentication and of allauth."""
+"""`JOURNY["events"]`: events tracked on the signals of Django's authentication and of allauth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from journy_track._runtime import track
 from journy_track.integrations.django._settings import keys_of
 from journy_track.integrations.django._user import identified
 
-#: When they are sent, the request's user is the one whom they are about.
+#: Signals that are sent while the request's user is the user they concern.
 _OF_THE_REQUEST = {"user_logged_in": user_logged_in, "user_logged_out": user_logged_out}
 _REASONS = {
     "user_login_failed": "it has no user: anybody may type anybody's name there",
@@ -26,7 +26,7 @@ _REASONS = {
 
 
 class Wanted(NamedTuple):
-    """An event that a signal is to send. *by_request*: its user is the one whom `JOURNY["user"]` returns."""
+    """An event to track on a signal. *by_request*: its user is the one that `JOURNY["user"]` returns."""
 
     name: str
     signal: Signal
@@ -35,7 +35,7 @@ class Wanted(NamedTuple):
 
 
 def signals_of(journy: Any) -> list[Wanted]:
-    """What `JOURNY["events"]` asks for. Raises `ImproperlyConfigured` for a signal or an event that cannot be."""
+    """Return what `JOURNY["events"]` asks for. Raises `ImproperlyConfigured` for an invalid signal or event."""
     known = {"user_created": post_save, **_signals_of_allauth(), **_OF_THE_REQUEST}
     given = journy.get("events") or {}
     for name, reason in _REASONS.items():
@@ -63,7 +63,7 @@ def _signals_of_allauth() -> dict[str, Signal]:
 
 
 def connect(journy: Any) -> None:
-    """From now on, track an event for each of those signals."""
+    """Connect the signals in `JOURNY["events"]`, so that each of them tracks its event."""
     for wanted in signals_of(journy):
         options: dict[str, Any] = {"dispatch_uid": f"journy_track.{wanted.name}", "weak": False}
         if wanted.signal is post_save:
@@ -73,12 +73,12 @@ def connect(journy: Any) -> None:
 
 def _receiver(wanted: Wanted) -> Callable[..., None]:
     def receive(sender: Any, **given: Any) -> None:
-        if given.get("raw") or given.get("created") is False:  # a fixture is loaded; it was saved again
+        if given.get("raw") or given.get("created") is False:  # a fixture, or an update of an existing user
             return
         user = _user_in(given)
         if user is None:  # nobody was signed in
             return
-        # If its transaction is rolled back, nobody signed in or up.
+        # If the transaction is rolled back, the sign-in or sign-up did not happen.
         if wanted.by_request:
             track(wanted.event, after_commit=True)
         else:

@@ -1,4 +1,4 @@
-"""`JOURNY` in Django's settings: the keys it may have, and the functions that it names."""
+"""The `JOURNY` setting of Django: the keys it may have, and the functions it names."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, cast
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-#: Functions of the request, or their paths.
+#: Options that are functions of the request, or their import paths.
 FUNCTIONS = ("user", "account", "metadata", "skip", "trust")
 OPTIONS = (*FUNCTIONS, "link_devices", "snippet", "sync", "events")
-#: What `JOURNY["sync"]` names functions for, and the arguments of `sync_accounts()` that it may have.
+#: The keys of `JOURNY["sync"]` that name functions, and the arguments of `sync_accounts()` that it may contain.
 SYNCED = ("accounts", "users")
 SYNC_OPTIONS = ("state", "share", "max_age", "patience")
 
 
 def keys_of(name: str, given: Any, known: Iterable[str]) -> Mapping[str, Any]:
-    """*given*, the setting *name*. Raises `ImproperlyConfigured` unless it is a dict that has *known* keys only."""
+    """Return *given*, the setting *name*. Raises `ImproperlyConfigured` if it is not a dict of *known* keys only."""
     known = list(known)
     if not isinstance(given, Mapping):
         raise ImproperlyConfigured(f"{name} must be a dict with some of {', '.join(known)}; got {given!r}")
@@ -34,7 +34,7 @@ def _nearest(key: object, known: list[str]) -> str:
 
 
 def function_of(name: str, value: Any) -> Callable[..., Any]:
-    """The function that the setting *name* is, or is the path of. Raises `ImproperlyConfigured` if it is neither."""
+    """Return the function that the setting *name* is or names by path. Raises `ImproperlyConfigured` otherwise."""
     function = value
     if isinstance(value, str):
         try:
@@ -47,7 +47,7 @@ def function_of(name: str, value: Any) -> Callable[..., Any]:
 
 
 def sync_of(journy: Any) -> Mapping[str, Any]:
-    """`JOURNY["sync"]`. Raises `ImproperlyConfigured` for what it must not have."""
+    """Return `JOURNY["sync"]`. Raises `ImproperlyConfigured` if it is invalid."""
     sync = keys_of("JOURNY['sync']", journy.get("sync") or {}, (*SYNCED, *SYNC_OPTIONS))
     if sync and not any(name in sync for name in SYNCED):
         raise ImproperlyConfigured(f"JOURNY['sync'] names no rows: it needs {' or '.join(map(repr, SYNCED))}")
@@ -55,5 +55,5 @@ def sync_of(journy: Any) -> Mapping[str, Any]:
 
 
 def rows_of(sync: Mapping[str, Any], what: str) -> Callable[[], Iterable[Any]]:
-    """The function that yields the rows of *what*: accounts, or users."""
+    """Return the function that yields the rows of *what*, which is "accounts" or "users"."""
     return function_of(f"JOURNY['sync'][{what!r}]", sync[what])

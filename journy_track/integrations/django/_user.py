@@ -1,4 +1,4 @@
-"""Django's user, and the session that it comes from: read without a trace, and before they change hands."""
+"""Django's user and session: read without marking the session as accessed, and before the user changes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from django.utils.functional import LazyObject, empty
 
 from journy_track._model.identity import UserIdentified, is_email
 
-#: Not imported: it needs the app `django.contrib.auth`.
+#: Not imported, because it needs the app `django.contrib.auth`.
 _MIDDLEWARE = "django.contrib.auth.middleware"
 
 
 def default_user(request: Any) -> UserIdentified | None:
-    """The primary key and e-mail of `request.user`; `None` for a visitor."""
+    """Return the primary key and e-mail of `request.user`; `None` for an anonymous visitor."""
     user = loaded_user(request)
     if user is None:
         user = getattr(request, "user", None)
@@ -24,7 +24,7 @@ def default_user(request: Any) -> UserIdentified | None:
 
 
 def identified(user: Any) -> UserIdentified | None:
-    """Who *user*, an object of Django's user model or one like it, is to journy.io."""
+    """Return the journy.io identity of *user*, an object of Django's user model or a similar one."""
     if not getattr(user, "is_authenticated", False):
         return None
     key = getattr(user, "pk", None)
@@ -33,7 +33,7 @@ def identified(user: Any) -> UserIdentified | None:
 
 
 def _email_of(user: Any) -> str | None:
-    """The e-mail, where it can be read: request.user may be an object of the project's own, or of a library."""
+    """Return the e-mail if it can be read: `request.user` may be a class of the project's own, or of a library."""
     try:
         name = user.get_email_field_name()
     except Exception:  # noqa: BLE001 - the app's own code ran, or there is no such method
@@ -46,7 +46,7 @@ def _email_of(user: Any) -> str | None:
 
 
 def loaded_user(request: Any) -> Any | None:
-    """The request's user, where it is in memory already: looking at `request.user` may ask the session."""
+    """Return the request's user if it is already in memory: accessing `request.user` may load the session."""
     known = request.__dict__
     user = known.get("user")
     if isinstance(user, LazyObject) and user.__dict__.get("_wrapped", empty) is empty:
@@ -58,7 +58,7 @@ def loaded_user(request: Any) -> Any | None:
 
 
 def _is_djangos(lazy: LazyObject) -> bool:
-    """Whether Django's own middleware made *lazy*: then the user that the request remembers is the same."""
+    """Whether Django's own middleware made *lazy*: then the user cached on the request is the same."""
     return bool(getattr(lazy.__dict__.get("_setupfunc"), "__module__", "") == _MIDDLEWARE)
 
 
@@ -67,27 +67,27 @@ async def load_user(request: Any) -> None:
     if loaded_user(request) is not None or user is None:
         return
     if hasattr(request, "auser") and _is_djangos(user):
-        # It remembers the user in the request that it was made for, of which this may be a copy.
+        # `auser()` caches the user on the request it was made for, and this request may be a copy of that.
         request.__dict__["_acached_user"] = await request.auser()
-    else:  # Django 4.2, or lazy in a way of the project's own
+    else:  # Django 4.2, or a lazy user of the project's own
         await sync_to_async(default_user, thread_sensitive=True)(request)
 
 
 class Identities(Protocol):
-    """A request in which items may wait."""
+    """A request in which items may wait for their user."""
 
     def identity_ends(self) -> None:
-        """What waits is still of whoever it is until now. Called where sync code may run."""
+        """Give the waiting items the current user, before that changes. Called where sync code may run."""
 
     async def identity_ends_async(self) -> None:
-        """As `identity_ends`, in async code."""
+        """Like `identity_ends`, in async code."""
 
 
 class WatchedSession:
-    """The session of an async request in which items wait: before it changes hands, they get their user.
+    """The session of an async request with waiting items, which get their user before the session gets another one.
 
-    Django's `alogin()` signals when the earlier user is gone already, and what it does before is to flush the session
-    or to give it another key.
+    Django's `alogin()` sends its signal when the earlier user is already gone. Before that, it flushes the session or
+    cycles its key, which is what this class intercepts.
     """
 
     def __init__(self, tracked: Identities) -> None:
@@ -96,7 +96,7 @@ class WatchedSession:
         self.watched = False
 
     def watch(self, request: Any) -> None:
-        """From now on."""
+        """Start watching the session of *request*."""
         session = request.__dict__.get("session")
         if self.watched or not isinstance(session, SessionBase):
             return
@@ -109,7 +109,7 @@ class WatchedSession:
 
     def _before(self, change: Callable[[], Any]) -> Callable[[], Any]:
         def changing() -> Any:
-            if not self._busy:  # who asks for the user may find that the session is invalid
+            if not self._busy:  # looking up the user may itself flush an invalid session
                 self._busy = True
                 try:
                     self._tracked.identity_ends()

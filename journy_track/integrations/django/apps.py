@@ -1,4 +1,4 @@
-"""What `INSTALLED_APPS` takes: the command `journy_sync`, the system check, and events by signals."""
+"""The Django app for `INSTALLED_APPS`: the `journy_sync` command, the system checks, and events on signals."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ else:
 
 
 class JournyConfig(AppConfig):
-    """The app of this library.
+    """The Django app of this library.
 
         INSTALLED_APPS += ["journy_track.integrations.django"]
         JOURNY = {"sync": {"accounts": "shop.tracking.accounts", "state": BASE_DIR / "journy.state"}}
         JOURNY |= {"events": {"user_logged_in": "signed_in", "user_created": "signed_up"}}
 
-    It brings ``manage.py journy_sync [accounts|users] [--dry-run] [--all]``, which exits with 1 when not everything
-    was delivered. *sync* has the paths of functions that yield the rows of `sync_accounts()` (*accounts*) and
-    `sync_users()` (*users*), and may have their arguments *state*, *share*, *max_age* and *patience*. A queryset's
-    ``.iterator(chunk_size=2000)`` keeps the memory flat.
+    It provides ``manage.py journy_sync [accounts|users] [--dry-run] [--all]``, which exits with 1 if not everything
+    was delivered. *sync* contains the paths of functions that yield the rows for `sync_accounts()` (*accounts*) and
+    `sync_users()` (*users*), and optionally their arguments *state*, *share*, *max_age* and *patience*. A queryset's
+    ``.iterator(chunk_size=2000)`` keeps memory use flat.
 
-    *events*, off by default, has the names of signals and of the events that they send, after the commit:
-    `user_logged_in` and `user_logged_out` of Django, `user_created` when the user model is saved for the first time
-    (but for fixtures), and the signals of ``allauth.account.signals`` where that app is installed, such as
-    `user_signed_up`. Their user is the primary key and e-mail, or at a log-in and log-out what `JOURNY["user"]`
-    returns. An unknown signal raises Django's `ImproperlyConfigured` at start-up.
+    *events*, empty by default, maps signals to the events that are tracked for them after the commit. The signals are
+    Django's `user_logged_in` and `user_logged_out`, `user_created` for the first save of the user model (except from
+    fixtures), and those of ``allauth.account.signals`` if that app is installed, such as `user_signed_up`. The user
+    of these events is the primary key and e-mail or, at login and logout, what `JOURNY["user"]` returns. An unknown
+    signal raises Django's `ImproperlyConfigured` at startup.
 
-    ``manage.py check`` names what is wrong with `JOURNY`: unknown keys, with the nearest known one, and paths that
-    cannot be imported. With ``--deploy`` it warns where there is no key, and so nothing is tracked.
+    ``manage.py check`` reports errors in `JOURNY`: unknown keys, with the nearest known one, and paths that cannot be
+    imported. With ``--deploy`` it also warns if there is no key, and so nothing is tracked.
     """
 
     name = "journy_track.integrations.django"
@@ -44,7 +44,7 @@ class JournyConfig(AppConfig):
     verbose_name = "journy.io"
 
     def ready(self) -> None:
-        """Register the check, and connect what `JOURNY["events"]` names: by default nothing."""
+        """Register the checks and connect the signals in `JOURNY["events"]`, by default none."""
         register(check_settings, "journy")
         register(check_key, "journy", deploy=True)
         journy = getattr(settings, "JOURNY", {})

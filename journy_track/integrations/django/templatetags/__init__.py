@@ -1,1 +1,1 @@
-"""Django looks here for the names that `{% load %}` takes."""
+"""The template libraries that Django's `{% load %}` finds."""

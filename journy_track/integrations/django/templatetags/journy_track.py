@@ -1,4 +1,4 @@
-"""``{% load journy_track %}``, for a site whose `INSTALLED_APPS` have ``journy_track.integrations.django``."""
+"""``{% load journy_track %}``, for sites with ``journy_track.integrations.django`` in `INSTALLED_APPS`."""
 
 from journy_track.integrations.django_snippet import register
 

@@ -1,4 +1,4 @@
-"""`manage.py journy_sync`: bring all accounts and users at journy.io up to date, as `JOURNY["sync"]` says."""
+"""`manage.py journy_sync`: bring all accounts and users at journy.io up to date, as `JOURNY["sync"]` defines."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from journy_track.integrations.django._settings import SYNC_OPTIONS, SYNCED, row
 if TYPE_CHECKING:  # Django has no types: this class would have none either
 
     class BaseCommand:
-        """As far as it is used here."""
+        """The part of Django's class that is used here."""
 
         stdout: TextIO
 else:
     from django.core.management.base import BaseCommand
 
 _SYNCS = dict(zip(SYNCED, (sync_accounts, sync_users), strict=True))
-#: As a shell counts a process that Ctrl-C ended.
+#: The exit code that a shell reports for a process ended by Ctrl-C.
 _INTERRUPTED = 130
 
 
 class Command(BaseCommand):
-    """Exits with 1 when not everything was delivered: run it again then."""
+    """Exits with 1 if not everything was delivered; run it again in that case."""
 
     help = (
         "Bring all accounts and users at journy.io up to date. Only what differs from what journy.io confirmed last "
@@ -39,14 +39,14 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Those of this command."""
+        """Add this command's arguments."""
         parser.add_argument("what", nargs="?", choices=SYNCED, help="only these; left out: all that are named")
         parser.add_argument("--dry-run", action="store_true", help="send nothing, and count what would be sent")
         parser.add_argument("--all", action="store_true", help="also send what is unchanged")
         parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="for a sync that is running")
 
     def handle(self, *, what: str | None = None, dry_run: bool = False, **options: Any) -> None:
-        """Sync, print what became of it, and raise `CommandError` when not everything was delivered."""
+        """Sync, print the result, and raise `CommandError` if not everything was delivered."""
         try:
             sync = sync_of(getattr(settings, "JOURNY", {}))
             named = [name for name in SYNCED if name in sync and what in (None, name)]
@@ -94,7 +94,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _closed(rows: Iterable[Any]) -> Iterator[Iterable[Any]]:
-    """Close them where it ended early: a generator that ends later finds its connection closed."""
+    """Close *rows* even if the sync ends early: a generator that ends later finds its connection closed."""
     try:
         yield rows
     finally:
