@@ -60,7 +60,7 @@ def watch(tracker: Living) -> None:
 
 
 def forget(tracker: Living) -> None:
-    """The tracker is shut down."""
+    """Stop watching *tracker*, which is shut down."""
     _living.discard(tracker)
 
 
@@ -174,7 +174,7 @@ def _wrap_os_exit() -> None:
     processes are left alone: there, the caller wants to exit at once.
     """
     if hasattr(os._exit, "__wrapped__"):
-        return  # by a parent of this child
+        return  # already wrapped by this child's parent
     original: Final = os._exit
 
     def _exit(status: int) -> None:

@@ -126,7 +126,7 @@ def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Track
 
     The settings, with their environment variables and defaults; durations are seconds or a timedelta:
 
-    - *api_key* (`JOURNY_API_KEY`): from journy.io, Settings, Connections. Without one a warning is logged and the
+    - *api_key* (`JOURNY_API_KEY`): from journy.io (Settings, Connections). Without one, a warning is logged and the
       tracker is disabled; with *required*, `configure()` raises instead. Not needed with a *broker*, or if *base_url*
       points to this machine.
     - *base_url* (`JOURNY_BASE_URL`, https://api.journy.io). Plain http:// to other machines needs *allow_http*

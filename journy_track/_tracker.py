@@ -219,7 +219,7 @@ class Tracker(Verbs):
         return [] if not self._enabled else self._pipeline().ledger.recent()
 
     def _numbers(self) -> tuple[Stats, Health] | None:
-        """Both, taken at the same moment, for metrics; `None` if this process has no numbers.
+        """Both, taken at the same moment, for metrics; `None` if this process has no pipeline yet.
 
         Starts nothing in a forked child.
         """

@@ -135,5 +135,5 @@ def _judge(events: CapturedItems, before: Frame) -> None:
     """Raise `AssertionError` for anything that would have been lost, or was left set since *before*."""
     wrong = [*events.problems, *leaks.leaks_since(before)]
     if wrong:
-        events.clear()  # reported once
+        events.clear()  # report each problem only once
         raise AssertionError("\n".join(wrong))

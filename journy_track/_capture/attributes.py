@@ -10,7 +10,7 @@ from journy_track._model.identity import AccountIdentified, UserIdentified
 
 
 class Unset(Enum):
-    """Marks an argument that was left out, where `None` means nobody."""
+    """Marks an argument that was left out, since `None` means no user or account."""
 
     UNSET = "UNSET"
 

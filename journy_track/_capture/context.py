@@ -41,7 +41,7 @@ class BlockEntry:
         #: While it is open, the `Block` that was entered, by a `with` statement or by hand.
         self.block: object = None
         self.dead: bool = False
-        #: Where it was entered, in tests.
+        #: The place where it was entered. Set in tests only.
         self.place: str | None = None
         #: While it is open, the token of the context in which it was entered.
         self.token: Token[Frame] | None = None

@@ -144,7 +144,7 @@ def usable_metadata(
     if mistakes.strict() or _is_being_decorated(mapping):
         raise mistake
     usable: dict[Any, Any] = {}
-    with suppress(Exception):  # one of them may be what is wrong
+    with suppress(Exception):  # one of them may be the wrong value
         usable = frozen_mapping(values)
     became = "only its keywords were taken" if usable else "nothing was taken"
     mistakes.log_mistake(f"{verb}()", mistake, became)

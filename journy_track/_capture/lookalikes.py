@@ -22,7 +22,7 @@ _MEANT = {
     "timestamp": _TIME,
     **dict.fromkeys(("metadata", "properties"), _MAPPING),
 }
-#: Options long enough that a key with one typo in it is hardly a word of its own.
+#: Options long enough that a key with one typo in it is hardly a different word.
 _LONG = {"account": _ACCOUNT, "happened_at": _TIME, "after_commit": _COMMIT}
 
 #: Keys known not to look like an option. Looking up a key here costs next to nothing, and most keys need no more.
@@ -71,7 +71,7 @@ def _is_new(verb: str, name: str, key: str) -> bool:
 
 
 def _meant(key: str) -> str | None:
-    if key.endswith("s"):  # a plural is a word of its own
+    if key.endswith("s"):  # a plural is a different word
         return None
     return next((meant for option, meant in _LONG.items() if is_one_slip(key, option)), None)
 

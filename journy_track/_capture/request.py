@@ -81,7 +81,7 @@ class Cell:
         self._actor: Attributes = inherited if inherited.suppressed else NO_ATTRIBUTES
         #: Looks up the actor, until it is certain.
         self.pending: Pending | None = None
-        #: Where it was created, in tests.
+        #: The place where it was created. Set in tests only.
         self.place: str | None = None
         #: The database sessions that were used in this request, by any of its threads.
         self.transactions: list[Any] = []
@@ -188,7 +188,7 @@ class Pending:
         #: The moment of the later of these two.
         self._known_at: Moment = ()
         self._closed = False
-        #: `in_context()` has copied this request elsewhere: resolve it even if nothing waits yet.
+        #: `in_context()` has copied this request elsewhere: resolve it even if nothing is waiting yet.
         self.wanted: bool = False
 
     @property

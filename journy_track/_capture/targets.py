@@ -64,7 +64,7 @@ def target_of(
     if not subject:
         return None
     if attempt is at_once:
-        return uncaptured(membership_users, subject), None, where  # an ID type makes its own text
+        return uncaptured(membership_users, subject), None, where  # an ID type creates its own text
     members = (attempt("a user", None, member, user) for user in subject)
     return tuple(one for one in members if one is not None), None, where
 

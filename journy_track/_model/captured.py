@@ -21,7 +21,7 @@ class Captured(NamedTuple):
     account: AccountIdentified | None
     #: The item's own metadata or properties, `frozen`.
     values: dict[Any, Any] | None
-    #: Automatic metadata, which never overwrites what the user gave.
+    #: Automatic metadata, which never overrides the caller's values.
     automatic: dict[str, Any] | None
     #: The metadata of the blocks, and of the request, in which it was captured. *request* is `None` if it is skipped.
     context: Any

@@ -158,7 +158,7 @@ class Config:
     allow: Allow | None = _setting(None, checks.hook)
     on_error: OnError | None = _setting(None, checks.hook)
     http_client: HttpClient | None = _setting(None, checks.http_client)
-    #: Signs what `inject()` writes; `extract()` accepts only what is signed with it. `None`: nothing is signed.
+    #: Signs what `inject()` writes; `extract()` then accepts nothing else. `None`: nothing is signed or verified.
     carrier_secret: Secret | None = _setting(None, checks.carrier_secret, "JOURNY_CARRIER_SECRET")
     #: Hosts of the app's own services: only requests to them include the user and account. For the global tracker.
     propagate_to: tuple[str, ...] = _setting((), hosts, "JOURNY_PROPAGATE_TO", lambda text: text.split(","))

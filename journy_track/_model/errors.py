@@ -1,7 +1,7 @@
 """The exceptions of this library, as one tree.
 
 JournyError
-├── InvalidArgument      an argument is missing, empty or of a kind that cannot be used (also a ValueError)
+├── InvalidArgument      an argument is missing, empty or of the wrong kind (also a ValueError)
 ├── ConfigurationError   a setting of configure() or of the environment is wrong (also a ValueError)
 └── TransportError       raised by an HttpClient, never by this library's verbs
     ├── NotSent          the request certainly did not reach the server

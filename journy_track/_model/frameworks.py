@@ -30,7 +30,7 @@ class Framework(NamedTuple):
 
     #: Exceptions that may leave a function although it has not failed.
     interruptions: frozenset[ClassName] = frozenset()
-    #: Objects for registered functions, whose decorators the framework would bypass, and what to call each of them.
+    #: Objects that represent a registered function, so that decorating them has no effect; each with its description.
     registered: Mapping[ClassName, str] = {}
     #: The framework's classes that hold registered functions.
     holders: Mapping[ClassName, Holder] = {}

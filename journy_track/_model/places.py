@@ -13,7 +13,7 @@ _BETWEEN = (
     f"{os.sep}wrapt{os.sep}",
     f"{os.sep}contextlib.py",
     f"{os.sep}logging{os.sep}__init__.py",
-    "<journy_track>",  # what stands in for a decorated function
+    "<journy_track>",  # stand-ins of decorated functions
 )
 
 

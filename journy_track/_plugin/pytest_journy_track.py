@@ -1,4 +1,4 @@
-"""The pytest plugin of journy_track: provides the fixture `journy_events`, and prevents tests from sending anything.
+"""The pytest plugin of journy_track: the fixture `journy_events`, and a block on sending to other machines.
 
 It is a separate module with no imports of the library, since every pytest run in the environment imports it, whether
 the library is used or not.
