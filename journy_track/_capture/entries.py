@@ -21,7 +21,7 @@ Opened: TypeAlias = "tuple[ref[BlockEntry], CodeType, Opened | None, int]"
 Entries: TypeAlias = dict[int, Opened]
 #: From this many entries of one block, entries whose context is gone are discarded from time to time ...
 _CROWDED = 1024
-#: ... except for this many. As long as some remain, it is known to be uncertain which entry is left.
+#: ... except for this many: while some remain, the code knows that it cannot be sure which entry is being left.
 _REMEMBERED = 16
 
 

@@ -104,7 +104,7 @@ def check_decoratable(function: Any, decorator: str) -> None:
 
 
 def named_like(made: Any, function: Any) -> Any:
-    """Name a coroutine or generator after the function that it replaces the result of."""
+    """Name a coroutine or generator after *function*, whose result it replaces."""
     name = getattr(function, "__name__", None)
     if isinstance(name, str):
         qualified = getattr(function, "__qualname__", name)

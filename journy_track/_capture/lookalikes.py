@@ -25,7 +25,7 @@ _MEANT = {
 #: Options long enough that a key with one typo in it is hardly a different word.
 _LONG = {"account": _ACCOUNT, "happened_at": _TIME, "after_commit": _COMMIT}
 
-#: Keys known not to look like an option. Looking up a key here costs next to nothing, and most keys need no more.
+#: Keys known not to look like an option. Looking up a key here costs next to nothing, and is enough for most.
 plain_keys: set[str] = set()
 are_plain = plain_keys.issuperset
 #: Keys and names may come from the senders of requests. So the number of remembered keys is limited, and so is the

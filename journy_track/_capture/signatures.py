@@ -2,7 +2,8 @@
 
 `functools.wraps` makes a function show the signature of another one, although the decorator may add or remove
 arguments. A function's own parameters are always right, but are often ``*args, **kwargs``. In that case, the function
-beneath is watched while it is called (see `watching`). If that is not possible, only the certain arguments get names.
+beneath is watched while it is called (see `watching`). If that is not possible, only arguments whose names are
+certain are returned.
 """
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ def parameters_of(function: Any) -> Parameters | None:
 def named(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, in_order: bool) -> dict[str, Any]:
     """The arguments of a call of *function* by name, with defaults and without self; empty if they do not fit.
 
-    Only certain arguments are included: those that *function* passes on appear only if they are keywords. *in_order*:
-    the stand-in of a Python function has already put them in order and filled in the defaults.
+    Only arguments whose names are certain are included: those that *function* passes on appear only if they are
+    keywords. *in_order*: the stand-in of a Python function has already put them in order and filled in the defaults.
     """
     function, args, kwargs, is_method, hides = called(function, args, kwargs)
     try:

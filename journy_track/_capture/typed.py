@@ -1,4 +1,4 @@
-"""Typed events: classes that declare an event, whose instances become its metadata."""
+"""Typed events: classes that declare an event, and the conversion of their instances to its metadata."""
 
 from __future__ import annotations
 
