@@ -1,4 +1,4 @@
-"""Logging-style instrumentation for journy.io: configure once, decorate, and the events of your product arrive.
+"""Logging-style instrumentation for journy.io: configure once, then decorate functions to track product events.
 
     import journy_track
     from journy_track import track_event
@@ -12,10 +12,10 @@
         sign_in()
         journy_track.track("updated_settings", theme="dark")
 
-Before `configure()` everything is a no-op, and the first use logs a warning.
+Before `configure()`, every call is a no-op, and the first one logs a warning.
 
-An ID (`Identifier`) may be text, a whole number, a UUID, or an ID type with a text form of its own, such as ULID.
-Paths, fields and limits are those of journy.io's public API description, version 1.0.0.
+An ID (`Identifier`) may be a string, an integer, a UUID, or an ID type with its own text form, such as ULID.
+Paths, fields and limits follow journy.io's public API description, version 1.0.0.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from journy_track._model.forks import importing
 from journy_track._version import __version__
 
-if TYPE_CHECKING:  # what follows is looked up in _HOMES
+if TYPE_CHECKING:  # at run time, these names are looked up in _HOMES
     from journy_track import client as client
     from journy_track import testing as testing
     from journy_track._bulk.report import Report
@@ -188,7 +188,7 @@ __all__ = [
     "verification_hash",
 ]
 
-#: Where each name is defined. All is imported when it is first asked for: an app that names two pays for two.
+#: The module that defines each name. A module is imported on first access, so an app pays only for what it uses.
 _HOMES = {
     "_bulk.report": "Report",
     "_capture.blocks": "account add_metadata in_context metadata scope set_account set_user suppressed user",
@@ -218,13 +218,13 @@ _HOMES = {
     "_typed": "Doc TypedEvent event",
     "client": "AsyncClient Client ClientConfig",
 }
-#: Names of earlier versions. They stay importable, and are in no list.
+#: Names from earlier versions. They stay importable but are not listed anywhere.
 _FORMER = {"_capture.context": "current", "_model.results": "Group Named Result"}
 _HOME_OF = {name: home for homes in (_HOMES, _FORMER) for home, names in homes.items() for name in names.split()}
 _SUBMODULES = ("client", "testing")
 
 
-if not TYPE_CHECKING:  # a type checker sees the names above, and is to find those that are misspelt
+if not TYPE_CHECKING:  # a type checker sees the names above, so it can report misspelt ones
 
     def __getattr__(name: str) -> Any:
         home = _HOME_OF.get(name)
@@ -234,7 +234,7 @@ if not TYPE_CHECKING:  # a type checker sees the names above, and is to find tho
 
         with importing:
             module = import_module(f"journy_track.{home or name}")
-        # From now on a plain attribute. That one alone: a test may have put something else in another's place.
+        # From now on a plain attribute. Set only this name: a test may have replaced one of the others.
         found = globals()[name] = module if home is None else getattr(module, name)
         return found
 

@@ -1,4 +1,4 @@
-"""What happens at the end of the process."""
+"""Delivery at the end of the process."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from journy_track._model import forks, frameworks
 from journy_track._model.clock import monotonic
 from journy_track._model.ending import Ending
 
-#: Seconds after which an end shows on a terminal what it waits for.
+#: Seconds after which exit shows on a terminal what it is waiting for.
 PATIENCE = 2.0
-#: Of the line that shows it.
+#: Width of that line.
 _COLUMNS = 75
 
 
 class Living(Protocol):
-    """A tracker, as the end of the process sees it."""
+    """The part of a tracker that process exit uses."""
 
     def after_fork(self) -> None: ...
     def before_exit(self) -> None: ...
@@ -43,29 +43,29 @@ _finalized: int | None = None
 
 
 def watch(tracker: Living) -> None:
-    """Call *tracker* at exit, until it is shut down."""
+    """Call *tracker* at exit, unless it is shut down before."""
     global _registered  # noqa: PLW0603 - once a process: hooks cannot be taken away
     _living.add(tracker)
     if not _registered:
         _registered = True
-        # Registered early, so run late: what is captured in other exit handlers still counts.
+        # Registered early, so it runs late: items captured in other exit handlers are still delivered.
         atexit.register(_at_exit)
         forks.in_child.append(_after_fork)
-        # Newer Pythons start no thread once exit handlers run. This is called just before; concurrent.futures uses
-        # it, too. Where it is too late for that as well (3.12), an end sends over the connections that are there.
+        # Newer Pythons start no threads once exit handlers run. This hook is called just before them;
+        # concurrent.futures uses it, too. Where even that is too late (3.12), exit uses the existing connections.
         register = getattr(threading, "_register_atexit", None)
         if register is not None:
-            with suppress(RuntimeError):  # the process is ending already
+            with suppress(RuntimeError):  # the process is already ending
                 register(_before_exit)
 
 
 def forget(tracker: Living) -> None:
-    """The tracker is shut down."""
+    """Stop watching *tracker*, which is shut down."""
     _living.discard(tracker)
 
 
 def first_capture() -> None:
-    """The first item of this process was captured: by now it is known what kind of process it is."""
+    """Called when this process captures its first item: by now it is clear what kind of process this is."""
     global _finalized  # noqa: PLW0603 - the process for which it is registered
     frameworks.call_before_end(_at_exit)
     if any(tracker.wraps_os_exit for tracker in _living) and (forks.in_forked_child() or frameworks.ends_abruptly()):
@@ -74,20 +74,20 @@ def first_capture() -> None:
         return
     util = sys.modules.get("multiprocessing.util")
     if util is not None and _is_of_multiprocessing():
-        # A child of multiprocessing leaves by os._exit, past atexit. It clears what was registered before it
-        # began, so not earlier than here; and last of all, since other finalisers may still capture.
+        # A multiprocessing child exits by os._exit, which skips atexit. It clears finalisers that were registered
+        # before it started, so register here and not earlier; run last, since other finalisers may still capture.
         util.Finalize(None, _at_exit, exitpriority=-1000)
         _finalized = os.getpid()
 
 
 def ends_by_itself() -> bool:
-    """Whether this is a script that nothing stops in a hurry.
+    """Whether this is a script that may take its time to exit.
 
-    A process that handles SIGTERM is a service, and is killed if it does not end soon. One that does not handle it
-    has not got one. Whoever made a child waits for its end.
+    A process that handles SIGTERM is a service, and is killed if it does not exit soon. A process without a handler
+    that reaches its exit has not received the signal. A child process does not qualify: its parent waits for it.
     """
     is_child = forks.in_forked_child() or _is_of_multiprocessing()
-    # SIGBREAK: what a service on Windows gets instead.
+    # SIGBREAK: what a service on Windows receives instead.
     numbers = (signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM))
     return not is_child and all(signal.getsignal(number) == signal.SIG_DFL for number in numbers)
 
@@ -108,7 +108,7 @@ def _before_exit() -> None:
 
 
 def _at_exit() -> None:
-    """Everything that waits gets one time budget: the longest that any tracker asks for."""
+    """Deliver what is waiting, in one time budget for all trackers: the longest that any of them asks for."""
     trackers = list(_living)
     if not trackers:
         return
@@ -129,7 +129,7 @@ def _at_exit() -> None:
 
 
 class _Line:
-    """What a person at a terminal sees while the end waits."""
+    """The progress line shown on a terminal while exit waits."""
 
     def __init__(self) -> None:
         self._began = monotonic()
@@ -137,7 +137,7 @@ class _Line:
         self._shown_at: float | None = None
 
     def show(self, left: int) -> None:
-        """*left* items are not delivered yet."""
+        """Show that *left* items are not delivered yet, at most once a second."""
         now = monotonic()
         first_at, first_left = self._first = self._first or (now, left)
         if not left or now - self._began < PATIENCE or (self._shown_at is not None and now - self._shown_at < 1.0):
@@ -148,12 +148,12 @@ class _Line:
         items = "1 item" if left == 1 else f"{left} items"
         done = first_left - left
         about = f", about {max(1, round(left * (now - first_at) / done))} s" if done > 0 else ""
-        # With blanks, not an escape sequence, which a console of Windows would show. Below 80 columns: a line that
-        # wraps cannot be written again.
+        # Padded with spaces, since a Windows console would print an escape sequence. Below 80 columns, since a line
+        # that wraps cannot be overwritten.
         self._write(f"\r{f'journy_track: {items} to deliver{about}. Ctrl-C ends it.':{_COLUMNS}}")
 
     def clear(self) -> None:
-        """It is over."""
+        """Erase the line, if it was shown."""
         if self._shown_at is not None:
             self._shown_at = None
             self._write(f"\r{'':{_COLUMNS}}\r")
@@ -168,12 +168,13 @@ class _Line:
 
 
 def _wrap_os_exit() -> None:
-    """In a forked child, and where a framework ends: what waits is delivered before `os._exit`, past exit handlers.
+    """Deliver what is waiting before `os._exit`, in a forked child or where a framework ends the process that way.
 
-    That is how work horses of job systems end, and home-made forks. Only here: whoever calls it elsewhere means it.
+    `os._exit` skips exit handlers. The work horses of job queues end by it, and so do hand-written forks. Other
+    processes are left alone: there, the caller wants to exit at once.
     """
     if hasattr(os._exit, "__wrapped__"):
-        return  # by a parent of this child
+        return  # already wrapped by this child's parent
     original: Final = os._exit
 
     def _exit(status: int) -> None:

@@ -1,4 +1,4 @@
-"""The one global tracker and the module-level verbs: the only process-wide state."""
+"""The global tracker and the module-level verbs: the only process-wide state."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NOT_INHERITED = (
 
 
 class _NotConfigured:
-    """Takes the place of a recorder until `configure()` is called: at its first use it inherits, or warns."""
+    """A placeholder for the recorder until `configure()` is called: on first use it inherits settings, or warns."""
 
     debug = False
 
@@ -54,7 +54,7 @@ class _NotConfigured:
         return recorder is not None and recorder.record(*arguments, **named)
 
     def refuse(self, reason: str) -> None:
-        """There is nothing to count, only something to log."""
+        """Log that nothing is configured: there is no count to add to."""
         recorder = self._inherited()
         if recorder is not None and reason:
             recorder.refuse(reason)
@@ -69,7 +69,7 @@ class _NotConfigured:
 
 
 class _Global(Verbs):
-    """The verbs of whichever tracker is installed now."""
+    """The verbs of the currently installed tracker."""
 
     def __init__(self) -> None:
         self.tracker: Tracker | None = None
@@ -80,11 +80,11 @@ class _Global(Verbs):
         self.inheriting = False
         #: Called with each tracker that is installed.
         self.followers: list[Callable[[Tracker | None], object]] = []
-        #: While a test captures: gets what `configure()` was given, instead of a new tracker.
+        #: While a test captures: called with the settings passed to `configure()`, which then makes no new tracker.
         self.captures: Callable[[Config], Tracker] | None = None
 
     def __reduce__(self) -> str:
-        """By its name: a function that is pickled by value uses the tracker of the process that loads it."""
+        """Pickle by name: a function that is pickled by value uses the tracker of the process that loads it."""
         return "_global"
 
     @property
@@ -92,7 +92,7 @@ class _Global(Verbs):
         return super().strict if self.tracker is None else self.tracker.strict
 
     def install(self, tracker: Tracker | None, place: str | None) -> Tracker | None:
-        """Put *tracker* in place and return the one before it."""
+        """Install *tracker* and return the previous one."""
         before = self.tracker
         self.tracker = tracker
         _hand_over(None if tracker is None else tracker.config)
@@ -106,7 +106,7 @@ class _Global(Verbs):
 _global = _Global()
 mistakes.strict = lambda: _global.strict
 
-# Final: type checkers of other projects read the type from here.
+# Final, so that type checkers infer the types in other projects.
 track: Final = _global.track
 track_event: Final = _global.track_event
 upsert_user: Final = _global.upsert_user
@@ -119,73 +119,76 @@ delete_account: Final = _global.delete_account
 
 
 def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Tracker:
-    """Install the process's one tracker and return it. An argument overrides its environment variable.
+    """Install the process's tracker and return it. An argument overrides its environment variable.
 
-    A second call with the same settings does nothing. With different settings it replaces the tracker, and the old
-    one delivers what it holds on a thread of its own. Raises `ConfigurationError` naming the wrong argument.
+    A second call with the same settings does nothing. With different settings it replaces the tracker; the old one
+    delivers its remaining items on its own thread. Raises `ConfigurationError` naming the wrong argument.
 
-    Each setting, with its environment variable and default; durations are seconds or a timedelta.
+    The settings, with their environment variables and defaults; durations are seconds or a timedelta:
 
-    - *api_key* (`JOURNY_API_KEY`): from journy.io, Settings, Connections. Without one a warning is logged and the
-      tracker is disabled; with *required* it raises instead. Not needed with a *broker*, or if *base_url* is this
-      machine.
+    - *api_key* (`JOURNY_API_KEY`): from journy.io (Settings, Connections). Without one, a warning is logged and the
+      tracker is disabled; with *required*, `configure()` raises instead. Not needed with a *broker*, or if *base_url*
+      points to this machine.
     - *base_url* (`JOURNY_BASE_URL`, https://api.journy.io). Plain http:// to other machines needs *allow_http*
       (`JOURNY_ALLOW_HTTP`).
-    - *write_key* (`JOURNY_WRITE_KEY`): of journy.io's API/SDK connector. Events, upserts and memberships are then
-      sent in batches to *batch_url* (`JOURNY_BATCH_URL`, https://analyze.journy.io/backend/v1/batch, or this machine
-      if *base_url* is), each when it is full or after *batch_interval* (`JOURNY_BATCH_INTERVAL`, 0.5 s). Calls that
-      batches do not support use the REST API if there is an *api_key*; otherwise they are counted as
-      `no_counterpart`.
+    - *write_key* (`JOURNY_WRITE_KEY`): the key of journy.io's API/SDK connector. Events, upserts and memberships are
+      then sent in batches to *batch_url* (`JOURNY_BATCH_URL`, https://analyze.journy.io/backend/v1/batch, or this
+      machine if *base_url* points to it). A batch is sent when it is full or after *batch_interval*
+      (`JOURNY_BATCH_INTERVAL`, 0.5 s). Calls that batches do not support use the REST API if there is an *api_key*;
+      otherwise they are dropped and counted as `no_counterpart`.
     - *enabled* (`JOURNY_ENABLED`, true): false makes every call a no-op.
     - *queue_size* (`JOURNY_QUEUE_SIZE`, 10 000 items) and *queue_bytes* (`JOURNY_QUEUE_BYTES`, 64 MiB in bytes):
       limits on what is held in memory.
-    - *max_connections* (`JOURNY_MAX_CONNECTIONS`, 8): the most requests in flight at once.
-    - *share* (`JOURNY_SHARE`): this process's fixed share of the key's budget, above 0 and up to 1; without it the
-      pace follows the rate headers. *priority* (`JOURNY_PRIORITY`, `"live"`): `"bulk"` uses only what the key's live
-      events leave, for imports, syncs and nightly scripts.
+    - *max_connections* (`JOURNY_MAX_CONNECTIONS`, 8): the maximum number of requests in flight.
+    - *share* (`JOURNY_SHARE`): this process's fixed share of the key's budget, above 0 and up to 1; without it, the
+      pace follows the rate-limit headers. *priority* (`JOURNY_PRIORITY`, `"live"`): `"bulk"` uses only the part of
+      the budget that live events leave, for imports, syncs and nightly scripts.
     - *max_delay* (`JOURNY_MAX_DELAY`, 60 s): `health()` is not ok while an item has been waiting longer than this.
-    - *timeout* (`JOURNY_TIMEOUT`, 10 s) of one request, for connecting and reading, but not for looking up the host's
-      name, which the system does not let us interrupt.
+    - *timeout* (`JOURNY_TIMEOUT`, 10 s): for one request, for connecting and reading, but not for resolving the host
+      name, which cannot be interrupted.
     - *shutdown_timeout* (`JOURNY_SHUTDOWN_TIMEOUT`, 5 s): how long exit waits while nothing is delivered.
       *shutdown_limit* (`JOURNY_SHUTDOWN_LIMIT`, 25 s; 10 minutes if a script ends by itself): how long it waits in
       total, while deliveries succeed. With a *spool* it waits *shutdown_timeout* in total. *wrap_os_exit*
       (`JOURNY_WRAP_OS_EXIT`, true): forked children deliver before `os._exit`.
-    - *max_age* (`JOURNY_MAX_AGE`, 1 h; in a spool 7 days): how long after capture an item is still tried.
+    - *max_age* (`JOURNY_MAX_AGE`, 1 h; with a spool, 7 days): how long after capture delivery is still attempted.
     - *on_ambiguous* (`JOURNY_ON_AMBIGUOUS`, `"retry"`): `"drop"` gives up an event whose request may have been
       processed.
     - *skip_unchanged* (`JOURNY_SKIP_UNCHANGED`, 0: off): an upsert identical to one that was confirmed within that
       time is not sent again. *skip_unchanged_state* (`JOURNY_SKIP_UNCHANGED_STATE`): a SQLite file of keyed digests,
-      readable only by its owner, so that this survives restarts and is shared by processes. Each user and account
-      then gets its own time between half of *skip_unchanged* and all of it, so that they are not all sent on one day.
-      It also takes into account deletes and other upserts by trackers with the same file. With another key everything
-      is sent once more.
+      readable only by its owner, which makes this survive restarts and shares it between processes. The time then
+      differs for each user and account, between half of *skip_unchanged* and all of it, so that they are not all sent
+      again on the same day. Deletes and other upserts by trackers that use the same file are taken into account. With
+      a different key, everything is sent once more.
     - *spool* (`JOURNY_SPOOL`): a folder in which items survive the process. *spool_limit* (`JOURNY_SPOOL_LIMIT`,
-      1 GiB in bytes): when it is reached, new items are refused. *spool_shared* (`JOURNY_SPOOL_SHARED`, false): use a
-      folder that belongs to, or can be written by, other users.
+      1 GiB in bytes): when it is reached, new items are refused. *spool_shared* (`JOURNY_SPOOL_SHARED`, false): allow
+      a folder that belongs to, or can be written by, other users.
     - *broker* (`JOURNY_BROKER_URL`): a redis:// URL, or an object as in `journy_track.broker`; a relay delivers.
-    - *metadata*: for every event. *trace_ids* (`JOURNY_TRACE_IDS`, true): attach the active OpenTelemetry span's IDs.
+    - *metadata*: added to every event. *trace_ids* (`JOURNY_TRACE_IDS`, true): attach the IDs of the active
+      OpenTelemetry span.
       *span_events* (`JOURNY_SPAN_EVENTS`, false): also record each event on that span.
     - *before_send(item)*: returns the item, a changed one, or `None` to drop it. If it raises, the item is dropped.
-      *allow(user)*: whether that `UserIdentified` may be tracked, for example by their consent. Called at most once a
-      minute for each user. If it returns false or raises, the item is dropped; deletes and removals are still sent.
-      *on_error(undelivered)*: gets an `Undelivered` for each item that was given up. They run on the worker.
+      *allow(user)*: returns whether that `UserIdentified` may be tracked, for example whether they consented. Called
+      at most once a minute for each user. If it returns false or raises, the item is dropped; deletes and removals
+      are still sent. *on_error(undelivered)*: receives an `Undelivered` for each item that was given up. All three
+      run on the worker thread.
     - *strict* (`JOURNY_STRICT`; by default, under pytest and with *debug*): wrong values, such as an empty ID, raise
       `InvalidArgument` where they are passed. Otherwise the item is sent without that value, or is dropped, counted
       as `invalid` and logged.
-    - *propagate_to* (`JOURNY_PROPAGATE_TO`, separated by commas): hosts of your services, as ``("*.internal",)``.
-      Requests to them by requests, httpx, aiohttp and urllib3 say who acts, as `inject()` does; requests to other
-      hosts never do.
-    - *carrier_secret* (`JOURNY_CARRIER_SECRET`): signs what `inject()` writes; `extract()` then refuses what is not
-      signed with it. At least 16 characters.
-    - *http_client*: any `HttpClient`. *debug* (`JOURNY_DEBUG`, false): log every item, raise where it is captured.
+    - *propagate_to* (`JOURNY_PROPAGATE_TO`, comma-separated): hosts of your own services, as in ``("*.internal",)``.
+      Requests to them by requests, httpx, aiohttp and urllib3 include the header that `inject()` writes; requests to
+      other hosts never do.
+    - *carrier_secret* (`JOURNY_CARRIER_SECRET`): signs what `inject()` writes; `extract()` then refuses anything that
+      is not signed with it. At least 16 characters.
+    - *http_client*: any `HttpClient`. *debug* (`JOURNY_DEBUG`, false): log every item, and raise errors where the
+      item is captured.
 
     With a spool, everything that was flushed, or captured more than 50 ms ago, survives `kill -9`. Delivery is at
     least once, and the order per user and account is kept within a process. After a power failure the last items
     captured before it may be lost: not every write is synced to disk.
     """
-    api_key, settings = hidden(api_key), hidden_values(settings)  # first: no error report shall show a key
-    # Here, so that a process that never configures it pays for capture at most; and all of it, so that nothing is
-    # left to import where an event is captured: for example in a signal handler, or in a child that was just forked.
+    api_key, settings = hidden(api_key), hidden_values(settings)  # first: no error report must show a key
+    # Imported here, so that a process that never calls configure() loads capture at most; and completely, so that
+    # capturing an event imports nothing, for example in a signal handler or in a freshly forked child.
     with importing:
         from journy_track._model.config import Config, misspelt
         from journy_track._tracker import Tracker
@@ -219,9 +222,9 @@ def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Track
 
 
 def inherit() -> bool:
-    """In a child of multiprocessing that has configured nothing: install a tracker with its parent's settings.
+    """Install a tracker with the parent's settings, in a multiprocessing child that has configured nothing.
 
-    Returns whether one is installed. If the settings could not be handed over, a warning is logged.
+    Returns whether a tracker is installed. If the settings could not be handed over, a warning is logged.
     """
     if _global.tracker is not None:
         return True
@@ -233,7 +236,7 @@ def inherit() -> bool:
         from journy_track._tracker import Tracker
 
     with _global.lock:
-        if _global.inheriting:  # a module that is imported to read them tracks something
+        if _global.inheriting:  # a module imported while reading the settings tracks something
             return False
         if _global.tracker is None:
             _global.inheriting = True
@@ -253,42 +256,42 @@ def inherit() -> bool:
 
 
 def _hand_over(config: Config | None) -> None:
-    with importing, suppress(ImportError):  # there are systems without processes
+    with importing, suppress(ImportError):  # some systems have no processes
         from journy_track._model import children
 
         children.hand_over(config)
 
 
 def refuse(reason: str) -> None:
-    """Count an item that was lost before it was captured, where there is a tracker to count it."""
+    """Count an item that was lost before it was captured, if there is a tracker to count it."""
     recorder = _global.recorder
     if recorder is not None:
         recorder.refuse(reason)
 
 
 def get_tracker() -> Tracker | None:
-    """The tracker that `configure()` installed; `None` before that.
+    """The tracker that `configure()` installed; `None` if there is none.
 
-    A child process of multiprocessing gets one with its parent's settings.
+    A multiprocessing child gets a tracker with its parent's settings.
     """
     inherit()
     return _global.tracker
 
 
 def follow(follower: Callable[[Tracker | None], object]) -> None:
-    """Call *follower* with the installed tracker, now and whenever another takes its place."""
+    """Call *follower* with the installed tracker, now and whenever another one is installed."""
     with _global.lock:
         _global.followers.append(follower)
         follower(_global.tracker)
 
 
 def is_captured() -> bool:
-    """Whether a test captures what is tracked."""
+    """Whether a test is capturing what is tracked."""
     return _global.captures is not None
 
 
 def enabled_tracker() -> Tracker | None:
-    """The tracker that `configure()` installed, where it captures anything. Before `configure()`, warns."""
+    """The tracker that `configure()` installed; `None` if it captures nothing. Warns before `configure()`."""
     if _global.tracker is None:
         refuse("")  # warns that nothing is configured
     return _global.tracker if _global.tracker is not None and _global.tracker.enabled else None
@@ -297,15 +300,15 @@ def enabled_tracker() -> Tracker | None:
 def flush(timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
     """Wait until every item captured before this call is settled: delivered, dropped or given up.
 
-    With a spool or a broker it is enough that they are stored there, unless *delivered*. *timeout* is seconds or a
-    timedelta; `None` is `shutdown_timeout`. Returns false if it expired. Raises `InvalidArgument` for a negative
+    With a spool or a broker, items that are stored there count as settled, unless *delivered*. *timeout* is seconds
+    or a timedelta; `None` is `shutdown_timeout`. Returns false if it expired. Raises `InvalidArgument` for a negative
     *timeout*.
     """
     return _global.tracker is None or _global.tracker.flush(timeout, delivered=delivered)
 
 
 async def aflush(timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
-    """As `flush()`, without blocking the event loop. *timeout* is seconds or a timedelta."""
+    """Like `flush()`, without blocking the event loop. *timeout* is seconds or a timedelta."""
     return _global.tracker is None or await _global.tracker.aflush(timeout, delivered=delivered)
 
 
@@ -320,7 +323,7 @@ def flushed(timeout: float | timedelta | None = None) -> Flushed:
 
 
 def bulk(*, patience: float | timedelta = 600.0) -> Bulk:
-    """In this `with` block, calls wait for room in the queue instead of dropping items. For scripts and nightly jobs.
+    """A `with` block in which calls wait for room in the queue instead of dropping items, for scripts and jobs.
 
         with journy_track.bulk() as job:
             for account in accounts:
@@ -329,15 +332,15 @@ def bulk(*, patience: float | timedelta = 600.0) -> Bulk:
 
     Memory stays within `queue_size` and `queue_bytes`. Leaving the block waits until everything is delivered; with a
     broker, until it is published. Then `job.report` is a frozen `Report`. Progress is shown in the terminal (with the
-    extra `cli`), or logged every minute. Threads that the block starts wait too if their function was wrapped in
-    `in_context()`; other threads drop as usual. Items with `after_commit` wait for their commit, within limits.
+    extra `cli`), or logged every minute. Threads started in the block also wait if their function was wrapped in
+    `in_context()`; other threads drop items as usual. Items with `after_commit` wait for their commit, within limits.
 
-    It stops waiting after *patience* seconds (or a timedelta) in which nothing was settled, or if the key is refused;
-    `job.report.stopped` says why. After Ctrl-C or any other exception, leaving does not wait either: delivery
-    continues until the process ends.
+    Calls stop waiting after *patience* seconds (or a timedelta) in which nothing was settled, or if the key is
+    refused; `job.report.stopped` gives the reason. After Ctrl-C or any other exception, leaving does not wait either:
+    delivery continues until the process ends.
 
     Raises `JournyError` on an event loop, in a web request and in a signal handler, which must not wait, and
-    `InvalidArgument` for a negative *patience*. Calls made in such a place inside the block drop as usual.
+    `InvalidArgument` for a negative *patience*. Calls made from such a place inside the block drop items as usual.
     """
     with importing:
         from journy_track._bulk.block import Bulk
@@ -346,11 +349,11 @@ def bulk(*, patience: float | timedelta = 600.0) -> Bulk:
 
 
 def shutdown(timeout: float | timedelta | None = None) -> bool:
-    """Deliver what is waiting, then stop. What is captured later is counted as dropped.
+    """Deliver what is waiting, then stop. Items captured later are counted as dropped.
 
     *timeout* is seconds or a timedelta. `None`: for as long as deliveries succeed, up to `shutdown_limit`, and
-    `shutdown_timeout` while nothing is delivered. Returns false if something was dropped because the time ran out.
-    What is in a spool is not lost: another process delivers it.
+    `shutdown_timeout` while nothing is delivered. Returns false if items were dropped because the time ran out.
+    Items in a spool are not lost: another process delivers them.
     """
     return _global.tracker is None or _global.tracker.shutdown(timeout)
 
@@ -375,11 +378,11 @@ def recent() -> list[Receipt]:
 
 @contextmanager
 def replaced(tracker: Tracker, captures: Callable[[Config], Tracker]) -> Iterator[None]:
-    """*tracker* in place of whichever is installed, for tests; `configure()` hands what it is given to *captures*."""
+    """Install *tracker* for the block, for tests; `configure()` passes its settings to *captures*."""
     with _global.lock:
         place, before_captures = _global.place, _global.captures
         before = _global.install(tracker, None)
-        _hand_over(None)  # children would deliver
+        _hand_over(None)  # otherwise child processes would deliver
         _global.captures = captures
     forget_what_was_said()
     try:
@@ -393,7 +396,7 @@ def replaced(tracker: Tracker, captures: Callable[[Config], Tracker]) -> Iterato
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """What is configured, linked and logged inside lasts no longer than the block, for tests."""
+    """Undo at the end of the block what was configured, linked and logged in it, for tests."""
     before, place = _global.tracker, _global.place
     was_closed = before is None or before.closed
     try:
@@ -411,12 +414,15 @@ def restored() -> Iterator[None]:
 
 
 def reinstall(tracker: Tracker) -> None:
-    """*tracker* has another recorder than before."""
+    """Use the recorder of *tracker*, which has changed."""
     _global.recorder = tracker.recorder
 
 
 def reset() -> Tracker | None:
-    """As before the first `configure()`, for tests. Returns the tracker that was installed: shut it down."""
+    """Return to the state before the first `configure()`, for tests.
+
+    Returns the tracker that was installed; the caller shuts it down.
+    """
     forget_what_was_said()
     with _global.lock:
         _global.captures = None

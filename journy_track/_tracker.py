@@ -1,4 +1,4 @@
-"""The tracker: capture in, numbers out. One per application; a second one may stand beside it."""
+"""The tracker, which captures items and delivers them. An application has one, and may have more beside it."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ NO_KEY = (
 class Tracker(Verbs):
     """Captures users, accounts and events, and delivers them to journy.io on a thread of its own.
 
-    Takes what `configure()` takes. Raises `ConfigurationError` for a wrong setting. Without a key it is
-    disabled, and warns once.
+    Takes the same arguments as `configure()`. Raises `ConfigurationError` for a wrong setting. Without a key it is
+    disabled and logs a warning.
     """
 
-    #: Called with each request's seconds and outcome: see `Dispatcher.on_request`.
+    #: Called with the seconds and the outcome of each request: see `Dispatcher.on_request`.
     _on_request: Callable[[float, JobOutcome | None], object] | None = None
 
     def __init__(self, api_key: str | None = None, **settings: Unpack[Settings]) -> None:
-        api_key, settings = hidden(api_key), hidden_values(settings)  # first: no error report shall show a key
+        api_key, settings = hidden(api_key), hidden_values(settings)  # first: no error report must show a key
         self._start(Config.load(api_key, settings))
 
     @classmethod
@@ -63,14 +63,14 @@ class Tracker(Verbs):
         return tracker
 
     def _start(self, config: Config) -> None:
-        #: The settings, checked. The key shows as ``***``.
+        #: The checked settings. The key is shown as ``***``.
         self.config = config
         self._closed = False
         self._pipelines: dict[int, Pipeline] = {}
         self._parents_pipelines: list[dict[int, Pipeline]] = []
-        #: Where what names nobody was captured: for the inspector, and for no other server.
+        #: The places that captured items without a user or account: for the inspector, and for no other server.
         self._places = UnnamedPlaces() if config.loopback else None
-        #: Where captured items go; `None` when disabled. While a test captures, that is the test's.
+        #: Where captured items go; `None` when disabled. While a test captures, it is the test's recorder.
         self.recorder: Recorder | None = None
         self._enabled = False
         if not config.enabled:
@@ -89,21 +89,21 @@ class Tracker(Verbs):
 
     @property
     def strict(self) -> bool:
-        """Whether wrong values raise where they are passed: as set, else while tests run, and with `debug`."""
+        """Whether wrong values raise where they are passed: as set, or else under pytest and with `debug`."""
         return is_strict(self.config)
 
     @property
     def enabled(self) -> bool:
-        """Whether anything is captured: it is not switched off, and has a key."""
+        """Whether it captures anything: it is not switched off, and it has a key."""
         return self._enabled
 
     @property
     def closed(self) -> bool:
-        """Whether it accepts nothing more: it was shut down, or replaced by another `configure()`."""
+        """Whether it no longer accepts items: it was shut down, or replaced by another `configure()`."""
         return self._closed
 
     def __repr__(self) -> str:
-        if not hasattr(self, "recorder"):  # a wrong setting raised, and a debugger looks at it
+        if not hasattr(self, "recorder"):  # a wrong setting raised, and a debugger shows this object
             return "<journy_track.Tracker not made>"
         state = "disabled" if not self._enabled else "shut down" if self._closed else "enabled"
         return f"<journy_track.Tracker {self.config.base_url} {state}>"
@@ -119,10 +119,10 @@ class Tracker(Verbs):
     def flush(self, timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
         """Wait until every item captured before this call is settled: delivered, dropped or given up.
 
-        With a spool it is enough that they are safe on disk, unless *delivered*. *timeout* is seconds or a
+        With a spool, items that are safe on disk count as settled, unless *delivered*. *timeout* is seconds or a
         timedelta; `None` is `shutdown_timeout`. Returns false if it expired, and at once if called from the
-        tracker's own thread or hooks.
-        Does not wait for items whose request's user is not known yet: that request has to end first.
+        tracker's own thread or hooks. Does not wait for items of a request whose user is not known yet: that request
+        has to end first.
         """
         seconds = self._seconds(timeout)
         if not self._enabled:
@@ -130,14 +130,14 @@ class Tracker(Verbs):
         return not in_our_own_code() and self._pipeline().waiting.flush(seconds, delivered=delivered)
 
     async def aflush(self, timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
-        """As `flush()`, without blocking the event loop. *timeout* is seconds or a timedelta."""
+        """Like `flush()`, without blocking the event loop. *timeout* is seconds or a timedelta."""
         seconds = self._seconds(timeout)
         if not self._enabled:
             return True
         return not in_our_own_code() and await self._pipeline().waiting.aflush(seconds, delivered=delivered)
 
     async def aflush_at_end(self) -> bool:
-        """As `aflush()`, where the server stops: for as long as exit would wait."""
+        """Like `aflush()`, when the server stops: waits as long as exit would."""
         if not self._enabled:
             return True
         ending = Ending(self.config.shutdown_timeout, self.exit_limit())
@@ -157,9 +157,9 @@ class Tracker(Verbs):
         return Flushed(self.flush, self.aflush, timeout)
 
     def bulk(self, *, patience: float | timedelta = 600.0) -> Bulk:
-        """As `journy_track.bulk()`: in this `with` block, calls wait for room instead of dropping items.
+        """Like `journy_track.bulk()`: in this `with` block, calls wait for room instead of dropping items.
 
-        *patience* is seconds or a timedelta: after that long without a settled item, it stops waiting.
+        *patience* is seconds or a timedelta: if no item is settled for that long, calls stop waiting.
         """
         with importing:
             from journy_track._bulk.block import Bulk
@@ -167,21 +167,21 @@ class Tracker(Verbs):
         return Bulk(lambda: self if self.enabled else None, seconds_of(patience, "patience"))
 
     def owns(self, queue: object) -> bool:
-        """Whether *queue* is that of this tracker in this process."""
+        """Whether *queue* is this tracker's queue in this process."""
         pipeline = self._pipelines.get(os.getpid())
         return pipeline is not None and pipeline.queue is queue
 
     @property
     def hands_over(self) -> bool:
-        """Whether somebody else delivers: a relay, from the broker."""
+        """Whether a relay delivers the items, from the broker."""
         return self.config.broker is not None
 
     def shutdown(self, timeout: float | timedelta | None = None) -> bool:
-        """Deliver what is waiting, then stop. What is captured later is counted as dropped.
+        """Deliver what is waiting, then stop. Items captured later are counted as dropped.
 
         *timeout* is seconds or a timedelta. `None`: for as long as deliveries succeed, up to `shutdown_limit`, and
-        `shutdown_timeout` while nothing is delivered. Returns false when something had to be dropped for lack of
-        time. What is safe in a spool is not lost: another process delivers it.
+        `shutdown_timeout` while nothing is delivered. Returns false if items were dropped because the time ran out.
+        Items in a spool are not lost: another process delivers them.
         """
         ending = Ending(self.config.shutdown_timeout, self.exit_limit()) if timeout is None else None
         ending = ending or Ending(self._seconds(timeout))
@@ -190,7 +190,7 @@ class Tracker(Verbs):
         return not in_our_own_code() and self._end(ending)
 
     def retire(self) -> None:
-        """Accept nothing more, deliver what waits, then stop. Does not wait."""
+        """Accept nothing more, deliver what is waiting, then stop. Returns at once."""
         if self._enabled:
             self._closed = True
             self._pipeline().retire(then=lambda: _process.forget(self))
@@ -219,7 +219,10 @@ class Tracker(Verbs):
         return [] if not self._enabled else self._pipeline().ledger.recent()
 
     def _numbers(self) -> tuple[Stats, Health] | None:
-        """Both at one moment, for metrics; `None` where this process has none. Starts nothing in a forked child."""
+        """Both, taken at the same moment, for metrics; `None` if this process has no pipeline yet.
+
+        Starts nothing in a forked child.
+        """
         pipeline = self._pipelines.get(os.getpid())
         return None if pipeline is None else pipeline.numbers()
 
@@ -230,26 +233,26 @@ class Tracker(Verbs):
             pipeline.dispatcher.on_request = on_request
 
     def _follow(self, watcher: Watcher) -> None:
-        """Call *watcher* with the outcome of each item of this process. For the command line, which counts rows."""
+        """Call *watcher* with the outcome of each item in this process. The command line uses it to count rows."""
         self._pipeline().ledger.watcher = watcher
 
     # ── The process ──
 
     def at_exit(self, ending: Ending, on_wait: Callable[[int], object] = lambda left: None) -> None:
-        """The process ends: deliver what *ending* leaves time for."""
+        """Deliver as much as *ending* leaves time for, when the process ends."""
         self._end(ending, on_wait)
 
     def after_fork(self) -> None:
-        """In a forked child: begin with a dict of its own.
+        """Start with a new dict of pipelines in a forked child.
 
-        On a free-threaded Python each dict has a lock, which a thread of the parent may have held. The parent's is
-        kept: nothing of it may be closed here.
+        On free-threaded Python each dict has a lock, which a thread of the parent may have held during the fork. The
+        parent's dict is kept alive: nothing in it may be closed here.
         """
         self._parents_pipelines.append(self._pipelines)
         self._pipelines = {}
 
     def before_exit(self) -> None:
-        """The process ends soon, and from then on no thread may start."""
+        """Prepare for the end of the process, after which no thread may start."""
         pipeline = self._pipelines.get(os.getpid())
         if pipeline is not None:
             pipeline.before_exit()
@@ -259,9 +262,9 @@ class Tracker(Verbs):
         return self.config.shutdown_timeout
 
     def exit_limit(self) -> float:
-        """The seconds that exit waits in all."""
+        """The seconds that exit waits in total."""
         config = self.config
-        if config.spool is not None:  # what waits is safe, and a deploy need not wait for a backlog of days
+        if config.spool is not None:  # the items are safe, so a deploy need not wait for a backlog of days
             return config.shutdown_timeout
         if config.shutdown_limit is not None:
             return config.shutdown_limit
@@ -274,12 +277,12 @@ class Tracker(Verbs):
 
     @property
     def has_waiting(self) -> bool:
-        """Whether anything that this process captured waits in memory."""
+        """Whether items that this process captured are waiting in memory."""
         pipeline = self._pipelines.get(os.getpid())
         return pipeline is not None and pipeline.has_waiting
 
     def count_refused_carrier(self) -> None:
-        """A carrier was not signed with `carrier_secret`."""
+        """Count a carrier that was not signed with `carrier_secret`."""
         if self._enabled:
             self._queue().carriers_refused.add()
 
@@ -290,10 +293,10 @@ class Tracker(Verbs):
         pid = os.getpid()
         pipeline = self._pipelines.get(pid)
         if pipeline is None:
-            # A forked child makes its own when it first needs it, and not as soon as it is forked: a worker of
-            # gunicorn that is patched by gevent is patched later, and its locks must be gevent's.
-            # setdefault is atomic: two threads that come first make one pipeline, without a lock that a fork
-            # could leave held. The parent's is kept, neither used nor closed: its sockets are the parent's.
+            # A forked child creates its own pipeline on first use, not right after the fork: gevent patches a
+            # gunicorn worker later than that, and the pipeline's locks must be gevent's.
+            # setdefault is atomic: if two threads get here first, they share one pipeline, without a lock that a fork
+            # could leave held. The parent's pipeline is neither used nor closed: its sockets belong to the parent.
             pipeline = self._pipelines.setdefault(pid, self._made())
             pipeline.queue.closed = self._closed
             pipeline.dispatcher.on_request = self._on_request

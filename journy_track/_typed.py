@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class TypedEvent:
-    """A base class for typed events, by which type checkers know `.track()`: see `event`."""
+    """A base class for typed events that lets type checkers know `.track()`: see `event`."""
 
     __slots__ = ()
 
@@ -36,10 +36,10 @@ class TypedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Doc:
-    """What a field of a typed event means, for readers of the code and of `journy-track catalog`.
+    """The meaning of a typed event's field, for readers of the code and of `journy-track catalog`.
 
     It is part of the annotation: ``seats: Annotated[int, Doc("Who may sign in", unit="people", examples=(3, 50))]``.
-    *unit* is that of the values. Nothing of it is sent.
+    *unit* is the unit of the values. None of it is sent.
     """
 
     description: str = ""
@@ -69,18 +69,18 @@ def event(name: Any = None, /, *, renamed_from: str | tuple[str, ...] = ()) -> A
 
         SignedUp(plan="pro").track(user="u1")
 
-    *name* is the event's name; it defaults to the class's in snake case (`signed_up`). A class with annotated fields
-    becomes a frozen dataclass; dataclasses, pydantic models and TypedDicts stay as they are. *renamed_from*: names
-    that the event had before, for `journy-track catalog`.
+    *name* is the event's name; it defaults to the class name in snake case (`signed_up`). A class with annotated
+    fields becomes a frozen dataclass; dataclasses, pydantic models and TypedDicts stay as they are. *renamed_from*:
+    the event's former names, for `journy-track catalog`.
 
-    `track()` accepts an event of any of these classes, ``@track_event(SignedUp)`` tracks those that a function
-    returns or yields, and tests can name the class. Each class except a TypedDict has `.track()`; type checkers know
-    it if `TypedEvent` is a base. A field that is `None` is left out.
+    `track()` accepts an event of any of these classes, ``@track_event(SignedUp)`` tracks the events that a function
+    returns or yields, and tests can refer to the class. Each class except a TypedDict has `.track()`; type checkers
+    know it if `TypedEvent` is a base. A field that is `None` is left out.
 
-    Values are checked against the annotations, except in pydantic models, which check their own. While `strict`, a
-    wrong value raises `InvalidArgument` where the event is made. Otherwise it is left out, with a warning.
-    Annotations that cannot be evaluated at run time are not checked. Raises `InvalidArgument` for a class of another
-    kind.
+    Values are checked against the annotations, except in pydantic models, which validate their own. While `strict`,
+    a wrong value raises `InvalidArgument` where the event is created. Otherwise it is left out, with a warning.
+    Annotations that cannot be evaluated at run time are not checked. Raises `InvalidArgument` for any other kind of
+    class.
     """
     if isinstance(name, type):
         return _declared(name, None, renamed_from)

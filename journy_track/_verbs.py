@@ -1,4 +1,4 @@
-"""The verbs: what a `Tracker` and the module can do, written once."""
+"""The verbs that `Tracker` and the `journy_track` module share."""
 
 from __future__ import annotations
 
@@ -42,14 +42,15 @@ Account = Identifier | AccountIdentified
 
 
 class Verbs:
-    """Events, users and accounts. Every call is queued: none blocks, and none raises.
+    """Events, users and accounts. Every call is queued: it neither blocks nor raises.
 
-    If a value is wrong, such as an empty ID, the item is sent without it if it still makes sense. Otherwise it is
-    dropped and counted as `invalid`. Both are logged with the place in your code. While `strict`, the call raises
-    `InvalidArgument` instead. Metadata and property values that cannot be sent are left out by the worker and logged.
+    If a value is wrong, such as an empty ID, the item is sent without it, provided that it still makes sense.
+    Otherwise it is dropped and counted as `invalid`. Either way, the place in your code is logged. While `strict`,
+    the call raises `InvalidArgument` instead. The worker leaves out and logs metadata and property values that cannot
+    be sent.
     """
 
-    #: Where captured items go now; `None`: nowhere.
+    #: Where captured items go now; `None`: nothing is captured.
     recorder: Records | None
 
     # ── Events ──
@@ -107,12 +108,13 @@ class Verbs:
     ) -> None:
         """Record an event, with the user, account and metadata of the context.
 
-        *name* is in the past tense: `signed_in`. *user* and *account* override the context; `None` means none.
-        *happened_at* is when it happened, if not now; a naive datetime is local time. Pass metadata by keyword, or in
-        *mapping* if a key is not an identifier or is the name of an option; a keyword overrides *mapping*.
-        *after_commit*: send it when the surrounding database transaction commits, with the context and time of this
-        call, and not at all if it rolls back; outside a transaction, send it at once. This works with Django, and
-        with SQLAlchemy sessions that were passed to `journy_track.integrations.sqlalchemy.instrument_sqlalchemy`.
+        *name* should be in the past tense: `signed_in`. *user* and *account* override the context; `None` means none.
+        *happened_at* is when it happened, if not now; a naive datetime is taken as local time. Pass metadata by
+        keyword, or in *mapping* if a key is not an identifier or is the name of an option; a keyword overrides
+        *mapping*. *after_commit*: send the event when the surrounding database transaction commits, with the context
+        and time of this call, and drop it if the transaction rolls back; outside a transaction, send it at once. This
+        works with Django, and with SQLAlchemy sessions that were passed to
+        `journy_track.integrations.sqlalchemy.instrument_sqlalchemy`.
 
         Instead of a name, pass a typed event (see `event`): ``track(SignedUp(plan="pro"))``. For a TypedDict, pass
         its class first: ``track(SignedUp, SignedUp(plan="pro"))``.
@@ -157,33 +159,34 @@ class Verbs:
     ) -> Decorator: ...
 
     def track_event(self, name: Any = UNSET, /, **options: Any) -> Any:
-        """Decorate a function: each call that ends as *on* asks becomes an event.
+        """Decorate a function: each call whose outcome matches *on* becomes an event.
 
         Works on functions, methods, classmethods and staticmethods (above or below those decorators), coroutine
         functions, generators, async generators, partials and callables, and keeps their signature and kind. *name*
-        defaults to the function's. Errors while capturing never reach the caller.
+        defaults to the function's name. Errors while capturing never reach the caller.
 
-        A call that returns a task or a future ends when the task or future does. A call that returns a context
-        manager made by `contextlib.contextmanager` ends at the end of its `with` block.
+        A call that returns a task or a future ends when the task or future is done. A call that returns a context
+        manager made by `contextlib.contextmanager` ends with its `with` block.
 
-        *metadata*: a mapping, or a function of the finished `Call` that returns one. *capture*: names of
+        *metadata*: a mapping, or a function of the finished `Call` that returns one. *capture*: names of the
         arguments to record; others are not recorded. *user*, *account*: an ID, or a function of the finished call.
         *on*: `"success"`, `"error"` (the call raises an `Exception`; adds `error_type`) or `"always"`.
         *duration*: adds `duration_ms`. *when*: a predicate on the finished call. *after_commit*: as in `track()`.
         *at_most_every*: seconds or a timedelta. In that time, this process delivers at most one event per name, user
         and account.
 
-        With the class of a typed event (see `event`), each event of that class that the function returns or yields
-        is tracked. It may return `None` for no event. *metadata*, *capture* and *on* are not options then.
+        With the class of a typed event (see `event`) in place of *name*, each event of that class that the function
+        returns or yields is tracked. The function may return `None` for no event. *metadata*, *capture* and *on* are
+        then not available.
 
         Raises `InvalidArgument` for classes, an empty name, an unknown option, an argument in *capture* that the
         function does not have (or whose value a decorator below may hide), and for objects that a framework has
         already registered.
         """
-        with importing:  # who only calls track() does not need it
+        with importing:  # apps that only call track() do not need it
             from journy_track._capture import decorators
 
-        # Asked by its type: what is lazy stays so.
+        # Check the type only: a lazy object must not be evaluated.
         declaration = declaration_of(name) if issubclass(type(name), type) else None
         if declaration is not None:
             with importing:
@@ -205,10 +208,11 @@ class Verbs:
         after_commit: bool = False,
         **properties: object,
     ) -> None:
-        """Create or update a user: the context's, unless *user* or *user_id* names one.
+        """Create or update a user: the context's user, unless *user* or *user_id* names one.
 
         *email* is that user's address; without an ID it identifies the user. A property whose value is `None` is
-        deleted; an empty text is a value. Pass a property with the name of one of these arguments in *mapping*.
+        deleted; an empty string is a value. If a property has the name of one of these arguments, pass it in
+        *mapping*.
         """
         self._record(UpsertUser, email, mapping, properties, user, None, after_commit, named=user_id)
 
@@ -223,10 +227,10 @@ class Verbs:
         after_commit: bool = False,
         **properties: object,
     ) -> None:
-        """Create or update an account: the context's, unless *account* or *account_id* names one.
+        """Create or update an account: the context's account, unless *account* or *account_id* names one.
 
-        *domain* is the account's; without an ID it identifies the account. A property whose value is `None` is
-        deleted. Pass a property with the name of one of these arguments in *mapping*.
+        *domain* is the account's domain; without an ID it identifies the account. A property whose value is `None` is
+        deleted. If a property has the name of one of these arguments, pass it in *mapping*.
         """
         self._record(UpsertAccount, domain, mapping, properties, None, account, after_commit, named=account_id)
 
@@ -237,11 +241,11 @@ class Verbs:
     def remove_users_from_account(
         self, account: Account, users: Iterable[User], *, after_commit: bool = False
     ) -> None:
-        """Mark *users* (any number, IDs or `UserIdentified`) as removed from *account*. The users stay."""
+        """Mark *users* (any number, IDs or `UserIdentified`) as removed from *account*. The users themselves stay."""
         self._membership(RemoveUsersFromAccount, account, users, after_commit)
 
     def link(self, device_id: str | None, *, user: User | None | Unset = UNSET, after_commit: bool = False) -> None:
-        """Join the web activity of a device to the user, as in ``link(request.cookies.get("__journey"))``.
+        """Link the web activity of a device to the user, as in ``link(request.cookies.get("__journey"))``.
 
         Does nothing if *device_id* is `None` or empty.
         """
@@ -259,7 +263,7 @@ class Verbs:
 
     @property
     def strict(self) -> bool:
-        """Whether wrong values raise where they are passed. Without settings: while tests run."""
+        """Whether wrong values raise where they are passed. Without settings, they do while tests run."""
         return mistakes.tests_run()
 
     def _membership(
@@ -270,7 +274,7 @@ class Verbs:
         after_commit: bool,
     ) -> None:
         try:
-            users = several(users)  # here, and once: it may be a generator
+            users = several(users)  # iterate here, and only once: it may be a generator
         except Exception as error:
             if self.strict:
                 raise
@@ -295,7 +299,7 @@ class Verbs:
         at = None
         try:
             if kind is Event:  # inlined: the hot path
-                if type(subject) is not str or not subject.isidentifier():  # most names are, and need no closer look
+                if type(subject) is not str or not subject.isidentifier():  # most are identifiers, and valid
                     subject, mapping = event_of(subject, mapping)
                     subject = text(subject, "name")
                 if user is not UNSET:
@@ -303,7 +307,7 @@ class Verbs:
                 if account is not UNSET:
                     account = account_of(account)
                 if happened_at is not None:
-                    at = uncaptured(moment, happened_at, "happened_at")  # its zone may be the app's own
+                    at = uncaptured(moment, happened_at, "happened_at")  # its time zone may be a class of the app
             else:
                 target = target_of(kind, subject, user, account, named)
                 if target is None:
@@ -332,14 +336,14 @@ class Verbs:
         after_commit: bool,
         at: datetime | None,
     ) -> None:
-        """Hand over what was checked. Contains what goes wrong."""
+        """Pass the checked arguments to *recorder*. Contains any exception."""
         try:
             if values and kind is Event and not are_plain(values):
                 look_at("track", subject, values)
             if mapping is not None:
                 if type(mapping) is dict and not values:
                     values = mapping.copy()
-                else:  # it may be the app's own, and read what it gives from anywhere
+                else:  # it may be a class of the app, which may run any code
                     values = uncaptured(_merged, mapping, values or {})
             if after_commit:
                 recorder = recorder.after_commit
@@ -359,7 +363,7 @@ class Verbs:
         values: dict[str, object] | None,
         mistake: Exception,
     ) -> bool:
-        """Keep what is left of a call that got wrong values, or drop it. False: it has to raise."""
+        """Record what is usable of a call with wrong values, or drop it. Returns false if the call must raise."""
         try:
             if self.strict:
                 return False
@@ -389,4 +393,4 @@ def _merged(mapping: Mapping[str, object], values: dict[str, object]) -> dict[st
 
 
 for _verb in [value for name, value in vars(Verbs).items() if callable(value) and not name.startswith("_")]:
-    _verb.__qualname__ = _verb.__name__  # as users call it: a TypeError of Python's names it
+    _verb.__qualname__ = _verb.__name__  # as users call it: Python's TypeErrors show it

@@ -1,6 +1,6 @@
-"""For a broker of your own: hand `configure(broker=...)` an object with these methods.
+"""For a custom broker: pass `configure(broker=...)` an object with the methods of `Broker`.
 
-What it gets is the text that `docs/reference/formats.md` describes; a consumer of yours delivers it.
+It receives messages in the format that `docs/reference/formats.md` describes; your own consumer delivers them.
 """
 
 from journy_track._model.broker import Broker, BrokerError, Message

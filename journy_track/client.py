@@ -1,4 +1,4 @@
-"""Every API call, made at once, with a result: the official SDKs' calls and the API's read calls."""
+"""Clients that call the API directly and return results: the official SDKs' calls and the API's read calls."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ T = TypeVar("T")
 class ClientConfig:
     """The settings of a `Client` or an `AsyncClient`.
 
-    *timeout* is seconds for one request, for connecting and reading. It does not include looking up the host's name:
+    *timeout* is the seconds for connecting and reading in one request. It does not include resolving the host name:
     the system's resolver cannot be interrupted. *max_connections* is how many connections are kept open and, for an
     `AsyncClient`, how many requests are made at once.
 
-    The key is shown as ``***``; a line break at its end is removed. Raises `ConfigurationError` for an empty key and
+    The key is shown as ``***``; a trailing line break is removed. Raises `ConfigurationError` for an empty key and
     for plain http:// to another machine (see *allow_http*).
     """
 
@@ -48,7 +48,7 @@ class ClientConfig:
     allow_http: bool = False
     max_connections: int = 8
 
-    # Written out: in the one that dataclass makes, the key would be a variable where a wrong setting is raised.
+    # Written by hand: in a generated __init__, the key would be a local variable in the traceback of a wrong setting.
     def __init__(
         self,
         api_key: str | Secret,
@@ -73,12 +73,12 @@ class ClientConfig:
 
 
 class _Caller:
-    """What both clients do: hold the settings and the connections, and make one call."""
+    """The common base of both clients: holds the settings and the connections, and makes one call."""
 
     config: ClientConfig
 
     def __init__(self, http_client: HttpClient | None, config: ClientConfig) -> None:
-        """*http_client* carries the requests; `None` is ours. Raises `InvalidArgument`."""
+        """*http_client* sends the requests; `None` uses the built-in one. Raises `InvalidArgument`."""
         if not isinstance(config, ClientConfig):
             raise InvalidArgument(f"config must be a ClientConfig, got {type(config).__name__}")
         if http_client is not None and not is_http_client(http_client):
@@ -91,15 +91,15 @@ class _Caller:
 
     @classmethod
     def with_defaults(cls, api_key: str) -> Self:
-        """A client of https://api.journy.io with this key. Raises `ConfigurationError` when it is empty."""
-        api_key = hidden(api_key)  # first: no error report shall show it
+        """A client of https://api.journy.io with this key. Raises `ConfigurationError` if the key is empty."""
+        api_key = hidden(api_key)  # first: no error report must show it
         return cls(None, ClientConfig(api_key))
 
     def __repr__(self) -> str:
         return f"<journy_track.{type(self).__name__} {self.config.base_url}>"
 
     def _exchange(self, call: ApiCall) -> Outcome:
-        # At once, whatever the pace: somebody waits. The trackers' pacers count what it costs the key.
+        # Not paced, since the caller is waiting. The request still counts against the key's budget.
         budgets = budgets_of(self.config.base_url, self._key)
         for budget in budgets:
             budget.spend()
@@ -127,13 +127,13 @@ def _converted(call: ApiCall) -> ApiCall:
 
 
 class Client(_Caller):
-    """Calls the API and waits for the response. Thread-safe; close it, or use it in a `with` block.
+    """A client that calls the API and waits for the response. Thread-safe; close it, or use it in a `with` block.
 
-    Each call returns a `Success` or a `Failure`; a call that fails never raises. An interruption from outside, such
-    as Ctrl-C or Celery's soft time limit, is raised; the call may have been processed. A call takes at most the
-    config's *timeout*, plus the time to look up the host's name, which cannot be interrupted. A required argument
-    that is missing or empty raises `InvalidArgument` before anything is sent. In a coroutine use an `AsyncClient`:
-    this one blocks the event loop during each request.
+    Each call returns a `Success` or a `Failure`; a failed call never raises. An interruption from outside, such as
+    Ctrl-C or Celery's soft time limit, does raise, and the call may have been processed. A call takes at most the
+    config's *timeout*, plus the time to resolve the host name, which cannot be interrupted. A required argument that
+    is missing or empty raises `InvalidArgument` before anything is sent. In a coroutine, use an `AsyncClient`: this
+    client blocks the event loop during each request.
     """
 
     def __enter__(self) -> Self:
@@ -148,7 +148,7 @@ class Client(_Caller):
         self.close()
 
     def close(self) -> None:
-        """Close the connections. A custom HTTP client stays open: it is yours."""
+        """Close the connections. A custom HTTP client stays open: its owner closes it."""
         self._transport.close()
 
     def _call(self, ask: Ask[T]) -> APIResult[T]:
@@ -157,7 +157,7 @@ class Client(_Caller):
     # ── The calls of the official SDKs ──
 
     def get_api_key_details(self) -> APIResult[ApiKeyDetails]:
-        """What the key may do: `data.permissions`."""
+        """Get what the key may do: `data.permissions`."""
         return self._call(calls.API_KEY_DETAILS)
 
     def upsert_user(
@@ -193,57 +193,58 @@ class Client(_Caller):
     def remove_users_from_account(
         self, account: AccountIdentified | Identifier, users: Iterable[UserIdentified | Identifier]
     ) -> APIResult[None]:
-        """Mark 1 to 100 users (IDs or `UserIdentified`) as removed from an account. The users stay."""
+        """Mark 1 to 100 users (IDs or `UserIdentified`) as removed from an account. The users themselves stay."""
         return self._call(calls.remove_users_from_account(account, users))
 
     def link(self, *, device_id: str, user_id: Identifier | None = None, email: str | None = None) -> APIResult[None]:
-        """Join the web activity of a device (the cookie `__journey`) to a user."""
+        """Link the web activity of a device (the cookie `__journey`) to a user."""
         return self._call(calls.link(device_id, user_id, email))
 
     def add_event(self, event: Event) -> APIResult[None]:
-        """Send an event. Without `happened_at()` it has no time, and the API uses the time of arrival."""
+        """Send an event. Without `happened_at()`, the API uses the time at which it receives the event."""
         return self._call(calls.add_event(event))
 
     def get_tracking_snippet(self, *, domain: str) -> APIResult[TrackingSnippet]:
-        """The HTML snippet of a website."""
+        """Get the HTML snippet of a website."""
         return self._call(calls.tracking_snippet(domain))
 
     # ── The API's read calls ──
 
     def get_events(self) -> APIResult[tuple[NamedDefinition, ...]]:
-        """The events that the business has defined."""
+        """Get the events that the business has defined."""
         return self._call(calls.EVENTS)
 
     def get_user_properties(self) -> APIResult[tuple[PropertyDefinition, ...]]:
-        """The properties of users."""
+        """Get the properties of users."""
         return self._call(calls.USER_PROPERTIES)
 
     def get_account_properties(self) -> APIResult[tuple[PropertyDefinition, ...]]:
-        """The properties of accounts."""
+        """Get the properties of accounts."""
         return self._call(calls.ACCOUNT_PROPERTIES)
 
     def get_user_segments(self) -> APIResult[tuple[NamedDefinition, ...]]:
-        """The segments of users."""
+        """Get the segments of users."""
         return self._call(calls.USER_SEGMENTS)
 
     def get_account_segments(self) -> APIResult[tuple[NamedDefinition, ...]]:
-        """The segments of accounts."""
+        """Get the segments of accounts."""
         return self._call(calls.ACCOUNT_SEGMENTS)
 
 
 class AsyncClient(_Caller):
-    """The calls of `Client`, to be awaited, under asyncio or trio. The event loop is never blocked: requests are made
-    in up to *max_connections* threads of the client's own; further requests wait for one of them.
+    """The calls of `Client` for asyncio and trio, to be awaited.
 
-    Each call returns a `Success` or a `Failure`; a call that fails never raises. Once it has a thread, a call takes
-    at most the config's *timeout*. A required argument that is missing or empty raises `InvalidArgument` before
-    anything is sent. When the task that awaits a call is cancelled, it stops waiting at once; a request that has
-    begun may still be processed. One client may be used from several event loops. Close it, or use it in an
-    `async with` block.
+    It never blocks the event loop: requests run in up to *max_connections* threads of its own; further requests wait
+    for a free thread.
+
+    Each call returns a `Success` or a `Failure`; a failed call never raises. Once it has a thread, a call takes at
+    most the config's *timeout*. A required argument that is missing or empty raises `InvalidArgument` before anything
+    is sent. If the task that awaits a call is cancelled, it stops waiting at once; a request that has started may
+    still be processed. One client may be used from several event loops. Close it, or use it in an `async with` block.
     """
 
     def __init__(self, http_client: HttpClient | None, config: ClientConfig) -> None:
-        """*http_client* carries the requests, called from several threads; `None` is ours.
+        """*http_client* sends the requests, from several threads; `None` uses the built-in one.
 
         Raises `InvalidArgument`.
         """
@@ -262,19 +263,20 @@ class AsyncClient(_Caller):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections and end the threads; busy ones finish their request first. A custom HTTP client stays
-        open: it is yours.
+        """Close the connections and stop the threads; busy threads finish their request first.
+
+        A custom HTTP client stays open: its owner closes it.
         """
         self._threads().close()
         self._transport.close()
 
     def _threads(self) -> Threads:
-        # A forked child has none of its parent's threads.
+        # A forked child does not have its parent's threads.
         own = self._threads_of.get(getpid())
         return own or self._threads_of.setdefault(getpid(), Threads(self.config.max_connections))
 
     async def _call(self, ask: Ask[T]) -> APIResult[T]:
-        call = _converted(ask.call)  # here: the values are the caller's, who may change them later
+        call = _converted(ask.call)  # before handing over: the caller may change the values later
         try:
             outcome = await finished(self._threads().submit(partial(self._exchange, call)))
         except NoThread:
@@ -284,7 +286,7 @@ class AsyncClient(_Caller):
     # ── The calls of the official SDKs ──
 
     async def get_api_key_details(self) -> APIResult[ApiKeyDetails]:
-        """What the key may do: `data.permissions`."""
+        """Get what the key may do: `data.permissions`."""
         return await self._call(calls.API_KEY_DETAILS)
 
     async def upsert_user(
@@ -322,41 +324,41 @@ class AsyncClient(_Caller):
     async def remove_users_from_account(
         self, account: AccountIdentified | Identifier, users: Iterable[UserIdentified | Identifier]
     ) -> APIResult[None]:
-        """Mark 1 to 100 users (IDs or `UserIdentified`) as removed from an account. The users stay."""
+        """Mark 1 to 100 users (IDs or `UserIdentified`) as removed from an account. The users themselves stay."""
         return await self._call(calls.remove_users_from_account(account, users))
 
     async def link(
         self, *, device_id: str, user_id: Identifier | None = None, email: str | None = None
     ) -> APIResult[None]:
-        """Join the web activity of a device (the cookie `__journey`) to a user."""
+        """Link the web activity of a device (the cookie `__journey`) to a user."""
         return await self._call(calls.link(device_id, user_id, email))
 
     async def add_event(self, event: Event) -> APIResult[None]:
-        """Send an event. Without `happened_at()` it has no time, and the API uses the time of arrival."""
+        """Send an event. Without `happened_at()`, the API uses the time at which it receives the event."""
         return await self._call(calls.add_event(event))
 
     async def get_tracking_snippet(self, *, domain: str) -> APIResult[TrackingSnippet]:
-        """The HTML snippet of a website."""
+        """Get the HTML snippet of a website."""
         return await self._call(calls.tracking_snippet(domain))
 
     # ── The API's read calls ──
 
     async def get_events(self) -> APIResult[tuple[NamedDefinition, ...]]:
-        """The events that the business has defined."""
+        """Get the events that the business has defined."""
         return await self._call(calls.EVENTS)
 
     async def get_user_properties(self) -> APIResult[tuple[PropertyDefinition, ...]]:
-        """The properties of users."""
+        """Get the properties of users."""
         return await self._call(calls.USER_PROPERTIES)
 
     async def get_account_properties(self) -> APIResult[tuple[PropertyDefinition, ...]]:
-        """The properties of accounts."""
+        """Get the properties of accounts."""
         return await self._call(calls.ACCOUNT_PROPERTIES)
 
     async def get_user_segments(self) -> APIResult[tuple[NamedDefinition, ...]]:
-        """The segments of users."""
+        """Get the segments of users."""
         return await self._call(calls.USER_SEGMENTS)
 
     async def get_account_segments(self) -> APIResult[tuple[NamedDefinition, ...]]:
-        """The segments of accounts."""
+        """Get the segments of accounts."""
         return await self._call(calls.ACCOUNT_SEGMENTS)

@@ -1,10 +1,10 @@
-"""Testing tracked code: see what was captured, and send nothing.
+"""Test code that tracks: inspect what was captured, and send nothing.
 
     with journy_track.testing.capture() as events:
         sign_in("u1")
         events.assert_tracked("signed_in", user="u1")
 
-With pytest, the fixture `journy_events` does the same.
+With pytest, use the fixture `journy_events`, which does the same.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ __all__ = ["CapturedItems", "Stray", "capture"]
 
 
 class CapturedItems(Sequence[Item]):
-    """What was captured, in order: `Event`s, and the other items (`UpsertUser`, …), as they would be sent."""
+    """The captured items in order: `Event`s and the other items (`UpsertUser`, …), as they would be sent."""
 
     def __init__(self, capture: capturing.Capture) -> None:
         self._capture = capture
 
     def named(self, name: str | type[Any]) -> list[Event]:
-        """The events of that name, or of the class of a typed event."""
+        """The events with that name, or of that typed event class."""
         wanted, _ = matching.name_and_metadata(name)
         found = self._named(wanted)
         if found:
@@ -41,7 +41,7 @@ class CapturedItems(Sequence[Item]):
         return found
 
     def for_user(self, user: Identifier | UserIdentified) -> list[Item]:
-        """Everything about that user: events, and upserts, links and deletes."""
+        """Everything about that user: events, upserts, links and deletes."""
         wanted = user_of(user)
         return [item for item in self if matching.is_same(wanted, getattr(item, "user", None))]
 
@@ -60,9 +60,9 @@ class CapturedItems(Sequence[Item]):
     ) -> Event | None:
         """Raise `AssertionError` unless such an event was captured. Returns the first one, `None` with ``times=0``.
 
-        *name*: an event's name, the class of a typed event, or a typed event, whose fields must then all match.
+        *name*: an event's name, the class of a typed event, or a typed event, all of whose fields must match.
         *user*, *account*: an ID, or `None` for none. *metadata*: what the event must contain; it may contain more.
-        `unittest.mock.ANY` matches any value. *times*: exactly that many; `None`: at least one.
+        `unittest.mock.ANY` matches any value. *times*: the exact number of events; `None`: at least one.
         """
         __tracebackhide__ = True
         name, fields = matching.name_and_metadata(name)
@@ -84,12 +84,12 @@ class CapturedItems(Sequence[Item]):
 
     @property
     def problems(self) -> list[str]:
-        """What would have been lost (no identity, a value that cannot be sent, …). It fails the test."""
+        """What would have been lost (no identity, a value that cannot be sent, …). Any problem fails the test."""
         return list(self._capture.problems())
 
     @property
     def strays(self) -> list[Stray]:
-        """What was captured after the end, by threads and tasks that outlived it."""
+        """Items captured after the end, by threads and tasks that outlived it."""
         return list(self._capture.strays)
 
     @overload
@@ -102,7 +102,7 @@ class CapturedItems(Sequence[Item]):
         return self._capture.items()[index]
 
     def __iter__(self) -> Iterator[Item]:
-        return iter(self._capture.items())  # those of now, while other threads go on tracking
+        return iter(self._capture.items())  # a snapshot: other threads may go on tracking
 
     def __len__(self) -> int:
         return len(self._capture.items())
@@ -118,11 +118,11 @@ class CapturedItems(Sequence[Item]):
 
 @contextmanager
 def capture(name: str = "capture()") -> Iterator[CapturedItems]:
-    """Capture what is tracked inside, in all threads, and send nothing.
+    """Capture everything tracked inside the block, in all threads, and send nothing.
 
-    The tracker is replaced: `configure()` checks its arguments and returns the capturing one. At the end it raises
-    `AssertionError` if something would have been lost or an identity was left set, unless the block itself raised.
-    *name* labels the strays, which come from threads that outlive the block.
+    The tracker is replaced: `configure()` checks its arguments and returns the capturing one. The end of the block
+    raises `AssertionError` if something would have been lost or an identity was left set, unless the block itself
+    raised. *name* labels the strays, which come from threads that outlive the block.
     """
     before = live_frame()
     with capturing.capturing(name) as captured:
@@ -132,8 +132,8 @@ def capture(name: str = "capture()") -> Iterator[CapturedItems]:
 
 
 def _judge(events: CapturedItems, before: Frame) -> None:
-    """Raise `AssertionError` for what would have been lost, and what was left set since *before*."""
+    """Raise `AssertionError` for anything that would have been lost, or was left set since *before*."""
     wrong = [*events.problems, *leaks.leaks_since(before)]
     if wrong:
-        events.clear()  # reported once
+        events.clear()  # report each problem only once
         raise AssertionError("\n".join(wrong))

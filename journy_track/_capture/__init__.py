@@ -1,1 +1,1 @@
-"""The app's thread: look at the context and the clock, copy, append, return."""
+"""Capture on the app's thread: read the context and the clock, copy the values, and append to the queue."""

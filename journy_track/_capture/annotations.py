@@ -1,4 +1,4 @@
-"""Annotations of a typed event: read without raising, and whether a value fits one."""
+"""Reading the annotations of a typed event without raising, and checking values against them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 from journy_track._model.values import FROZEN_KINDS
 
 _UNIONS = (typing.Union, types.UnionType)
-#: Wrappers that say something about a field, and nothing about its values.
+#: Wrappers that describe a field but do not restrict its values.
 _WRAPPERS = frozenset({"Annotated", "Required", "NotRequired", "ReadOnly", "Final"})
-#: Annotations, and what type checkers take in their place.
+#: Annotations, each with a type that type checkers accept in its place.
 _ALSO = ((int, bool), (float, int), (float, bool))
 
 
 def annotations_of(cls: type) -> dict[str, Any]:
-    """The annotations of *cls* and its bases by name, as far as they can be evaluated now; `Any` for the others.
+    """The annotations of *cls* and its bases by name; `Any` for those that cannot be evaluated now.
 
-    Never raises: an annotation may name what is imported for type checkers only.
+    Never raises: an annotation may refer to a name that is imported for type checkers only.
     """
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         if base.__module__ == "builtins":
             continue
         module = vars(sys.modules.get(base.__module__, typing))
-        # Of what the body holds only classes: a default may have the name of a type.
+        # Only the classes in the body: a field's default may have the name of a type.
         local = {key: value for key, value in vars(base).items() if isinstance(value, type)}
         for name, written in _written(base).items():
             found[name] = _evaluated(written, module, local)
@@ -35,7 +35,7 @@ def annotations_of(cls: type) -> dict[str, Any]:
 
 
 def _written(cls: type) -> dict[str, Any]:
-    """What is written in the body of *cls*, perhaps as text."""
+    """The annotations in the body of *cls*, possibly as text."""
     if sys.version_info >= (3, 14):
         import annotationlib
 
@@ -55,14 +55,14 @@ def _evaluated(written: Any, module: dict[str, Any], local: dict[str, Any]) -> A
 
 
 def is_required(annotation: Any) -> bool:
-    """Whether the key of a TypedDict with this annotation must be there, as far as that is known."""
+    """Whether a TypedDict key with this annotation is required, as far as that is known."""
     return annotation is not Any and typing.get_origin(annotation) is not typing.NotRequired
 
 
 def taken(annotation: Any) -> tuple[list[type], list[Any]]:
-    """Types and literals that fit *annotation* whatever else does: most values are of those, and need no closer look.
+    """The types and literals that certainly fit *annotation*, which lets most values skip the full check.
 
-    A literal is a pair of its type and itself, since `1 == True`.
+    A literal is a pair of its type and its value, since `1 == True`.
     """
     origin = typing.get_origin(annotation)
     args = typing.get_args(annotation)
@@ -79,9 +79,9 @@ def taken(annotation: Any) -> tuple[list[type], list[Any]]:
 
 
 def fits(value: Any, annotation: Any) -> bool:
-    """Whether *value* fits *annotation*, as type checkers see it. What cannot be judged fits.
+    """Whether *value* fits *annotation*, as type checkers see it; true if that cannot be determined.
 
-    May run code of the app's: that of a metaclass, for one.
+    May run the app's code, such as that of a metaclass.
     """
     try:
         return _fits(value, annotation)
@@ -109,7 +109,7 @@ def _fits(value: Any, annotation: Any) -> bool:
     kind = origin or annotation
     if not isinstance(kind, type) or isinstance(value, kind):
         return True
-    # What is sent for a member of an enum is its value.
+    # An enum member is sent as its value.
     return issubclass(kind, Enum) and any(type(value) is type(one.value) and value == one.value for one in kind)
 
 

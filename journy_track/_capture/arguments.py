@@ -1,4 +1,4 @@
-"""The arguments of a decorated function's calls, as the options of `@track_event` ask for them."""
+"""The arguments of a decorated function's calls, for the options of `@track_event` that need them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from journy_track._model.errors import InvalidArgument
 
 
 class Arguments:
-    """What the calls of one function can be asked for.
+    """Finds the arguments of one function's calls.
 
-    With *asked* false nothing asks, and nothing is looked at. Raises `InvalidArgument` for a name in *capture* that
-    the function does not take, or whose value cannot be known.
+    If *asked* is false, no option needs them, and nothing is inspected. Raises `InvalidArgument` for a name in
+    *capture* that is not a parameter of the function, or whose value cannot be known.
     """
 
     __slots__ = ("_watched",)
@@ -33,11 +33,11 @@ class Arguments:
             _check(capture, parameters_of(function), hidden, self._watched)
 
     def watched_call(self, function: Any) -> Seen | None:
-        """What to call in place of *function*, once, where that shows its arguments better than a look at them."""
+        """What to call once in place of *function* to see its arguments; `None`: call *function* itself."""
         return None if self._watched is None else self._watched.call_of(function)
 
     def of(self, function: Any, args: Any, kwargs: Any, seen: Seen | None) -> Mapping[str, Any]:
-        """The arguments of one call by name."""
+        """The arguments of one call, by name."""
         sure = named(function, args, kwargs, in_order=type(function) is FunctionType and flags_describe())
         return sure if seen is None or not seen.arguments else {**seen.arguments, **sure}
 

@@ -1,4 +1,4 @@
-"""What a decorator does around the calls of a function, whatever kind of function that is."""
+"""Running code around the calls of a function of any kind, as a decorator does."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from journy_track._capture.results import ENDED, Goes, how_it_goes_on, when_done
 
 
 def decorated(function: F, around: Around) -> F:
-    """*function*, with *around* around each of its calls.
+    """Wrap *function* so that *around* runs around each of its calls.
 
-    A Python function becomes another one. What `classmethod` and its like hold is decorated inside of them. All else
-    that can be called gets a transparent proxy; on other interpreters than CPython, so do coroutine functions and
-    generator functions.
+    A Python function is replaced by another Python function. For a `classmethod` and the like, the function inside is
+    decorated. Any other callable gets a transparent proxy; on interpreters other than CPython, so do coroutine
+    functions and generator functions.
     """
     thing: Any = function
     made: Any
@@ -31,37 +31,37 @@ def decorated(function: F, around: Around) -> F:
 
 
 def _with_attributes(made: Any, original: Any) -> Any:
-    """*made*, with the attributes that were set on *original*."""
+    """Copy the attributes that were set on *original* to *made*."""
     for name, value in vars(original).items():
         vars(made).setdefault(name, value)
     return made
 
 
 class Invocation:
-    """What is done around one call of a decorated function. By itself: nothing."""
+    """The code around one call of a decorated function. This base class adds nothing."""
 
     __slots__ = ()
 
-    #: How a result may go on so that the call has not ended with it.
+    #: The kinds of result that continue the call after the function has returned.
     follows: ClassVar[frozenset[Goes]] = frozenset(Goes)
 
-    #: What is called when the call has ended, with its result and what it raised: a method, or nothing.
+    #: Called with the result and the exception when the call has ended; `None`: nothing is called.
     finish: Finish | None = None
 
     def made(self, function: Any, args: Any, kwargs: Any) -> Any:
-        """What the call returns: of a coroutine function or a generator function, what has still to run."""
+        """Call *function*. A coroutine function or generator function returns an object that has yet to run."""
         return function(*args, **kwargs)
 
     def run(self, function: Any, args: Any, kwargs: Any) -> Any:
-        """The call of a plain function, from its start to its end."""
+        """Run a plain function from start to end."""
         return self.made(function, args, kwargs)
 
     async def awaited(self, quiet: QuietCoroutine) -> Any:
-        """A coroutine, from its start to its end. `finish` is not called besides."""
+        """Run a coroutine from start to end. The caller does not call `finish` in addition."""
         return await quiet.coroutine
 
     def body(self) -> Stepping:
-        """What each step of a generator runs in."""
+        """The body in which each step of a generator runs."""
         return Body(live_frame(), NOTHING)
 
 
@@ -69,16 +69,16 @@ _NOTHING_AROUND = Invocation()
 
 
 class Around(Invocation):
-    """What a decorator does around every call of one function. Each kind of function is written here, and once.
+    """The code around every call of one function, with one method for each kind of function.
 
-    Each gets the function with the arguments of the call, and returns what the caller gets. To be pickled by value
-    (as cloudpickle does), it has to be an object that can be pickled.
+    Each of these methods receives the function and the arguments of the call, and returns what the caller gets.
+    Instances must be picklable, for tools that pickle functions by value, such as cloudpickle.
     """
 
     __slots__ = ()
 
     def begin(self, function: Any, args: Any, kwargs: Any) -> Invocation | None:
-        """What is done around this call: by itself, the same around each. `None`: nothing, this time."""
+        """The `Invocation` for this call; by default the same for every call. `None`: add nothing to this call."""
         return self
 
     def plain(self, function: Any, args: Any, kwargs: Any) -> Any:
@@ -107,7 +107,7 @@ class Around(Invocation):
         return named_like(call.awaited(QuietCoroutine(call.made(function, args, kwargs))), function)
 
     def generator(self, function: Any, args: Any, kwargs: Any) -> Any:
-        # Also where nothing is done around it, the body keeps its context to itself.
+        # Even if nothing runs around it, the body keeps its own context.
         call = self.begin(function, args, kwargs) or _NOTHING_AROUND
         return named_like(driven(call.made(function, args, kwargs), call.body(), call.finish), function)
 
@@ -116,7 +116,7 @@ class Around(Invocation):
         return named_like(driven_async(call.made(function, args, kwargs), call.body(), call.finish), function)
 
     def going_on(self, goes: Goes, result: Any, function: Any, call: Invocation) -> Any:
-        """What the caller gets in place of *result*, with which *call* has not ended."""
+        """What the caller gets in place of *result*, when *call* continues after the function has returned."""
         if goes is Goes.COROUTINE:
             return named_like(call.awaited(QuietCoroutine(result)), function)
         if goes is Goes.GENERATOR:
@@ -127,8 +127,8 @@ class Around(Invocation):
             if call.finish is not None:
                 when_done(result, call.finish)
             return result
-        # A context manager stays the object that it is. Used as a decorator it makes another of itself for each call:
-        # those are each a call of their own.
+        # The caller gets the same context manager object. Used as a decorator, it creates a new one for each call:
+        # each of those counts as a separate call.
         made_by = result.func
         if goes is Goes.BLOCK:
             result.gen = driven(result.gen, call.body(), call.finish)

@@ -1,4 +1,4 @@
-"""User, account and metadata as one value: what a block, a request or an actor says."""
+"""User, account and metadata as one value, as set by a block, a request or an actor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from journy_track._model.identity import AccountIdentified, UserIdentified
 
 
 class Unset(Enum):
-    """Marks an argument that was left out, where `None` means nobody."""
+    """Marks an argument that was left out, since `None` means no user or account."""
 
     UNSET = "UNSET"
 
@@ -23,12 +23,12 @@ _EMPTY: Final = FrozenDict()
 
 
 class Attributes:
-    """User, account and metadata. Immutable. `UNSET` leaves a user or an account to what is beneath."""
+    """User, account and metadata. Immutable. With `UNSET`, the user or account of the layer beneath applies."""
 
-    # Not a frozen dataclass: setting its fields would take four times as long, and each block makes one.
+    # Not a frozen dataclass: setting its fields would take four times as long, and each block creates one.
     __slots__ = ("account", "measured", "metadata", "user")
 
-    #: Whether nothing is to be captured where this is beneath.
+    #: Whether nothing is captured in the layers above this one.
     suppressed: bool = False
 
     def __init__(
@@ -40,17 +40,17 @@ class Attributes:
         self.user: UserIdentified | None | Unset = user
         self.account: AccountIdentified | None | Unset = account
         self.metadata: FrozenDict = metadata
-        #: What `measure()` has returned; -1 before it was called. Most blocks see no event, and are never measured.
+        #: The last result of `measure()`; -1 before the first call. Most blocks see no event and are never measured.
         self.measured: int = -1
 
     def measure(self) -> int:
-        """About how many bytes an item that is captured with this keeps alive of it."""
+        """Return about how many bytes of this an item captured with it keeps alive."""
         size = text_size(self.metadata) + identity_size(self.user) + identity_size(self.account)
         self.measured = size
         return size
 
     def over(self, beneath: Attributes) -> Attributes:
-        """These attributes, and those of *beneath* where nothing is set here."""
+        """These attributes, filled in from *beneath* where nothing is set here."""
         if beneath is NO_ATTRIBUTES:
             return self
         if self is NO_ATTRIBUTES:
@@ -65,7 +65,7 @@ class Attributes:
 
 
 class Suppressed(Attributes):
-    """Those of a request that is skipped, or of what was sent where nothing is tracked."""
+    """The attributes of a skipped request, or of a carrier from code in which nothing is tracked."""
 
     __slots__ = ()
 
@@ -77,12 +77,12 @@ NOTHING_TRACKED: Final = Suppressed()
 
 
 def text_size(metadata: FrozenDict) -> int:
-    """About how many bytes of text *metadata* holds: what an item that shares it may keep alive."""
+    """About how many bytes of text *metadata* holds, which an item that shares it may keep alive."""
     return sum(byte_size(key) + (byte_size(value) if type(value) is str else 16) for key, value in metadata.items())
 
 
 def identity_size(who: UserIdentified | AccountIdentified | None | Unset) -> int:
-    """About how many bytes of text there are of *who*: itself, and the names under which the outbox orders it."""
+    """About how many bytes of text *who* takes, including the names under which the outbox orders it."""
     if who is None or who is UNSET:
         return 0
     key, other = (who.user_id, who.email) if isinstance(who, UserIdentified) else (who.account_id, who.domain)
@@ -90,5 +90,5 @@ def identity_size(who: UserIdentified | AccountIdentified | None | Unset) -> int
 
 
 def byte_size(text: str) -> int:
-    """How many bytes the characters of *text* take at most: one each in ASCII, else up to four."""
+    """The most bytes that *text* can take: one per character in ASCII, otherwise up to four."""
     return len(text) if text.isascii() else 4 * len(text)

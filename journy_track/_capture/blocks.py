@@ -1,4 +1,4 @@
-"""`with` blocks and decorators that say who acts: user(), account(), metadata(), scope()."""
+"""`with` blocks and decorators that set the current user and account: user(), account(), metadata(), scope()."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ R = TypeVar("R")
 
 
 class Block:
-    """A change of the context: for the length of a `with` block, or of each call of a decorated function.
+    """Changes the context for the duration of a `with` block, or of each call of a decorated function.
 
-    Reusable and re-entrant: each entry is a frame of its own, and leaving ends only that one, even if a whole program
-    shares one block. Decorating a generator gives its body a context of its own, which the consumer does not see.
+    Reusable and re-entrant: each entry has its own frame, and leaving ends only that one, even if a whole program
+    shares one block. Decorating a generator gives its body its own context, which the consumer does not see.
     """
 
     __slots__ = ("_change", "_mistake", "_name", "_open")
@@ -96,7 +96,7 @@ class Block:
 
     def __call__(self, function: F) -> F:
         check_decoratable(function, f"@{self._name}()")
-        if self._mistake is not None:  # a decorator is code: it raises where it is written
+        if self._mistake is not None:  # a wrong value in a decorator is a programming error, so it raises
             raise self._mistake
         return decorated(function, _InBlock(self._change))
 
@@ -105,7 +105,7 @@ class Block:
 
 
 class _InBlock(Around):
-    """Around each call of a decorated function: an entry of its own."""
+    """Enters and leaves the block around each call of a decorated function."""
 
     __slots__ = ("_change",)
 
@@ -131,7 +131,7 @@ class _InBlock(Around):
         return Body(Frame(live_frame(), BlockEntry(), change), change)
 
 
-# Named, so that a decorated function can be pickled by value.
+# Module-level functions, so that a decorated function can be pickled by value.
 
 
 def _same(change: Change) -> Change:
@@ -142,14 +142,14 @@ def _new_scope(inherit: bool) -> Change:
     if inherit:
         return Change(cell=Cell(current_attributes()))
     around = live_frame().cell
-    # All that is inherited in any case: where nothing is tracked, nothing within is.
+    # Suppression is always inherited: where nothing is tracked, nothing inside is tracked either.
     suppressed = around is not None and around.current().suppressed
     return Change(cell=Cell(NOTHING_TRACKED if suppressed else NO_ATTRIBUTES))
 
 
 def _suppression() -> Change:
     internal = current_frame().internal
-    if internal is not None and internal.active:  # our own code stays that
+    if internal is not None and internal.active:  # our own code stays marked as such
         return Change()
     return Change(internal=_SUPPRESSING)
 
@@ -160,10 +160,10 @@ _SUPPRESSING: Final = Internal("suppressed")
 
 
 def user(user_id: Identifier | UserIdentified | None = None, /, *, email: str | None = None) -> Block:
-    """The user who acts, for a `with` block or a decorated function of any kind.
+    """Set the current user, for a `with` block or a decorated function of any kind.
 
     *user_id* is a database ID or a `UserIdentified`; `None` (and no *email*) is an anonymous visitor. A value that
-    cannot be an ID, such as an empty text, is logged and treated like `None`; as a decorator, and while `strict`, it
+    cannot be an ID, such as an empty string, is logged and treated like `None`; in a decorator, or while `strict`, it
     raises `InvalidArgument`.
     """
     who, mistake = usable_identity("user()", user_of, user_id, email, "no user is set there")
@@ -171,20 +171,20 @@ def user(user_id: Identifier | UserIdentified | None = None, /, *, email: str | 
 
 
 def account(account_id: Identifier | AccountIdentified | None = None, /, *, domain: str | None = None) -> Block:
-    """The account acted in, for a `with` block or a decorated function of any kind.
+    """Set the current account, for a `with` block or a decorated function of any kind.
 
     *account_id* is a database ID or an `AccountIdentified`; `None` (and no *domain*) means none. A value that cannot
-    be an ID is logged and treated like `None`; as a decorator, and while `strict`, it raises `InvalidArgument`.
+    be an ID is logged and treated like `None`; in a decorator, or while `strict`, it raises `InvalidArgument`.
     """
     where, mistake = usable_identity("account()", account_of, account_id, domain, "no account is set there")
     return Block("account", functools.partial(_same, Change(Attributes(account=where))), mistake)
 
 
 def metadata(mapping: Mapping[str, object] | None = None, /, **values: object) -> Block:
-    """Metadata for every event of a `with` block or a decorated function; inner values win.
+    """Add metadata to every event in a `with` block or a decorated function; inner values win.
 
-    Pass it by keyword, or in *mapping* if a key is not an identifier; a keyword overrides *mapping*. Anything other
-    than a mapping is logged, and only the keywords are used; as a decorator, and while `strict`, it raises
+    Pass it by keyword, or in *mapping* if a key is not an identifier; a keyword overrides *mapping*. If *mapping* is
+    not a mapping, that is logged and only the keywords are used; in a decorator, or while `strict`, it raises
     `InvalidArgument`.
     """
     usable, mistake = usable_metadata("metadata", mapping, values)
@@ -192,10 +192,10 @@ def metadata(mapping: Mapping[str, object] | None = None, /, **values: object) -
 
 
 def scope(*, inherit: bool = False) -> Block:
-    """A layer for one request or job, which `set_user()`, `set_account()` and `add_metadata()` fill.
+    """Open a layer for one request or job, which `set_user()`, `set_account()` and `add_metadata()` fill.
 
     Everything that runs in it sees what was set, even if it was set in a child task, or in a thread pool that copied
-    the context. Inherits nothing from outside, unless *inherit*.
+    the context. It inherits nothing from outside, unless *inherit*.
     """
     mistake = None
     if inherit is not True and inherit is not False:
@@ -207,17 +207,17 @@ def scope(*, inherit: bool = False) -> Block:
 
 
 def suppressed() -> Block:
-    """Nothing is tracked in a `with` block, or in a decorated function of any kind, nor in the tasks that it starts
-    and the jobs that it enqueues.
+    """Track nothing in a `with` block or a decorated function of any kind.
 
-    For example, while staff act for a customer. What is captured there is counted as `suppressed` and not logged.
-    Deletes and removals are still sent: they remove data.
+    This includes the tasks that it starts and the jobs that it enqueues. Use it, for example, while staff act on
+    behalf of a customer. Items captured there are counted as `suppressed` and not logged. Deletes and removals are
+    still sent, because they remove data.
     """
     return Block("suppressed", _suppression)
 
 
 def set_user(user_id: Identifier | UserIdentified | None = None, /, *, email: str | None = None) -> None:
-    """Set the user of the enclosing `scope()`, seen by everything in it. `None`: an anonymous visitor.
+    """Set the user of the enclosing `scope()`, for everything in it. `None` is an anonymous visitor.
 
     An enclosing `with user()` inside that scope takes precedence. Outside any scope it lasts until the context ends,
     and a warning is logged once. A value that cannot be an ID is logged, and no user is set; while `strict` it raises
@@ -228,9 +228,9 @@ def set_user(user_id: Identifier | UserIdentified | None = None, /, *, email: st
 
 
 def set_account(account_id: Identifier | AccountIdentified | None = None, /, *, domain: str | None = None) -> None:
-    """Set the account of the enclosing `scope()`, seen by everything in it. `None`: no account.
+    """Set the account of the enclosing `scope()`, for everything in it. `None` means none.
 
-    Outside a scope, and for a value that cannot be an ID, it does what `set_user()` does.
+    Outside a scope, and for a value that cannot be an ID, it behaves like `set_user()`.
     """
     where, _ = usable_identity("set_account()", account_of, account_id, domain, "no account is set")
     request_cell().set(account=where)
@@ -243,14 +243,14 @@ def add_metadata(mapping: Mapping[str, object] | None = None, /, **values: objec
 
 
 def in_context(function: Callable[P, R]) -> Callable[P, R]:
-    """*function*, wrapped so that it runs with the current context when a thread or an executor calls it.
+    """Wrap *function* so that it runs in the current context when a thread or an executor calls it.
 
-    As in ``pool.submit(in_context(work), row)``: without it, a plain thread starts with an empty context. If the
-    user of a request is not known yet, it is looked up now if possible. A value that is not callable is logged and
-    returned unchanged; while `strict`, it raises `InvalidArgument`.
+    For example ``pool.submit(in_context(work), row)``: without it, a plain thread starts with an empty context. If
+    the user of a request is not known yet, it is looked up now if possible. A value that is not callable is logged
+    and returned unchanged; while `strict`, it raises `InvalidArgument`.
 
-    A context cannot leave its interpreter, so the wrapped function cannot be pickled: pass `inject()`'s header to a
-    `ProcessPoolExecutor` or an `InterpreterPoolExecutor`, and `extract()` it in the function.
+    A context cannot leave its interpreter, so the wrapped function cannot be pickled: for a `ProcessPoolExecutor` or
+    an `InterpreterPoolExecutor`, pass the header of `inject()` to the function, and use `extract()` in it.
     """
     if not callable(function):
         mistake = InvalidArgument(f"in_context() takes a function, got {described(function)}")
@@ -261,12 +261,12 @@ def in_context(function: Callable[P, R]) -> Callable[P, R]:
     frame = live_frame()
     if frame.cell is not None and frame.cell.pending is not None:
         frame.cell.pending.wanted = True
-        frame.cell.pending.attributes()  # here it can be asked, and there perhaps not
+        frame.cell.pending.attributes()  # the framework can be asked here, but perhaps not there
     return decorated(function, _InContext(frame, contextvars.copy_context()))
 
 
 class _InContext(Around):
-    """Around each call of a function that was given to `in_context()`: the context of then."""
+    """Runs each call of a function that was passed to `in_context()` in the context of that time."""
 
     __slots__ = ("_context", "_frame")
 
@@ -281,7 +281,7 @@ class _InContext(Around):
         )
 
     def made(self, function: Any, args: Any, kwargs: Any) -> Any:
-        # A copy for each call: one context cannot be entered by two threads at once.
+        # A copy for each call: two threads cannot enter one context at the same time.
         return self._context.copy().run(function, *args, **kwargs)
 
     async def awaited(self, quiet: QuietCoroutine) -> Any:

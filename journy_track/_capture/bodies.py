@@ -1,8 +1,8 @@
-"""Bodies that are suspended and resumed: each keeps its own context, and gives back the consumer's.
+"""Bodies that are suspended and resumed: each keeps its own context and restores the consumer's.
 
-A generator shares the context of whoever resumes it. An identity set in its body would reach the consumer at
-each yield, and closing it from elsewhere would change that context. So a decorated generator runs its body in
-a frame of its own, swapped in at each resume and out at each yield.
+A generator shares the context of the code that resumes it. An identity set in its body would leak to the consumer at
+each yield, and closing it from elsewhere would change that code's context. So a decorated generator runs its body in
+its own frame, swapped in at each resume and out at each yield.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any, Protocol
 
 from journy_track._capture.context import BOTTOM, Change, Frame, current_frame, enter, leave, set_frame
 
-#: Called in the body's own context when it has ended: its result and what it raised.
+#: Called in the body's own context when it has ended, with its result and the exception that it raised.
 Finish = Callable[[Any, BaseException | None], None]
 
 NOTHING = Change()
 
 
 class Body:
-    """The context of one suspended body. Changes each time the body changes it.
+    """The context of one suspended body, updated whenever the body changes it.
 
-    *change* is what holds in the `with` block that the body stands for, where `contextlib` resumes it: `NOTHING`, or
-    what a block changes. `None`: it keeps its context to itself there, too.
+    *change* applies if `contextlib` resumes the body, which then implements a `with` block: it is the change of the
+    context in that block, or `NOTHING`. With `None`, the body keeps its own context there, too.
     """
 
     __slots__ = ("change", "frame")
@@ -35,7 +35,7 @@ class Body:
         self.change = change
 
     def opened(self, finish: Finish | None) -> tuple[Stepping, Finish | None]:
-        """This body, and what is to be called at its end, where the `with` block's context is to be the body's."""
+        """The body and the finisher to use if the body implements a `with` block, which shares its context."""
         change = self.change
         if change is None:
             return self, finish
@@ -51,7 +51,7 @@ class Body:
         return _SHARED, left
 
     def step(self, resume: Callable[..., Any], *arguments: Any) -> Any:
-        """Run *resume* in the body's context, then put back the consumer's. Sets nothing where both are the same."""
+        """Run *resume* in the body's context, then restore the consumer's. Sets nothing if both are the same."""
         consumer = current_frame()
         if self.frame is not consumer:
             set_frame(self.frame)
@@ -64,7 +64,7 @@ class Body:
 
 
 class _Shared(Body):
-    """The body of a `with` block: each of its steps runs in the context of whoever resumes it, and may change it."""
+    """The body of a `with` block: each step runs in the context of the code that resumes it, and may change it."""
 
     __slots__ = ()
 
@@ -77,7 +77,7 @@ _SHARED = _Shared(BOTTOM)
 
 def _is_a_with_block(resumed_from: Any) -> bool:
     """Whether *resumed_from* is `contextlib`, which resumes a body to enter a `with` block."""
-    while resumed_from is not None and resumed_from.f_globals is _OURS:  # one driver within another
+    while resumed_from is not None and resumed_from.f_globals is _OURS:  # nested drivers
         resumed_from = resumed_from.f_back
     return resumed_from is not None and resumed_from.f_globals is _CONTEXTLIB
 
@@ -87,7 +87,7 @@ _CONTEXTLIB = vars(contextlib)
 
 
 def driven(iterator: Any, body: Stepping, finish: Finish | None = None) -> Generator[Any, Any, Any]:
-    """*iterator* (a generator, or what `await` drives), each of its steps in *body*."""
+    """Run *iterator* (a generator, or an awaitable's iterator) with each of its steps in *body*."""
     if _is_a_with_block(sys._getframe().f_back):
         body, finish = body.opened(finish)
     resume, argument = iterator.send, None
@@ -115,8 +115,9 @@ def driven(iterator: Any, body: Stepping, finish: Finish | None = None) -> Gener
 
 
 class QuietCoroutine:
-    """A coroutine that another one stands for: closed when this is collected, so that only the outer one warns that
-    it was never awaited.
+    """A coroutine that is wrapped in another one.
+
+    It is closed when this object is collected, so that only the outer coroutine warns that it was never awaited.
     """
 
     __slots__ = ("coroutine",)
@@ -130,7 +131,7 @@ class QuietCoroutine:
 
 
 class Stepping(Protocol):
-    """What each step of something that is suspended runs in: a `Body`, or who watches."""
+    """Runs each step of a suspended body: a `Body`, or a watcher of arguments."""
 
     def step(self, resume: Callable[..., Any], *arguments: Any) -> Any: ...
 
@@ -138,7 +139,7 @@ class Stepping(Protocol):
 
 
 class Steps:
-    """Awaits *awaitable* with each of its steps in *body*."""
+    """Awaits *awaitable*, running each of its steps in *body*."""
 
     __slots__ = ("_awaitable", "_body")
 
@@ -148,14 +149,14 @@ class Steps:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         steps = self._awaitable
-        # What is beneath @types.coroutine is awaited, and has no __await__: it is its own iterator.
+        # A generator from @types.coroutine can be awaited but has no __await__: it is its own iterator.
         return driven(steps if isinstance(steps, GeneratorType) else steps.__await__(), self._body)
 
 
 async def driven_async(
     generator: AsyncGenerator[Any, Any], body: Stepping, finish: Finish | None = None
 ) -> AsyncGenerator[Any, Any]:
-    """*generator*, each of its steps in *body*."""
+    """Run *generator* with each of its steps in *body*."""
     if _is_a_with_block(sys._getframe().f_back):
         body, finish = body.opened(finish)
     step: Awaitable[Any] = _first_step(generator)
@@ -182,7 +183,7 @@ async def driven_async(
 
 
 def _first_step(generator: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
-    """The first step, unseen by the event loop: else it would close the inner generator as well as the outer one."""
+    """The first step, hidden from the event loop, which would otherwise close the inner generator, too."""
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)
     try:

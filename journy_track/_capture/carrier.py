@@ -1,7 +1,7 @@
-"""Who acts, as one short text that a message or a request carries to where the work goes on.
+"""The current user and account as one short text, which a message or a request carries to another process.
 
-The text is `1.PAYLOAD`, or `1.PAYLOAD.SIGNATURE` where there is a secret: a version, JSON in URL-safe base64, and the
-HMAC-SHA256 of what is before it. Every broker and every HTTP header takes these characters.
+The text is `1.PAYLOAD`, or `1.PAYLOAD.SIGNATURE` if there is a secret: a version, JSON in URL-safe base64, and the
+HMAC-SHA256 of the text before it. Every broker and every HTTP header accepts these characters.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from journy_track._model.once import warn_once
 from journy_track._model.secret import Secret
 from journy_track._model.values import frozen_mapping, plain_metadata
 
-#: The name of the header. Without an underscore: proxies drop HTTP headers that have one.
+#: The name of the header. It has no underscore, since proxies drop HTTP headers that contain one.
 HEADER: Final = "journy-track"
 VERSION: Final = "1"
-#: Characters of the text. Above, metadata is left out: servers take about 8 KiB of headers in all.
+#: Characters of the text. Above this, metadata is left out: servers accept about 8 KiB of headers in total.
 MAX_SIZE: Final = 4096
-#: Characters above which nothing is read.
+#: Characters above which a carrier is not read.
 MAX_READ: Final = 16 * 1024
 
 
 class Unsigned(Exception):
-    """A carrier is not signed, or was altered, where `carrier_secret` is set."""
+    """A carrier is unsigned or was altered, although `carrier_secret` is set."""
 
 
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def inject(carrier: MutableMapping[str, Any], *, email: bool, secret: Secret | None) -> None:
-    """Write the current context into *carrier*. Writes nothing where nobody acts, and never raises."""
+    """Write the current context into *carrier*. Writes nothing if the context is empty. Never raises."""
     try:
         text = None if in_our_own_code() else _current_text(email, secret)
         if text is not None:
@@ -54,9 +54,9 @@ def inject(carrier: MutableMapping[str, Any], *, email: bool, secret: Secret | N
 
 
 def _current_text(email: bool, secret: Secret | None) -> str | None:
-    """The current context as text, `None` where there is nothing to carry."""
+    """The current context as text; `None` if there is nothing to carry."""
     attributes = current_attributes()
-    # First: what must not be tracked here must not be there either, whatever else is left out.
+    # First: suppression must reach the other end, whatever else is left out.
     suppressed = {"suppressed": True} if attributes.suppressed or in_suppressed_code() else {}
     identity: dict[str, Any] = {}
     if (user := _wire_of(attributes.user, email)) is not None:
@@ -100,15 +100,15 @@ def _written(fields: dict[str, Any], secret: Secret | None) -> str:
 
 
 def unsigned(payload: str) -> str:
-    """*payload*, which is JSON, as the text of a carrier."""
+    """The text of a carrier with *payload*, which is JSON."""
     return f"{VERSION}.{_base64(payload.encode())}"
 
 
 def _signature(text: str, secret: Secret) -> str:
-    import hashlib  # here: OpenSSL is loaded with it
+    import hashlib  # imported here, since it loads OpenSSL
     import hmac
 
-    # The header's name in front: a signature made for something else with the same secret is not one of ours.
+    # Prefixed with the header's name, so that a signature made with the same secret for another purpose is invalid.
     signed = f"{HEADER}:{text}".encode()
     return _base64(hmac.new(secret.reveal().encode(), signed, hashlib.sha256).digest())
 
@@ -128,7 +128,7 @@ def _base64(data: bytes) -> str:
 
 
 def extract(carrier: Mapping[str, Any], *, secret: Secret | None, on_refused: Callable[[], object]) -> Block:
-    """A `scope()` with what *carrier* holds, as `attributes_in` finds it."""
+    """A `scope()` with the attributes in *carrier*, as `attributes_in` returns them."""
     return Block("extract", partial(_scope_of, attributes_in(carrier, secret=secret, on_refused=on_refused)))
 
 
@@ -139,9 +139,9 @@ def _scope_of(attributes: Attributes) -> Change:
 def attributes_in(
     carrier: Mapping[str, Any], *, secret: Secret | None, on_refused: Callable[[], object]
 ) -> Attributes:
-    """What *carrier* holds: nothing where there is none, or none that can be read and trusted.
+    """The attributes in *carrier*; none if it holds no header, or one that cannot be read or trusted.
 
-    Calls *on_refused* where it is not signed with *secret*. Never raises.
+    Calls *on_refused* if the header is not signed with *secret*. Never raises.
     """
     try:
         found = _found_in(carrier)
@@ -165,7 +165,7 @@ def attributes_in(
 
 def _found_in(carrier: Mapping[str, Any]) -> Any:
     found = carrier.get(HEADER)
-    if found is None:  # HTTP's names are in any case
+    if found is None:  # HTTP header names are case-insensitive
         found = next((carrier[key] for key in carrier if isinstance(key, str) and key.lower() == HEADER), None)
     return found
 

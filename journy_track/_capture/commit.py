@@ -1,4 +1,4 @@
-"""after_commit: what was captured in a database transaction is let go when that commits, and not at all otherwise."""
+"""after_commit: hold items captured in a database transaction until it commits; drop them if it rolls back."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ class Transaction(Protocol):
     """An open database transaction, as a framework's integration knows it."""
 
     def on_commit(self, emit: Callable[[], object]) -> object:
-        """Call *emit* when the transaction has committed; forget it when it was rolled back, or just left."""
+        """Call *emit* after the transaction commits; forget it if the transaction is rolled back or abandoned."""
 
 
-#: Finds the transactions that are open where it is called, none of which may be rolled back.
+#: Finds the transactions that are open at the point of the call. An item is dropped if any of them rolls back.
 Find = Callable[[], Iterable[Transaction]]
-#: Notes what else belongs to an item, and returns what is to be done about it when it is let go.
+#: Prepares what else belongs to an item, and returns a function to call when the item is released.
 Emission = Callable[[tuple[Any, ...]], Callable[[], object]]
 _finders: list[Find] = []
 
 
 def register(find: Find) -> None:
-    """Have *find* asked for open transactions from now on. Twice is once."""
+    """Call *find* for open transactions from now on. Registering it again has no effect."""
     if find not in _finders:
         _finders.append(find)
 
 
 def open_transactions() -> list[Transaction]:
-    """Every database transaction that is open here."""
+    """All database transactions that are open at the point of the call."""
     found = (framework.open_transactions for framework in in_use())
     finders = [*(find for find in found if find is not None), *_finders]
     return [transaction for find in finders for transaction in find()]
 
 
 class UntilCommit:
-    """A queue before the queue: its items wait for the transactions that they were captured in.
+    """A queue in front of the queue, in which items wait for the transactions that they were captured in.
 
-    Counted is what is let go; what is rolled back was never captured. Bounded as the queue is: what does not fit
-    is refused, and counted, at once. As there, no locks: it may be called in a signal handler, or a finaliser.
+    Only released items are counted; a rolled-back item counts as never captured. It has the same bounds as the queue:
+    an item that does not fit is refused and counted at once. Like the queue, it takes no locks, since it may be
+    called in a signal handler or a finaliser.
     """
 
     __slots__ = (
@@ -66,14 +67,14 @@ class UntilCommit:
         self._queue = queue_of_process
         self._size = size
         self._max_units = max(1, max_bytes // UNIT)
-        #: What is to be done when each item goes. The transactions hold the items: a framework that rolls back just
-        #: forgets them, which shows by their being collected.
+        #: The function to call when each item is released. Only the transactions hold the items strongly: a framework
+        #: that rolls back drops its references, and the items are then garbage-collected.
         self._held: dict[ref[HeldItem], Callable[[], object]] = {}
         self._units, self._releases = itertools.count(1), itertools.count(1)
         self._used = self._released = 0
 
     def offer(self, captured: tuple[Any, ...], extra: int) -> bool:
-        """Keep *captured* until every transaction that is open here has committed; without one, pass it on."""
+        """Hold *captured* until all open transactions have committed; if none is open, pass it on at once."""
         transactions = open_transactions()
         emitted = self._emission(captured)
         if not transactions:
@@ -82,7 +83,7 @@ class UntilCommit:
         return self._hold(HeldItem(self, captured, 0), extra, transactions, emitted)
 
     def park(self, item: HeldItem, extra: int) -> bool:
-        """As `offer`, for an item that waits for more than its transactions."""
+        """Like `offer`, for an item that waits for more than its transactions."""
         transactions = open_transactions()
         emitted = self._emission(item.captured)
         if not transactions:
@@ -107,7 +108,7 @@ class UntilCommit:
         return True
 
     def unpark(self, item: HeldItem) -> None:
-        """Nothing that *item* waited for is left: it goes on."""
+        """Pass *item* on: everything that it waited for has happened."""
         self._held[ref(item)]()
         captured = item.captured
         self._queue().offer(captured, captured[-1])
@@ -118,5 +119,5 @@ class UntilCommit:
             self._released = next(self._releases)
 
     def refuse(self, reason: str) -> None:
-        """Count an item that was lost while it was captured."""
+        """Count an item that was lost while being captured."""
         self._queue().refuse(reason)

@@ -1,10 +1,10 @@
-"""Who acts now: one ContextVar, and a chain of immutable frames.
+"""The current user, account and metadata: one ContextVar that holds a chain of immutable frames.
 
-A `with user(...)` block pushes a `Frame`. A `scope()` is a frame with a `Cell`, which `set_user()` and its
-siblings fill: whatever runs in that request and copied its context (tasks, thread pools, a FastAPI sync
-dependency) holds the same cell, so it sees what was set. `ContextVar.reset()` is never called to restore a frame: it
-would bring back one that is out of date. It is called only to learn whether this is the context in which a block was
-entered: in any other it raises `ValueError`.
+A `with user(...)` block pushes a `Frame`. A `scope()` is a frame with a `Cell`, which `set_user()`, `set_account()`
+and `add_metadata()` fill: everything that runs in that request with a copy of its context (tasks, thread pools, a
+FastAPI sync dependency) holds the same cell, so it sees what was set. `ContextVar.reset()` is never called to restore
+a frame, since it would bring back an outdated one. It is called only to find out whether this is the context in which
+a block was entered: in any other context it raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from journy_track._model.once import warn_once
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What an event would get now. *user* and *account* are `None` for nobody."""
+    """The user, account and metadata that an event would get now. *user* and *account* may be `None`."""
 
     user: UserIdentified | None = None
     account: AccountIdentified | None = None
@@ -33,17 +33,17 @@ class Context:
 
 
 class BlockEntry:
-    """One entering of a block. Dead when it was left beneath another frame, or in another context."""
+    """One entry of a block. It is dead if it was left beneath another frame, or in another context."""
 
     __slots__ = ("__weakref__", "block", "dead", "place", "token")
 
     def __init__(self) -> None:
-        #: While it is open: the `Block` that was entered by a `with` statement or by hand.
+        #: While it is open, the `Block` that was entered, by a `with` statement or by hand.
         self.block: object = None
         self.dead: bool = False
-        #: Where it was entered, in tests.
+        #: The place where it was entered. Set in tests only.
         self.place: str | None = None
-        #: While it is open: of the context that it was entered in.
+        #: While it is open, the token of the context in which it was entered.
         self.token: Token[Frame] | None = None
 
 
@@ -68,7 +68,7 @@ class Frame:
 
 
 def scoped(frame: Frame, cell: Cell) -> Frame:
-    """*frame* with a scope on top: as `Frame(frame, None, cell)`, at half the cost."""
+    """*frame* with a scope on top: like `Frame(frame, None, cell)`, at half the cost."""
     opened = Frame.__new__(Frame)
     opened.parent, opened.entry, opened.change = frame, None, cell
     opened.attributes, opened.cell, opened.internal = NO_ATTRIBUTES, cell, frame.internal
@@ -76,7 +76,7 @@ def scoped(frame: Frame, cell: Cell) -> Frame:
 
 
 def marked(frame: Frame, internal: Internal) -> Frame:
-    """*frame* with that mark on top: as `Frame(frame, None, internal)`, at half the cost."""
+    """*frame* with that mark on top: like `Frame(frame, None, internal)`, at half the cost."""
     copy = Frame.__new__(Frame)
     copy.parent, copy.entry, copy.change = frame, None, internal
     copy.attributes, copy.cell, copy.internal = frame.attributes, frame.cell, internal
@@ -85,7 +85,7 @@ def marked(frame: Frame, internal: Internal) -> Frame:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one block changes. With a *cell* it opens a scope, which hides everything beneath."""
+    """The change that one block makes. With a *cell*, it opens a scope, which hides everything beneath it."""
 
     attributes: Attributes = NO_ATTRIBUTES
     cell: Cell | None = None
@@ -93,16 +93,16 @@ class Change:
 
 
 class Internal:
-    """A change that marks code in which nothing is captured: what this library runs, or a `suppressed()` block.
+    """A change that marks code in which nothing is captured: this library's own code, or a `suppressed()` block.
 
-    Once it is not *active*, it marks nothing: a task or a thread that such code started may outlive it. *reason*:
-    what an item that is captured there anyway is counted as: `own_code` is a mistake of the app, as in a hook that
-    tracks; `None`: it is of no interest.
+    It has no effect once it is no longer *active*: tasks and threads that such code started may outlive it. *reason*
+    is how an item that is captured there anyway gets counted: `own_code` is a mistake in the app, such as a hook that
+    tracks; with `None` it is not counted.
     """
 
     __slots__ = ("active", "reason")
 
-    # It is a change by itself, which costs less than one that holds it.
+    # It serves as a change itself, which is cheaper than wrapping it in one.
     attributes: ClassVar[Attributes] = NO_ATTRIBUTES
     cell: ClassVar[None] = None
 
@@ -116,7 +116,7 @@ class Internal:
 
 
 BOTTOM: Final = Frame(None, None, Change())
-#: Where this library's own threads run: nothing there is tracked.
+#: The frame in which this library's own threads run: nothing is tracked there.
 INTERNAL: Final = Frame(None, None, Change(cell=Cell(), internal=Internal("own_code")))
 
 _current: ContextVar[Frame] = ContextVar("journy_track", default=BOTTOM)
@@ -129,14 +129,14 @@ if sys.version_info < (3, 12) and sys.implementation.name == "cpython":
 
     keep_variables()
 
-#: Whether any frame ever died in this process: until then the current frame is a live one.
+#: Whether any frame has died in this process. Until then, the current frame is live.
 any_dead = False
-#: Returns the place in the user's code; only in tests.
+#: Returns the place in the user's code. Set in tests only.
 _place: Callable[[], str] | None = None
 
 
 def note_places(place: Callable[[], str]) -> None:
-    """From now on, note where blocks are entered. For tests: it costs more than the rest."""
+    """From now on, note where blocks are entered. For tests only: it costs more than entering the block."""
     global _place  # noqa: PLW0603 - a switch that is only ever turned on
     _place = place
 
@@ -145,7 +145,7 @@ def note_places(place: Callable[[], str]) -> None:
 
 
 def enter(change: Change | Cell) -> BlockEntry:
-    """Put a frame on top of the current context. The entry is what `leave` takes."""
+    """Push a frame onto the current context. Pass the returned entry to `leave`."""
     entry = BlockEntry()
     if _place is not None:
         entry.place = _place()
@@ -154,10 +154,10 @@ def enter(change: Change | Cell) -> BlockEntry:
 
 
 def leave(entry: BlockEntry) -> None:
-    """Take that frame away again. Where another is on top of it, and where it was entered, it dies.
+    """Remove that frame. If another frame is on top of it, or in another context, the entry is marked as dead.
 
-    A generator that is collected is closed in a copy of the context that it was resumed in: its frame is on top
-    there, and stays on top of the original, which must not go on as its user.
+    A garbage-collected generator is closed in a copy of the context in which it was resumed: its frame is removed
+    there, but stays on top in the original context, which must not continue with the generator's user.
     """
     global any_dead  # noqa: PLW0603 - a flag that only ever becomes true
     frame = current_frame()
@@ -172,23 +172,23 @@ def leave(entry: BlockEntry) -> None:
 
 
 def _entered_here(entry: BlockEntry) -> bool:
-    """Whether this is the context that *entry* was entered in. Changes the current frame: set it afterwards."""
+    """Whether *entry* was entered in this context. Changes the current frame: set it afterwards."""
     try:
         if entry.token is not None:
             _current.reset(entry.token)
-    except ValueError:  # "token was created in a different Context": there is no other way to ask
+    except ValueError:  # "token was created in a different Context": there is no other way to find out
         return False
     return True
 
 
 def live_frame() -> Frame:
-    """The current frame, without those that died beneath it."""
+    """The current frame, without dead frames in its chain."""
     frame = current_frame()
     return without_dead(frame) if any_dead else frame
 
 
 def without_dead(frame: Frame) -> Frame:
-    """*frame*, without those that died beneath it. To be asked when there are `any_dead`."""
+    """*frame*, without dead frames in its chain. Call this only if `any_dead` is true."""
     chain: list[Frame] = []
     died = False
     node: Frame | None = frame
@@ -217,7 +217,7 @@ def current_context() -> Context:
 
 
 def current_attributes() -> Attributes:
-    """The same, with `UNSET` where nothing was set."""
+    """The attributes that an event would get now, with `UNSET` where nothing was set."""
     frame = live_frame()
     cell = frame.cell
     if cell is None:
@@ -227,7 +227,7 @@ def current_attributes() -> Attributes:
 
 
 def known_ids() -> tuple[str | None, str | None]:
-    """The IDs of user and account, as far as they are known: nobody is asked, which might cost a query."""
+    """The IDs of user and account, if already known. Does not look them up, since that might cost a query."""
     frame = live_frame()
     known = frame.attributes if frame.cell is None else frame.attributes.over(frame.cell.current())
     user, account = known.user, known.account
@@ -237,24 +237,24 @@ def known_ids() -> tuple[str | None, str | None]:
     )
 
 
-#: Its name in earlier versions. It stays importable.
+#: The name of `current_context` in earlier versions. It stays importable.
 current = current_context
 
 
 def in_our_own_code() -> bool:
-    """Whether this library's own threads or hooks run here."""
+    """Whether the current code runs in this library's own threads or hooks."""
     internal = current_frame().internal
     return internal is not None and internal.reason == "own_code"
 
 
 def in_suppressed_code() -> bool:
-    """Whether a `suppressed()` block is open here."""
+    """Whether the current code runs in a `suppressed()` block."""
     internal = live_frame().internal
     return internal is not None and internal.active and internal.reason == "suppressed"
 
 
 def request_cell() -> Cell:
-    """The cell of the enclosing scope; outside any, one that lasts until the context ends."""
+    """The cell of the enclosing scope; outside any scope, a cell that lasts until the context ends."""
     frame = live_frame()
     if frame.cell is not None:
         return frame.cell
@@ -266,7 +266,7 @@ def request_cell() -> Cell:
     cell = Cell()
     if _place is not None:
         cell.place = _place()
-    # Beneath the blocks that are open here, so that they still win, and stay when they are left.
+    # Insert the cell beneath the open blocks, so that they still take precedence, and the cell stays when they end.
     base = Frame(BOTTOM, None, Change(cell=cell))
     blocks: list[Frame] = []
     node: Frame | None = frame

@@ -1,4 +1,4 @@
-"""@track_event: an event for each call of a function that ends as asked."""
+"""@track_event: record an event for each call of a function whose outcome matches the options."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from journy_track._model.values import frozen_mapping
 
 
 class Decorator(Protocol):
-    """What `track_event(...)` gives: it returns what it gets, with the same type."""
+    """The decorator that `track_event(...)` returns. It keeps the type of what it decorates."""
 
     def __call__(self, function: F, /) -> F: ...
 
 
 class RecorderSource(Protocol):
-    """Where events go. Read at each call, so that import order never matters; `None`: nowhere."""
+    """Provides the recorder of events. Read at each call, so import order does not matter; `None` records nothing."""
 
     @property
     def recorder(self) -> Records | None: ...
@@ -50,7 +50,7 @@ class _AfterCommit:
 
 
 def track_event(target: RecorderSource, name: Any, options: dict[str, Any]) -> Any:
-    """What `track_event` returns: a decorated function, or a decorator when it was given a name or options."""
+    """Implement `track_event`: return a decorated function, or a decorator if a name or options were given."""
     if name is not UNSET and not isinstance(name, str):
         if options:
             raise InvalidArgument("track_event: give the name first, then options, then the function")
@@ -77,7 +77,7 @@ def _event_options(name: str, options: dict[str, Any]) -> EventOptions:
 
 
 def tracked(target: RecorderSource, options: EventOptions, function: F) -> F:
-    """*function*, with an event for each call that ends as *options* ask."""
+    """Decorate *function*: each call whose outcome matches *options* becomes an event."""
     check_decoratable(function, "@track_event")
     arguments = Arguments(function, options.capture, asked=options.asks_call)
     around = _Simple if options.simple else Tracked
@@ -85,12 +85,12 @@ def tracked(target: RecorderSource, options: EventOptions, function: F) -> F:
 
 
 def target_of(target: RecorderSource, options: EventOptions) -> RecorderSource:
-    """Where events with these options go."""
+    """The target for events with these options."""
     return _AfterCommit(target) if options.after_commit else target
 
 
 def event_name_of(function: Any) -> str:
-    """The name that a bare `@track_event` takes. Raises `InvalidArgument` when there is none."""
+    """The event name that a bare `@track_event` uses. Raises `InvalidArgument` if *function* has no name."""
     inner = function.__func__ if isinstance(function, (classmethod, staticmethod)) else function
     name = getattr(inner, "__name__", "")
     if not isinstance(name, str) or not name or name == "<lambda>":
@@ -102,7 +102,7 @@ def event_name_of(function: Any) -> str:
 
 
 class Tracked(Around):
-    """Around each call of a decorated function: an event, where it ends as asked."""
+    """Records an event for each call of a decorated function whose outcome matches the options."""
 
     __slots__ = ("_arguments", "_options", "_target")
 
@@ -119,7 +119,7 @@ class Tracked(Around):
 
 
 class _Simple(Tracked):
-    """The path of most: an event after each success, with nothing to ask the call."""
+    """The common case: an event after each success, with no option that needs details of the call."""
 
     __slots__ = ()
 
@@ -135,7 +135,7 @@ class _Simple(Tracked):
                 call = TrackedCall(recorder, options, self._arguments, function, args, kwargs)
                 return self.going_on(goes, result, function, call)
         try:
-            # By position, and all of them: as Python calls its own functions without a detour through C.
+            # All arguments by position: the fastest way to call a Python function.
             recorder.record(
                 Event, options.name, options.metadata, options.user, options.account, None, None, options.window
             )
@@ -145,7 +145,7 @@ class _Simple(Tracked):
 
 
 class TrackedCall(Invocation):
-    """One call. Decides, when it has ended, whether an event goes out, and with what. Never raises, but in debug."""
+    """One call. When it ends, decides whether to record an event, and with which values. Raises only in debug."""
 
     __slots__ = ("_args", "_arguments", "_function", "_kwargs", "_options", "_recorder", "_seen", "_start")
 
@@ -183,7 +183,7 @@ class TrackedCall(Invocation):
         options = self._options
         try:
             internal = current_frame().internal
-            if internal is not None and internal.active:  # before the callbacks, which may lead back to here
+            if internal is not None and internal.active:  # before the callbacks, which may call this function again
                 if internal.reason is not None and _asked_for(options.on, exception):
                     self._recorder.refuse(internal.reason)
                 return
@@ -202,7 +202,7 @@ class TrackedCall(Invocation):
         return self._arguments.of(self._function, self._args, self._kwargs, self._seen)
 
     def _asked(self, call: Call) -> tuple[dict[Any, Any], Any, Any] | None:
-        """Values, user and account, as the options' functions return them; `None` where there is to be no event."""
+        """The values, user and account according to the options; `None` if no event should be recorded."""
         options = self._options
         if options.when is not None and not options.when(call):
             return None

@@ -1,8 +1,8 @@
-"""Which of its open entries a block leaves: its own, also where one block is shared by a whole program.
+"""Finding the open entry that a block leaves, even if one block is shared by a whole program.
 
-A `with` statement leaves from the same function, and the same call of it, that it entered from. So its entry is found
-by the frame of that call, whatever context it is left in: a generator may be collected in another one than it was
-entered in, and the end of a FastAPI dependency may run in another thread than its start.
+A `with` statement enters and leaves from the same call of the same function. So its entry is found by the Python
+frame of that call, whatever context it is left in: a generator may be collected in a different context, and the end
+of a FastAPI dependency may run in a different thread than its start.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from weakref import ref
 
 from journy_track._capture.context import BlockEntry, Frame, current_frame
 
-#: An open entry, the code that entered it, what the same frame entered before and still has open, and how many that
-#: are in all. The entry is held weakly: where its context is gone, nobody has to leave it any more.
+#: An open entry, the code that entered it, the previous entry that the same frame still has open, and the total
+#: number of entries in that chain. The entry is held weakly: once its context is gone, it need not be left any more.
 Opened: TypeAlias = "tuple[ref[BlockEntry], CodeType, Opened | None, int]"
-#: The open entries of one block, by the identity of the frame that entered them. Changed without a lock, by single
-#: steps: a signal handler may come at any line.
+#: The open entries of one block, by the identity of the frame that entered them. Changed in atomic steps without a
+#: lock, since a signal handler may run at any line.
 Entries: TypeAlias = dict[int, Opened]
-#: Entries of one block from which on those whose context is gone are forgotten now and then ...
+#: From this many entries of one block, entries whose context is gone are discarded from time to time ...
 _CROWDED = 1024
-#: ... but for as many: that there are some means that it is not certain who leaves.
+#: ... except for this many: while some remain, the code knows that it cannot be sure which entry is being left.
 _REMEMBERED = 16
 
 
 def opened_before(entries: Entries, caller: int) -> Opened | None:
-    """What the frame of that identity has entered and not yet left."""
+    """The latest entry that the frame with that identity has open; `None` if it has none."""
     before = entries.get(caller)
     count = len(entries) if before is None else before[3]
     if count >= _CROWDED and count & (count - 1) == 0:
@@ -36,11 +36,11 @@ def opened_before(entries: Entries, caller: int) -> Opened | None:
 
 
 def entry_to_leave(block: object, entries: Entries, caller: FrameType, latest: Opened | None) -> BlockEntry | None:
-    """The entry that *caller* leaves, whose latest one was taken out of *entries*.
+    """The entry that *caller* leaves; *latest* is its latest entry, already removed from *entries*.
 
-    `None` where its context is gone. Where another frame entered it, as with an `ExitStack`, it is the innermost that
-    is open in this context. Where there is none, it was entered in another context: then it is left if it is the
-    only one, and otherwise none is touched. Raises `LookupError` when none was open at all.
+    Returns `None` if the entry's context is gone. If another frame entered the block, as with an `ExitStack`, returns
+    the innermost entry that is open in this context. If there is none, the block was entered in another context: its
+    entry is returned if it is the only one, and otherwise `None`. Raises `LookupError` if no entry was open.
     """
     if latest is not None:
         made, code, before, _ = latest
@@ -48,7 +48,7 @@ def entry_to_leave(block: object, entries: Entries, caller: FrameType, latest: O
             if before is not None:
                 entries[id(caller)] = before
             return made()
-        entries[id(caller)] = latest  # of a frame that is gone, and had the same place in memory
+        entries[id(caller)] = latest  # from a frame that is gone and had the same address
     frame: Frame | None = current_frame()
     while frame is not None:
         if frame.entry is not None and frame.entry.block is block:
@@ -101,7 +101,7 @@ def _put(entries: Entries, caller: int, latest: Opened | None) -> None:
 
 
 def _all(latest: Opened | None) -> list[Opened]:
-    """*latest* and what was opened before it."""
+    """*latest* and the entries opened before it."""
     opened: list[Opened] = []
     while latest is not None:
         opened.append(latest)

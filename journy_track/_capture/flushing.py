@@ -1,4 +1,4 @@
-"""flushed(): everything captured is delivered before a short-lived process is frozen or gone."""
+"""flushed(): deliver everything captured before a short-lived process is frozen or ends."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from journy_track._capture.results import Goes
 from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.once import warn_once
 
-#: Seconds or a timedelta; `None`: the tracker's `shutdown_timeout`.
+#: Seconds or a timedelta; `None` is the tracker's `shutdown_timeout`.
 Timeout = float | timedelta | None
 
 
 class Flush(Protocol):
-    """Waits until everything captured so far is settled; false when the time was not enough."""
+    """Waits until everything captured so far is settled; returns false if the timeout expired."""
 
     def __call__(self, timeout: Timeout = None) -> bool: ...
 
 
 class AsyncFlush(Protocol):
-    """As `Flush`, for an event loop."""
+    """Like `Flush`, for an event loop."""
 
     def __call__(self, timeout: Timeout = None) -> Awaitable[bool]: ...
 
@@ -34,7 +34,7 @@ class AsyncFlush(Protocol):
 class Flushed:
     """Flushes at the end of a `with` or `async with` block, or of each call of a decorated function.
 
-    Also when that ends with an exception.
+    It also flushes if the block or the call raises.
     """
 
     __slots__ = ("_aflush", "_flush", "_timeout")
@@ -73,11 +73,11 @@ class Flushed:
 
 
 class _Flushing(Around):
-    """Around each call of a decorated handler."""
+    """Flushes at the end of each call of a decorated handler."""
 
     __slots__ = ("_flushed",)
 
-    # All else has ended for a handler when it returns; and what ends on an event loop must not wait.
+    # Otherwise a handler has ended when it returns; and code that ends on an event loop must not wait.
     follows = frozenset({Goes.COROUTINE})
 
     def __init__(self, flushed: Flushed) -> None:
@@ -92,7 +92,7 @@ class _Flushing(Around):
 
 
 def seconds_of(timeout: float | timedelta, name: str = "timeout") -> float:
-    """*timeout* in seconds. Raises `InvalidArgument`, with the argument's *name*."""
+    """Convert *timeout* to seconds. Raises `InvalidArgument` with the argument's *name*."""
     seconds: Any = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
         raise InvalidArgument(f"{name} must be seconds, 0 or more, or a timedelta; got {described(timeout)}")

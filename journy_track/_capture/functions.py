@@ -1,4 +1,4 @@
-"""What a function is, and what can be called in its place without changing that."""
+"""Recognising kinds of functions, and making replacements that keep the kind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ F = TypeVar(
 
 
 class FunctionKind(Enum):
-    """What calling a function gives."""
+    """What calling a function returns."""
 
     PLAIN = "plain"
     COROUTINE = "coroutine"
@@ -32,22 +32,22 @@ class FunctionKind(Enum):
 
 
 def inside(function: Any) -> Any:
-    """The function that a decorator puts another one in the place of: what a classmethod and its like hold."""
+    """The function inside a classmethod, staticmethod or partialmethod, which a decorator replaces."""
     while isinstance(function, (classmethod, staticmethod, functools.partialmethod)):
         function = function.func if isinstance(function, functools.partialmethod) else function.__func__
     return function
 
 
 def substitute(function: Any, run: Any) -> Any:
-    """What can be called in the place of *function*: calls ``run(function, args, kwargs)``."""
+    """A replacement for *function* that calls ``run(function, args, kwargs)``."""
     if type(function) is FunctionType and (flags_describe() or kind_of(function) is FunctionKind.PLAIN):
         return stand_in(function, run)
     return proxy(function, run)
 
 
 def proxy(function: Any, run: Any) -> Any:
-    """The same, of its own type but equal to *function*, and so found where that is a key."""
-    # wrapt brings along asyncio, ssl and more, which cost more than all of this library.
+    """Like `substitute`, with a type of its own but equal to *function*, so it is found where *function* is a key."""
+    # wrapt imports asyncio, ssl and more, which cost more than all of this library.
     with importing:
         from journy_track._capture.wrapping import Wrapped
 
@@ -55,7 +55,7 @@ def proxy(function: Any, run: Any) -> Any:
 
 
 def unwrapped(function: Any) -> Any:
-    """The function that decides what *function* is: beneath partials, classmethods and callable objects."""
+    """The function that determines the kind of *function*, beneath partials, classmethods and callable objects."""
     while True:
         function = inside(function)
         if isinstance(function, functools.partial):
@@ -70,13 +70,13 @@ def unwrapped(function: Any) -> Any:
 
 
 def kind_of(function: Any) -> FunctionKind:
-    """What calling *function* gives."""
+    """What calling *function* returns."""
     inner = unwrapped(function)
     if issubclass(type(inner), type):
-        return FunctionKind.PLAIN  # its metaclass, which inspect would ask, may be the app's own
+        return FunctionKind.PLAIN  # inspect would run its metaclass, which may be a class of the app
     if inspect.isasyncgenfunction(inner):
         return FunctionKind.ASYNC_GENERATOR
-    # A generator beneath @types.coroutine is made to be awaited, too.
+    # A generator beneath @types.coroutine is also meant to be awaited.
     made_awaitable = inspect.isfunction(inner) and inner.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE
     if inspect.iscoroutinefunction(inner) or made_awaitable:
         return FunctionKind.COROUTINE
@@ -86,7 +86,7 @@ def kind_of(function: Any) -> FunctionKind:
 
 
 def check_decoratable(function: Any, decorator: str) -> None:
-    """Raises `InvalidArgument` for what cannot be decorated without breaking it; warns if it would have no effect."""
+    """Raise `InvalidArgument` if decorating *function* would break it; warn if it would have no effect."""
     if what := registered_as(function):
         raise InvalidArgument(
             f"{decorator} got {what}, which its framework has already registered and would call without "
@@ -104,7 +104,7 @@ def check_decoratable(function: Any, decorator: str) -> None:
 
 
 def named_like(made: Any, function: Any) -> Any:
-    """Give a coroutine or generator the name of the function that it stands for."""
+    """Name a coroutine or generator after *function*, whose result it replaces."""
     name = getattr(function, "__name__", None)
     if isinstance(name, str):
         qualified = getattr(function, "__qualname__", name)

@@ -1,4 +1,4 @@
-"""What callers pass as a user, an account or metadata: checked, or what can be used of it when it is wrong."""
+"""Checks of what callers pass as a user, an account or metadata, and what is usable of wrong values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.identity import AccountIdentified, UserIdentified, is_mock
 from journy_track._model.values import frozen_mapping
 
-#: Where a class that declares an event holds its `Declaration` (see `typed`).
+#: The attribute in which a class that declares an event holds its `Declaration` (see `typed`).
 DECLARED = "__journy_event__"
 _PLAIN_IDS = frozenset({str, int, UUID, type(None)})
 
@@ -30,7 +30,7 @@ def declaration_of(thing: Any) -> Any:
 
 
 def event_of(event: Any, mapping: Any) -> tuple[Any, Any]:
-    """The name and the metadata of a typed event; as they were given for anything else. Raises `InvalidArgument`."""
+    """The name and metadata of a typed event; anything else is returned unchanged. Raises `InvalidArgument`."""
     declaration = declaration_of(event)
     if declaration is None:
         return event, mapping
@@ -41,7 +41,7 @@ def event_of(event: Any, mapping: Any) -> tuple[Any, Any]:
 
 
 def user_of(value: Any, email: str | None = None) -> UserIdentified | None:
-    """*value* as a user; `None` for nobody. Raises `InvalidArgument`."""
+    """*value* as a user; `None` for no user. Raises `InvalidArgument`."""
     if isinstance(value, UserIdentified):
         if email:
             raise InvalidArgument("email was given as well as a UserIdentified: pass it to UserIdentified")
@@ -52,7 +52,7 @@ def user_of(value: Any, email: str | None = None) -> UserIdentified | None:
         return None
     if type(value) in _PLAIN_IDS:
         return UserIdentified(value, email)
-    return uncaptured(UserIdentified, value, email)  # an ID type makes its own text
+    return uncaptured(UserIdentified, value, email)  # an ID type creates its own text
 
 
 def account_of(value: Any, domain: str | None = None) -> AccountIdentified | None:
@@ -71,7 +71,7 @@ def account_of(value: Any, domain: str | None = None) -> AccountIdentified | Non
 
 
 def metadata_of(mapping: Mapping[str, object] | None, values: dict[str, object]) -> dict[Any, Any]:
-    """A mapping and keywords as metadata. Nothing is captured from code of the app that this may call.
+    """Merge a mapping and keywords into metadata. Nothing is captured while this runs code of the app.
 
     Raises `InvalidArgument`.
     """
@@ -79,14 +79,17 @@ def metadata_of(mapping: Mapping[str, object] | None, values: dict[str, object])
 
 
 def _behind(proxy: Any) -> dict[str, Any]:
-    """What a proxy, such as werkzeug's, stands for: the worker cannot ask it. Raises `InvalidArgument`."""
+    """The fields of the object behind a proxy, such as werkzeug's, which the worker cannot access.
+
+    Raises `InvalidArgument`.
+    """
     if is_mock(type(proxy)):
         raise InvalidArgument(f"a {type(proxy).__name__} stands for anything: pass a real identity")
     return {field.name: getattr(proxy, field.name) for field in fields(proxy.__class__)}
 
 
 def given(mapping: Mapping[str, object] | None, values: dict[str, object]) -> Mapping[str, object]:
-    """A mapping and keywords as one; a key given both ways: the keyword wins. Raises `InvalidArgument`."""
+    """Merge a mapping and keywords; if a key is given both ways, the keyword wins. Raises `InvalidArgument`."""
     if mapping is None:
         return values
     check_mapping(mapping)
@@ -94,7 +97,7 @@ def given(mapping: Mapping[str, object] | None, values: dict[str, object]) -> Ma
 
 
 def check_mapping(mapping: object) -> None:
-    """Raises `InvalidArgument` for what cannot be metadata or properties."""
+    """Raise `InvalidArgument` unless *mapping* can be metadata or properties."""
     if is_mock(type(mapping)) or not isinstance(mapping, Mapping):
         raise InvalidArgument(
             f"the first argument must be a mapping, got {described(mapping)}: pass values by keyword, plan='pro', "
@@ -108,9 +111,10 @@ def check_mapping(mapping: object) -> None:
 def usable_identity(
     verb: str, of: Callable[..., Any], value: Any, address: str | None, became: str
 ) -> tuple[Any, Exception | None]:
-    """What *of* makes of *value* and the e-mail or domain beside it, or else of *value* alone; and what is wrong.
+    """Return the identity that *of* makes of *value* and *address*, or else of *value* alone, and any error.
 
-    While `strict`, that is raised. Otherwise it is logged for *verb*, with what *became* of a useless value.
+    *address* is the e-mail or domain beside the ID. While `strict`, an error is raised. Otherwise it is logged for
+    *verb*, with *became* to describe what happened to an unusable value.
     """
     try:
         return of(value, address), None
@@ -128,7 +132,10 @@ def usable_identity(
 def usable_metadata(
     verb: str, mapping: Mapping[str, object] | None, values: dict[str, object]
 ) -> tuple[dict[Any, Any], Exception | None]:
-    """A mapping and keywords as metadata, or else the keywords alone; and what is wrong. As above."""
+    """Return the metadata of a mapping and keywords, or else of the keywords alone, and any error.
+
+    While `strict`, an error is raised. Otherwise it is logged for *verb*.
+    """
     try:
         look_at(verb, "", values)
         return metadata_of(mapping, values), None
@@ -137,7 +144,7 @@ def usable_metadata(
     if mistakes.strict() or _is_being_decorated(mapping):
         raise mistake
     usable: dict[Any, Any] = {}
-    with suppress(Exception):  # one of them may be what is wrong
+    with suppress(Exception):  # one of them may be the wrong value
         usable = frozen_mapping(values)
     became = "only its keywords were taken" if usable else "nothing was taken"
     mistakes.log_mistake(f"{verb}()", mistake, became)
@@ -145,5 +152,5 @@ def usable_metadata(
 
 
 def _is_being_decorated(value: object) -> bool:
-    """Whether the verb is written as a decorator without a call, as in `@user`: that is code, not a value."""
+    """Whether the verb is used as a decorator without a call, as in `@user`, so *value* is the decorated function."""
     return type(value) is FunctionType and line_of_decorator(value.__code__) is not None

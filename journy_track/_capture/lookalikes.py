@@ -1,4 +1,4 @@
-"""Keywords that look like an option, and are metadata: logged once for each event name and key."""
+"""Logging of metadata keywords that look like an option, once for each event name and key."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _MEANT = {
     "timestamp": _TIME,
     **dict.fromkeys(("metadata", "properties"), _MAPPING),
 }
-#: Long enough that a key one slip away is hardly a word of its own.
+#: Options long enough that a key with one typo in it is hardly a different word.
 _LONG = {"account": _ACCOUNT, "happened_at": _TIME, "after_commit": _COMMIT}
 
-#: Keys that look like no option. To ask it costs next to nothing, and that is all that is done for them.
+#: Keys known not to look like an option. Looking up a key here costs next to nothing, and is enough for most.
 plain_keys: set[str] = set()
 are_plain = plain_keys.issuperset
-#: Whoever sends requests may choose the keys and the names: beyond so many, and so many lines for a name and in all,
-#: nothing is remembered or logged.
+#: Keys and names may come from the senders of requests. So the number of remembered keys is limited, and so is the
+#: number of log lines, for each name and in total.
 _MAX_KEYS = 2000
 _MAX_LENGTH = 100
 _MAX_LINES = 20
@@ -38,7 +38,7 @@ _logged: dict[tuple[str, str], set[str]] = {}
 
 
 def look_at(verb: str, name: str, keys: Iterable[str]) -> None:
-    """Log those of *keys* that look like an option. *name* is the event's."""
+    """Log the *keys* that look like an option. *name* is the event's name."""
     for key in keys:
         meant = _MEANT.get(key)
         if meant is None and len(plain_keys) < _MAX_KEYS and key not in plain_keys:
@@ -58,7 +58,7 @@ def look_at(verb: str, name: str, keys: Iterable[str]) -> None:
 
 
 def is_lookalike(key: str) -> bool:
-    """Whether the keyword *key* would be logged: it looks like an option."""
+    """Whether the keyword *key* looks like an option, and would be logged."""
     return (_MEANT.get(key) or _meant(key)) is not None
 
 
@@ -71,13 +71,13 @@ def _is_new(verb: str, name: str, key: str) -> bool:
 
 
 def _meant(key: str) -> str | None:
-    if key.endswith("s"):  # a plural is a word of its own
+    if key.endswith("s"):  # a plural is a different word
         return None
     return next((meant for option, meant in _LONG.items() if is_one_slip(key, option)), None)
 
 
 def is_one_slip(text: str, word: str) -> bool:
-    """Whether *text* is *word*, or one character is too many, missing, another, or in the place of its neighbour."""
+    """Whether *text* is *word*, possibly with one character added, missing, replaced, or swapped with the next."""
     if abs(len(text) - len(word)) > 1:
         return False
     start = 0

@@ -1,4 +1,4 @@
-"""Wrong values: raised where they are passed while `strict`, else logged with their place in the user's code."""
+"""Wrong values: raised where they are passed while `strict`, otherwise logged with the place in the user's code."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from journy_track._model.places import caller
 if TYPE_CHECKING:
     from journy_track._model.config import Config
 
-#: Seconds for which the same mistake, of one verb at one place, is only counted.
+#: Seconds for which a repeated mistake, by the same verb at the same place, is only counted.
 EVERY = 60.0
-#: Lines in that time, over all verbs and places.
+#: The maximum number of lines in that time, for all verbs and places.
 MAX_LINES = 20
 _MAX_CAUSES = 1000
 
 
 def tests_run() -> bool:
-    """Whether a test suite runs in this process, with this library's pytest plugin."""
+    """Whether a test suite is running in this process, with this library's pytest plugin."""
     plugin = sys.modules.get("pytest_journy_track")
     return plugin is not None and bool(plugin.active())
 
 
 def is_strict(config: Config) -> bool:
-    """Whether wrong values raise, by these settings."""
+    """Whether wrong values raise with these settings."""
     return config.debug or tests_run() if config.strict is None else config.strict
 
 
-#: Whether wrong values raise in what belongs to no tracker: blocks, `set_user()`. Asks the installed tracker once
-#: there can be one.
+#: Whether wrong values raise in functions that do not belong to a tracker, such as blocks and `set_user()`. Replaced
+#: by a lookup in the installed tracker when `_runtime` is imported.
 strict: Callable[[], bool] = tests_run
 
 
 def log_mistake(what: str, mistake: Exception, became: str) -> None:
-    """Log that *what* got a wrong value: at most once a minute for each place, `MAX_LINES` in all. Never raises."""
+    """Log that *what* got a wrong value, at most once a minute per place and `MAX_LINES` in total. Never raises."""
     with suppress(Exception):
         place = caller()
         kept = _limiter.kept((what, place))
@@ -58,7 +58,7 @@ def log_mistake(what: str, mistake: Exception, became: str) -> None:
 
 
 class _Limiter:
-    """Which lines are logged. Without a lock: it may be a signal handler, or a forked child. A count may be off."""
+    """Decides which lines are logged. Takes no lock, for signal handlers and forked children: counts may be off."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], float] = {}
@@ -67,7 +67,7 @@ class _Limiter:
         self._kept = 0
 
     def kept(self, cause: tuple[str, str]) -> int | None:
-        """How many lines were not logged since the last one; `None` when this one is not logged either."""
+        """The number of lines suppressed since the last one; `None` if this line is not logged either."""
         now = monotonic()
         if now - self._since >= EVERY:
             self._since, self._lines = now, 0
@@ -83,7 +83,7 @@ class _Limiter:
         return kept
 
     def forget(self) -> None:
-        """As if nothing had been logged."""
+        """Reset, as if nothing had been logged."""
         self.__init__()  # type: ignore[misc]
 
 

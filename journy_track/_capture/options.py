@@ -1,4 +1,4 @@
-"""The options of `@track_event`, checked where the function is decorated."""
+"""The options of `@track_event`, checked when the function is decorated."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _ON = ("success", "error", "always")
 
 
 class Call:
-    """A finished call of a decorated function, as the options' functions get it.
+    """A finished call of a decorated function, passed to functions given as options.
 
-    *result* is what it returned (`None` when it raised), *exception* what it raised, *duration* its seconds.
+    *result* is what it returned (`None` if it raised), *exception* is what it raised (`None` if it returned), and
+    *duration* is how many seconds it took.
     """
 
     __slots__ = ("_arguments", "duration", "exception", "result")
@@ -43,8 +44,8 @@ class Call:
     def arguments(self) -> Mapping[str, Any]:
         """The arguments by name, with defaults; those in `**kwargs` are listed under their own names.
 
-        Above a decorator that takes ``*args``, they include what the function below it was called with, unless that
-        was in another thread without the context. Arguments that cannot be known are left out.
+        If a decorator below takes ``*args``, they include the arguments of the function beneath that decorator,
+        unless it was called in another thread without the context. Arguments that cannot be known are left out.
         """
         return self._arguments()
 
@@ -55,7 +56,7 @@ AccountOption = Identifier | AccountIdentified | Callable[[Call], Any] | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventOptions:
-    """The options of `track_event`, checked."""
+    """The checked options of `track_event`."""
 
     name: str
     metadata: Mapping[str, Any] | Callable[[Call], Mapping[str, Any] | None] | None = None
@@ -67,13 +68,13 @@ class EventOptions:
     when: Callable[[Call], object] | None = None
     after_commit: bool = False
     at_most_every: float | timedelta | None = None
-    #: `at_most_every` in seconds; 0: every event.
+    #: `at_most_every` in seconds; 0 keeps every event.
     window: float = field(init=False)
-    #: A function among the options gets the `Call`.
+    #: Whether any option is a function that receives the `Call`.
     calls_back: bool = field(init=False)
-    #: It does, or arguments of the call are captured.
+    #: Whether that is so, or arguments of the call are captured.
     asks_call: bool = field(init=False)
-    #: None of the options looks at the call: an event after each success, always the same.
+    #: Whether no option depends on the call: each success becomes the same event.
     simple: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,7 +112,7 @@ class EventOptions:
 
 
 def _window(value: Any) -> float:
-    """Seconds; 0 where nothing was asked for."""
+    """The window in seconds; 0 if the option is not set."""
     if value is None:
         return 0.0
     seconds = value.total_seconds() if isinstance(value, timedelta) else value

@@ -1,4 +1,4 @@
-"""Code of the app that capturing calls: callbacks, conversions. What it does is not an event of the app."""
+"""Running code of the app during capture, such as callbacks and conversions, without capturing what it tracks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 def uncaptured(function: Callable[..., T], /, *arguments: Any) -> T:
-    """Call *function*, which runs code of the app: nothing is captured from there.
+    """Call *function*, which may run code of the app, without capturing anything in it.
 
-    It sees the context as it is, and may set what it likes in the enclosing scope. It runs in a copy of the context,
-    so that no exception, at whichever line it comes, leaves the mark behind.
+    The function sees the current context, and may set values in the enclosing scope. It runs in a copy of the
+    context, so that an exception at any line cannot leave the mark behind.
     """
     return copy_context().run(_marked, function, arguments)
 
@@ -31,7 +31,7 @@ def _marked(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
 
 
 async def uncaptured_async(awaitable: Awaitable[T]) -> T:
-    """As `uncaptured`, for what has to be awaited."""
+    """Like `uncaptured`, for an awaitable."""
     internal = Internal(None)
     try:
         result: T = await Steps(awaitable, Body(marked(current_frame(), internal)))

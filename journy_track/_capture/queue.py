@@ -1,7 +1,7 @@
 """The bounded queue between the app and the worker.
 
-The app's side takes no lock and never blocks: it may be a signal handler, a finaliser, or a forked child in
-which the thread that held a lock does not exist. (queue.Queue hung 195 to 200 of 200 such children.)
+The app's side takes no lock and never blocks: it may run in a signal handler, a finaliser, or a forked child in
+which the thread that held a lock does not exist. (With queue.Queue, 195 to 200 of 200 such children hung.)
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from journy_track._capture.held import HeldItem
 from journy_track._capture.room import waiters
 from journy_track._model.once import warn_once
 
-#: Bytes that every item is charged with at least: about what a usual one takes until it is settled. Larger ones are
-#: charged in units of it: their *extra*.
+#: The minimum number of bytes charged for an item: about what a typical one takes until it is settled. Larger items
+#: are charged further units of it: their *extra*.
 UNIT = 2048
 
 
 class Tally:
-    """A count that any thread may raise, at any line of any other: no lock, no lost update."""
+    """A counter that any thread can increment at any time, without a lock and without lost updates."""
 
     __slots__ = ("_count", "_lock", "_reads", "add")
 
@@ -32,11 +32,11 @@ class Tally:
         self._count = itertools.count()
         self._reads = 0
         self._lock = threading.RLock()
-        #: Raise by one.
+        #: Increments the count.
         self.add: Callable[[], int] = self._count.__next__
 
     def read(self) -> int:
-        """The count. A signal handler that interrupts just this may be one off."""
+        """The count. It may be off by one in a signal handler that interrupts this method."""
         with self._lock:
             value = next(self._count) - self._reads
             self._reads += 1
@@ -44,7 +44,7 @@ class Tally:
 
 
 class BoundedQueue:
-    """Captured items on their way to the worker, at most *size* of them and about *max_bytes* unsettled."""
+    """A queue of captured items for the worker, at most *size* items and about *max_bytes* unsettled bytes."""
 
     __slots__ = (
         "_items",
@@ -67,15 +67,15 @@ class BoundedQueue:
     def __init__(self, size: int, max_bytes: int) -> None:
         self.pid = os.getpid()
         self.closed = False
-        #: Items that were taken and are not settled, and those parked. Written by the worker's side alone.
+        #: The number of items that are taken but not settled, plus the parked ones. Only the worker's side writes it.
         self.outside = 0
-        #: Items that wait until it is known who acts in their request. `set.remove()` is atomic: exactly one thread
-        #: takes each of them out.
+        #: Items that wait until the user of their request is known. `set.remove()` is atomic: exactly one thread
+        #: removes each item.
         self.parked: set[HeldItem] = set()
         self._items: deque[Any] = deque()
         self._size = size
         self._max_units = max(1, max_bytes // UNIT)
-        # Units beyond the first of each item: taken here without a lock, given back by the worker's side.
+        # Units beyond the first of each item: charged here without a lock, released by the worker's side.
         self._units = itertools.count(1)
         self._used = 0
         self._released = 0
@@ -89,19 +89,19 @@ class BoundedQueue:
             "waiting_room_full": Tally(),
             "too_many_devices": Tally(),
         }
-        #: Carriers, which are not items: see `_capture.carrier`.
+        #: Counts refused carriers, which are not items: see `_capture.carrier`.
         self.carriers_refused = Tally()
         self._wakeup = threading.Lock()
         self._wakeup.acquire()
-        #: What an offer has to call so that somebody comes; `None` while the worker is awake.
+        #: What an offer must call to wake or start the worker; `None` while the worker is awake.
         self.wake: Callable[[], None] | None = None
-        #: What starts a worker, while there is none; `None` while there is one.
+        #: Starts a worker; `None` while there is one.
         self.starter: Callable[[], None] | None = None
 
     # ── The app's side ──
 
     def offer(self, captured: Any, extra: int) -> bool:
-        """Append, or refuse and count. Wakes the worker only if it sleeps."""
+        """Append an item, or refuse and count it. Wakes the worker only if it sleeps."""
         items = self._items
         held = len(items) + self.outside
         if self.closed:
@@ -121,7 +121,7 @@ class BoundedQueue:
         return True
 
     def _offer_later(self, captured: Any, extra: int) -> bool:
-        """The queue is full: wait for room in a `bulk()` block, and refuse elsewhere."""
+        """Handle a full queue: wait for room in a `bulk()` block, refuse the item elsewhere."""
         fits_at_all = extra < self._max_units
         if fits_at_all and any(waiter.wait_for_room(self, extra) for waiter in waiters.get()):
             return self.offer(captured, extra)
@@ -129,13 +129,13 @@ class BoundedQueue:
         return False
 
     def has_room(self, extra: int) -> bool:
-        """Whether an item that is charged *extra* would be taken, or refused for another reason than the bound."""
+        """Whether an item that is charged *extra* would be accepted, or refused for another reason than the bound."""
         held = len(self._items) + self.outside
         full = held >= self._size or held + self._used - self._released + extra >= self._max_units
         return self.closed or not full
 
     def park(self, item: HeldItem, extra: int) -> bool:
-        """As `offer`, for an item that has to wait before it may go in. It takes its place in the bound."""
+        """Like `offer`, for an item that must wait before it may be queued. It counts towards the bound."""
         held = len(self._items) + max(self.outside, len(self.parked))
         if self.closed:
             self._refuse_late()
@@ -148,10 +148,10 @@ class BoundedQueue:
         return True
 
     def unpark(self, item: HeldItem) -> None:
-        """An item that was parked goes in now. Where it was taken away: nothing."""
+        """Queue a parked item. Does nothing if it was removed meanwhile."""
         try:
             self.parked.remove(item)
-        except KeyError:  # counted as dropped at shutdown
+        except KeyError:  # already counted as dropped, at shutdown
             return
         if self.closed:
             self._refuse_late()
@@ -180,7 +180,7 @@ class BoundedQueue:
     def wake_worker(self) -> None:
         """Wake the worker. Never blocks."""
         self._awake()
-        with suppress(RuntimeError):  # it is awake already
+        with suppress(RuntimeError):  # it is already awake
             self._wakeup.release()
 
     # ── The worker's side ──
@@ -190,19 +190,19 @@ class BoundedQueue:
 
     @property
     def is_half_full(self) -> bool:
-        """Whether half of what it may hold is taken, what was taken from it and is not settled included."""
+        """Whether at least half of the capacity is used, including items that were taken but not settled."""
         held = len(self._items) + self.outside
         return 2 * held >= self._size or 2 * (held + self._used - self._released) >= self._max_units
 
     def take(self) -> Any | None:
-        """The oldest item, `None` when there is none."""
+        """Remove and return the oldest item; `None` if there is none."""
         try:
             return self._items.popleft()
         except IndexError:
             return None
 
     def take_parked(self) -> bool:
-        """Take away one item that still waits; false when there is none."""
+        """Remove one parked item; returns false if there is none."""
         try:
             self.parked.pop()
         except KeyError:
@@ -210,36 +210,36 @@ class BoundedQueue:
         return True
 
     def release(self, extra: int) -> None:
-        """Give back what was charged beyond the first unit of an item."""
+        """Release the units charged beyond the first one of an item."""
         self._released += extra
 
     def wait(self, timeout: float, *, wakeable: bool) -> None:
-        """Wait until *timeout* or a call of `wake_worker()`; with *wakeable*, also until something is offered."""
+        """Wait until *timeout* or a call to `wake_worker()`; with *wakeable*, also until an item is offered."""
         if wakeable:
             self.wake = self.wake_worker
-            if self._items:  # it came just before anybody could know that we sleep
+            if self._items:  # it was offered just before `wake` was set
                 self._awake()
                 return
         self._wakeup.acquire(timeout=timeout)
         self._awake()
 
     def _awake(self) -> None:
-        """Nobody has to be woken. Where nobody is left, because the worker died, one has to be started."""
+        """Record that the worker is awake. If it has died, the next offer must start a new one."""
         self.wake = None
-        # Looked at last: a worker that dies in this moment has set its starter before it set wake.
+        # Checked last: a worker that dies at this moment has set its starter before it set wake.
         if self.starter is not None:
             self.wake = self.starter
 
     def without_worker(self, starter: Callable[[], None]) -> None:
-        """There is no worker: the next offer calls *starter*."""
+        """Record that there is no worker: the next offer calls *starter*."""
         self.starter = starter
         self.wake = starter
 
     def with_worker(self) -> None:
-        """A worker has come, and is awake."""
+        """Record that there is a worker, and that it is awake."""
         self.starter = None
         self.wake = None
 
     def refused(self) -> dict[str, int]:
-        """How many were refused, by reason."""
+        """The numbers of refused items, by reason."""
         return {reason: tally.read() for reason, tally in self._refused.items()}

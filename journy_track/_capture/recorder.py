@@ -1,4 +1,4 @@
-"""Capture: what happens on the app's thread, and nothing more."""
+"""Capture: the part of the work that happens on the app's thread."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from journy_track._model.identity import UserIdentified
 from journy_track._model.items import Event
 from journy_track._model.values import FROZEN_KINDS, frozen_mapping
 
-#: What one item is charged with before its own text: here, and as the outbox holds it.
+#: Bytes charged for an item in addition to its text: for the item here, and in the outbox.
 _BASE_SIZE = 1024
-#: What each user of a membership is charged with before its ID: here, and as the outbox holds it.
+#: Bytes charged for each user of a membership in addition to its ID: here, and in the outbox.
 _MEMBER_SIZE = 384
-#: What each key with its value, and each element of a list, is charged with before its text.
+#: Bytes charged for each key with its value, and for each element of a list, in addition to its text.
 _ENTRY_SIZE = 128
-#: Characters of keys and values from which on it is looked how wide they are.
+#: Number of characters in keys and values from which their size in bytes is determined.
 _SHORT = 256
 
 
 class Recorder:
-    """Turns a look at the context and the clock into a tuple in the queue.
+    """Reads the context and the clock and puts each captured item into the queue as a tuple.
 
-    *queue_of_process* gives the queue of this process, a new one after a fork. *check*, in debug mode, raises
-    for what would be left out or refused. Else it gets what names nobody so far, and raises nothing.
+    *queue_of_process* returns the queue of this process, a new one after a fork. In debug mode, *check* raises for
+    items that would be dropped or sent incompletely. Otherwise it is called for items without a user or account, and
+    must not raise.
     """
 
     __slots__ = (
@@ -65,7 +66,7 @@ class Recorder:
         self.queue: Queue = queue_of_process()
         self._current_span: Callable[[], Any] | None = None
         self._no_span: Any = None
-        with importing:  # now: in a signal handler an import could meet itself half done
+        with importing:  # now: in a signal handler, the import could find a half-imported module
             from journy_track._capture import blocks  # noqa: F401
 
         if config.trace_ids:
@@ -85,14 +86,14 @@ class Recorder:
         happened_at: Any = None,
         at_most_every: float = 0.0,
     ) -> bool:
-        """Capture one item, and return whether it was taken.
+        """Capture one item, and return whether it was accepted.
 
-        *values* is a mapping that nobody else will change; *user* and *account* are identities, `None` for
-        nobody, `UNSET` for the context's.
+        *values* is a mapping that no other code will change; *user* and *account* are identities, `None` for none,
+        or `UNSET` for those of the context.
         """
         at = time()
         frame = current_frame()
-        if context.any_dead:  # in this order: a finaliser may come in between
+        if context.any_dead:  # in this order: a finaliser may run in between
             frame = context.without_dead(frame)
         if frame.internal is not None and frame.internal.active:
             reason = frame.internal.reason
@@ -118,13 +119,13 @@ class Recorder:
         elif account is not None:
             size += identity_size(account)
         if cell is not None:
-            pending = cell.pending  # before what holds: whoever finds the actor sets that first
+            pending = cell.pending  # read before `current()`: an actor is set before `pending` is cleared
             beneath = cell.current()
             if pending is not None:
                 asked = pending.attributes()
                 if asked is None:
                     waits = pending
-                    beneath = cell.current()  # without an actor that does not hold any more
+                    beneath = cell.current()  # read again, without an actor that no longer applies
                 else:
                     beneath = asked
             if beneath.suppressed and not kind.erases:
@@ -159,8 +160,8 @@ class Recorder:
             if active is not self._no_span:
                 ids = active.get_span_context()
                 if ids is not None:
-                    # Two numbers: the SpanContext would stay alive as long as the item. It is a tuple; by its
-                    # properties each would be a call.
+                    # Two numbers, since the SpanContext would stay alive as long as the item. It is a tuple, so
+                    # indexing avoids the calls of its properties.
                     trace_id, span_id = ids[0], ids[1]
         extra = size // UNIT
         captured = (
@@ -193,7 +194,7 @@ class Recorder:
 
     @property
     def after_commit(self) -> Recorder:
-        """Records what waits until the surrounding database transaction commits."""
+        """A recorder whose items wait until the surrounding database transaction commits."""
         if self._after_commit is None:
             recorder = Recorder(self._config, self._queue_until_commit, self._check)
             recorder._span_events = False
@@ -201,7 +202,7 @@ class Recorder:
         return self._after_commit
 
     def refuse(self, reason: str) -> None:
-        """Count an item that was lost while it was captured."""
+        """Count an item that was lost while being captured."""
         if self.queue.pid != getpid():
             self.queue = self._queue_of_process()
         self.queue.refuse(reason)

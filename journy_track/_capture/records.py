@@ -1,4 +1,4 @@
-"""What is captured is handed to this; what goes wrong meanwhile stays here."""
+"""The interface that captured items are passed to, and the containment of errors while capturing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from journy_track._model.once import warn_once
 
 
 class Records(Protocol):
-    """What an event is handed to."""
+    """Records captured items."""
 
-    #: Whether what goes wrong while capturing is raised.
+    #: Whether errors while capturing are raised.
     debug: bool
 
     @property
     def after_commit(self) -> Records:
-        """Records what waits until the surrounding database transaction commits."""
+        """A recorder whose items wait until the surrounding database transaction commits."""
 
     def record(
         self,
@@ -34,7 +34,7 @@ class Records(Protocol):
 
 
 def contain(recorder: Records, error: Exception, name: str, doing: str, *, lost: bool = True) -> None:
-    """Keep what went wrong while capturing from the caller: counted, logged once. In debug mode, raised."""
+    """Count an error while capturing and log it once, so that it does not reach the caller; in debug, raise it."""
     if recorder.debug:
         raise error
     wrong = isinstance(error, InvalidArgument)

@@ -1,12 +1,13 @@
-"""A request: what was set in it, who acts in it, and the items that wait until that is known.
+"""A request: what was set in it, its actor, and the items that wait until the actor is known.
 
-A `scope()` opens a `Cell`. An integration makes that *pending*: it knows how to ask the framework who acts, but
-perhaps not yet, or not on this thread. An item that is captured in such a scope asks. If the `Actor` can be found
-here and now, the item goes on with it. Otherwise it waits, at the latest until the integration closes the request.
+A `scope()` opens a `Cell`. An integration makes the cell *pending*: the integration can ask the framework for the
+`Actor` (the request's user and account), but perhaps not yet, or not on this thread. Capturing an item in such a
+scope asks for the actor. If it is available, the item is queued with it. Otherwise the item waits, at the latest
+until the integration closes the request.
 
-Who acts may change within a request. What that depends on, as far as it can be seen, is a *moment*: a request's user
-object and session, say. An actor holds as long as the moment is the same, and an item that waits gets the actor of
-the moment that it was captured in.
+The actor may change within a request. A *moment* is what it depends on, as far as that is visible: for example, the
+request's user object and session. An actor applies as long as the moment stays the same, and a waiting item gets the
+actor of the moment in which it was captured.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from journy_track._model.captured import Captured
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.identity import AccountIdentified, UserIdentified
 
-#: Items of one request that wait at once, at most.
+#: The maximum number of items of one request that wait at the same time.
 MAX_WAITING = 1000
 #: What an actor depends on. Compared by the identity of its parts, which it keeps alive.
 Moment: TypeAlias = tuple[object, ...]
 
 
 class Actor(Attributes):
-    """Who acts in a request. What was set in its scope, and what an item says itself, wins over it.
+    """The user and account of a request. Values set in its scope, or on an item, take precedence.
 
-    *lasting*: it holds for the rest of the request. For nobody it does not, and is asked for again: a visitor may
-    sign in. *suppressed*: the request is skipped, and nothing of it is captured.
+    *lasting*: it applies for the rest of the request. An anonymous actor does not last and is looked up again, since
+    the visitor may sign in. *suppressed*: the request is skipped, and nothing in it is captured.
     """
 
     __slots__ = ("lasting", "suppressed")
@@ -50,24 +51,24 @@ class Actor(Attributes):
 
 
 NOBODY: Final = Actor(lasting=False)
-#: Acts in a request that is skipped.
+#: The actor of a skipped request.
 SKIPPED: Final = Actor(suppressed=True)
-#: Of each cell in which nothing was set: most requests track nothing.
+#: Shared by all cells in which nothing was set: most requests track nothing.
 _NOTHING_SET: Final = (object(), NO_ATTRIBUTES)
 
 
 class Cell:
-    """A request's own identity and metadata: the one place of the context that changes.
+    """A request's own identity and metadata: the only mutable part of the context.
 
-    Without a lock, since a signal handler or a fork may come at any line: every write ends by renewing
-    `_version`, and a reader who finds another version than the one that it knows reads anew.
+    It takes no lock, since a signal handler or a fork may come at any line: every write ends by renewing `_version`,
+    and a reader that finds a version other than the one it knows reads again.
 
-    It is the change of the scope that it is for, by itself: that costs less than one that holds it.
+    A cell serves as the `Change` of its scope, which is cheaper than wrapping it in one.
     """
 
     attributes: ClassVar[Attributes] = NO_ATTRIBUTES
     internal: ClassVar[None] = None
-    #: Whether a client waits for what runs in it, as for a web request.
+    #: Whether a client is waiting for the code in it, as in a web request.
     of_request: ClassVar[bool] = False
 
     __slots__ = ("_account", "_actor", "_known", "_metadata", "_user", "_version", "pending", "place", "transactions")
@@ -76,15 +77,15 @@ class Cell:
         self._user = inherited.user
         self._account = inherited.account
         self._metadata: dict[str, Any] = dict(inherited.metadata)
-        #: Who acts, once that is certain: beneath what is set here.
+        #: The actor, once it is certain: applies beneath the values set here.
         self._actor: Attributes = inherited if inherited.suppressed else NO_ATTRIBUTES
-        #: Who has to be asked who acts, until that is certain.
+        #: Looks up the actor, until it is certain.
         self.pending: Pending | None = None
-        #: Where it was made, in tests.
+        #: The place where it was created. Set in tests only.
         self.place: str | None = None
-        #: The database sessions that were used in this request, in whichever of its threads.
+        #: The database sessions that were used in this request, by any of its threads.
         self.transactions: list[Any] = []
-        #: All of it as one value, and the version that this is of.
+        #: A version, and all values at that version.
         self._known: tuple[object, Attributes] = _NOTHING_SET
         self._version: object = _NOTHING_SET[0] if inherited is NO_ATTRIBUTES else object()
 
@@ -98,7 +99,7 @@ class Cell:
         account: AccountIdentified | None | Unset = UNSET,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        """Change what is given here, and leave the rest."""
+        """Change the given values, and leave the others as they are."""
         if user is not UNSET:
             self._user = user
         if account is not UNSET:
@@ -108,12 +109,12 @@ class Cell:
         self._version = object()
 
     def set_actor(self, actor: Attributes) -> None:
-        """From now on *actor* holds beneath what is set here."""
+        """From now on, apply *actor* beneath the values set here."""
         self._actor = actor
         self._version = object()
 
     def current(self) -> Attributes:
-        """What holds in this request."""
+        """The attributes that currently apply in this request."""
         version, attributes = self._known
         if version is not self._version:
             version = self._version
@@ -132,14 +133,14 @@ class RequestCell(Cell):
 
 
 class _Waiting(NamedTuple):
-    """An item that waits to know who acts, what it says itself, and the moment of its capture."""
+    """An item that waits for the actor, with its own attributes and the moment of its capture."""
 
     item: HeldItem
     own: Attributes
     moment: Moment
 
     def go_on(self, actor: Attributes) -> None:
-        """Go on, with this actor beneath what the item says itself."""
+        """Release the item, with *actor* beneath its own attributes."""
         found = self.own.over(actor)
         captured = Captured(*self.item.captured)
         self.item.captured = captured._replace(
@@ -151,10 +152,10 @@ class _Waiting(NamedTuple):
 
 
 class Pending:
-    """Asks who acts in the request of *cell*. *ask* returns the actor of a moment; `None`: not known here and now.
+    """Looks up the actor in the request of *cell*. *ask* returns the actor of a moment; `None` if not known yet.
 
-    *ask* may run on any thread that captures in this request and decides for itself what it may do there. An
-    item that is captured while it runs, by what it calls, waits. *moment* is the one of now.
+    *ask* may run on any thread that captures in this request, and decides for itself what it may do there. Items that
+    are captured by code that *ask* calls have to wait. *moment* returns the current moment.
     """
 
     __slots__ = (
@@ -176,32 +177,32 @@ class Pending:
         self._cell = cell
         self._ask = ask
         self.moment: Callable[[], Moment] = moment
-        # Lists, which cost nothing while they are empty: most requests track nothing.
-        #: The threads that ask at present.
+        # Lists, which cost nothing while empty: most requests track nothing.
+        #: The threads that are currently asking.
         self._asking: list[int] = []
         self._room: list[_Waiting] = []
-        #: The last actor that does not last, e.g. a user but no account.
+        #: The latest actor that does not last, e.g. a user without an account.
         self._partial = NOBODY
-        #: The lasting actor, also for items that are captured after the request has ended.
+        #: The lasting actor, also for items captured after the request has ended.
         self._final: Actor | None = None
-        #: The moment of whichever of them is the latest.
+        #: The moment of the later of these two.
         self._known_at: Moment = ()
         self._closed = False
-        #: `in_context()` has copied this request elsewhere: resolve it even if nothing waits yet.
+        #: `in_context()` has copied this request elsewhere: resolve it even if nothing is waiting yet.
         self.wanted: bool = False
 
     @property
     def waiting(self) -> bool:
-        """Whether any item waits to know who acts."""
+        """Whether any item is waiting for the actor."""
         return bool(self._room)
 
     @property
     def answered(self) -> bool:
-        """Whether it is known who acts, and that lasts."""
+        """Whether the actor is known and still applies."""
         return self._final is not None and (self._cell.pending is None or same(self._known_at, self.moment()))
 
     def attributes(self) -> Attributes | None:
-        """What holds in the request, the actor included; `None` when that is not known here and now."""
+        """The attributes that apply in the request, including the actor; `None` if it is not known yet."""
         moment = self.moment()
         if self._final is not None:
             if same(self._known_at, moment):
@@ -224,25 +225,25 @@ class Pending:
         return self._cell.current() if actor.lasting else self._cell.current().over(actor)
 
     def hold(self, queue: Queue, captured: tuple[Any, ...], own: Attributes) -> bool:
-        """Let an item wait, and return whether it was taken. It is counted as queued. *own*: what it says itself."""
+        """Make an item wait, counted as queued, and return whether it was accepted. *own*: its own attributes."""
         extra = captured[-1]
         waiting = _Waiting(HeldItem(queue, captured, 1), own, self.moment())
         if len(self._room) >= MAX_WAITING:
             if not isinstance(own.user, UserIdentified) and not isinstance(own.account, AccountIdentified):
                 queue.refuse("waiting_room_full")
                 return False
-            return queue.offer(captured, extra)  # it has an identity, and goes without what else there is
+            return queue.offer(captured, extra)  # it has an identity, and is sent without the actor's values
         if not queue.park(waiting.item, extra):
             return False
         self._room.append(waiting)
         if self._closed:
             self._release_all()
-        elif self._final is not None:  # it has become known just now
+        elif self._final is not None:  # the actor has just become known
             self._release(self._final, self._known_at)
         return True
 
     def earlier(self) -> list[Moment]:
-        """The moments of what waits, but for that of now: each once, the earliest first."""
+        """The distinct moments of waiting items, earliest first, without the current one."""
         moments: list[Moment] = []
         if self._room:
             known = [self.moment()]
@@ -253,23 +254,23 @@ class Pending:
         return moments
 
     def settle(self, actor: Actor) -> None:
-        """*actor* acts now, and acted when what waits since this moment was captured."""
-        # Not the moment before asking: that may have loaded what the actor depends on.
+        """Use *actor* from now on, and for the waiting items of the current moment."""
+        # The moment after asking, since asking may have loaded what the actor depends on.
         moment = self.moment()
         self._partial, self._known_at = actor, moment
         if actor.lasting:
             self._cell.set_actor(actor)
             self._final = actor
             if not moment:
-                self._cell.pending = None  # nobody can see whether it changes
+                self._cell.pending = None  # a change could not be detected
         self._release(actor, moment)
 
     def settle_earlier(self, actor: Actor, moment: Moment) -> None:
-        """*actor* acted when what waits since *moment* was captured."""
+        """Release the waiting items of *moment* with *actor*."""
         self._release(actor, moment)
 
     def renew(self) -> None:
-        """Who acts has changed within the request: ask again."""
+        """Ask again, because the actor has changed within the request."""
         self._partial = NOBODY
         if self._final is not None and not self._closed:
             self._cell.set_actor(NO_ATTRIBUTES)
@@ -277,18 +278,19 @@ class Pending:
             self._cell.pending = self
 
     def end(self) -> bool:
-        """Close it where nobody needed to know who acts, as in most requests. Returns whether it was closed."""
+        """Close it if the actor was never needed, as in most requests. Returns whether it was closed."""
         if self._room or self.wanted or self._final is not None or self._partial is not NOBODY:
             return False
-        self._final, self._closed = NOBODY, True  # what comes too late goes without
+        self._final, self._closed = NOBODY, True  # later items get no actor
         self._cell.pending = None
-        self._release_all()  # what another thread captured meanwhile
+        self._release_all()  # items that another thread captured meanwhile
         return True
 
     def close(self, actor: Actor | None) -> None:
-        """From here on nobody can be asked: *actor* holds for what comes, or else the last one that is known.
+        """Stop asking: from here on *actor* applies, or else the last one that is known.
 
-        It holds for what waits since this moment, too. What waits since an earlier one goes without.
+        It also applies to the waiting items of the current moment. Those of an earlier moment are released without an
+        actor.
         """
         if not self.answered:
             if actor is None:
@@ -300,7 +302,7 @@ class Pending:
         self._release_all()
 
     def _release(self, actor: Actor, moment: Moment) -> None:
-        """Let go on what waits since *moment*."""
+        """Release the waiting items of *moment* with *actor*."""
         room = self._room
         for _ in range(len(room)):
             try:
@@ -313,7 +315,7 @@ class Pending:
                 room.append(waiting)
 
     def _release_all(self) -> None:
-        """Let go on what is left, when nobody can be asked any more."""
+        """Release all remaining items, once the framework can no longer be asked."""
         while self._room:
             try:
                 waiting = self._room.pop(0)
@@ -324,7 +326,7 @@ class Pending:
 
 
 def same(earlier: Moment, later: Moment) -> bool:
-    """Whether two moments are the same. What was not there yet at the earlier one is not known to have changed."""
+    """Whether two moments are the same. A part that was `None` at the earlier one does not count as changed."""
     if earlier is later:
         return True
     for one, other in zip(earlier, later, strict=False):  # noqa: SIM110 - half of what all() takes; events wait for it

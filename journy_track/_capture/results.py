@@ -1,4 +1,4 @@
-"""What a call returned, where the call has not ended with it: an awaitable, a future, a context manager."""
+"""Results that continue a call after the function has returned: awaitables, futures, context managers."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from journy_track._capture.functions import unwrapped
 
 
 class Goes(Enum):
-    """How something that a call returned goes on."""
+    """How the result of a call continues it."""
 
     COROUTINE = "coroutine"
     GENERATOR = "generator"
     ASYNC_GENERATOR = "async generator"
     FUTURE = "future"
-    #: What `contextlib.contextmanager` makes of a generator, and `contextlib.asynccontextmanager`.
+    #: The context managers that `contextlib.contextmanager` and `contextlib.asynccontextmanager` create.
     BLOCK = "block"
     ASYNC_BLOCK = "async block"
 
 
 _PLAIN = (type(None), bool, int, float, str, bytes, bytearray, list, tuple, dict, set, frozenset, type, range)
-#: IDs of the types of most results: a call has ended with them, and they need no closer look. Not the types, since a
-#: type of the app's may have a metaclass that cannot be hashed.
+#: The IDs of the types of most results. They end the call, and need no further checks. IDs and not the types, since
+#: an app's type may have a metaclass that makes it unhashable.
 ENDED = frozenset(map(id, _PLAIN))
-#: The same for types of the app's, by ID, while they live: to ask a type for what it does not have is slow.
+#: The same for the app's types, by ID, while they exist: looking up missing attributes of a type is slow.
 _ended: dict[int, weakref.ref[type]] = {}
 _MAX_TYPES = 2048
 _GOING_ON = ("add_done_callback", "__enter__", "__aenter__", "__await__", "send", "asend")
@@ -47,15 +47,15 @@ async def _async_block() -> AsyncGenerator[None]:
     yield
 
 
-# contextlib does not name these classes in public.
+# contextlib has no public names for these classes.
 _Block: type = type(_block())
 _AsyncBlock: type = type(_async_block())
 
 
 def how_it_goes_on(result: Any, function: Any) -> Goes | None:
-    """What has still to happen before the call of *function* that returned *result* has ended; `None`: it has.
+    """How *result* continues the call of *function* that returned it; `None` if the call has ended.
 
-    Looks at the type of *result* only: what is lazy stays so. Runs no code of the app's.
+    Looks only at the type of *result*: a lazy object is not evaluated. Runs no code of the app.
     """
     kind = type(result)
     known = _ended.get(id(kind))
@@ -76,7 +76,7 @@ def how_it_goes_on(result: Any, function: Any) -> Goes | None:
         return Goes.ASYNC_BLOCK
     if type(function) is FunctionType or type(unwrapped(function)) is FunctionType:
         return None
-    # A compiled function (mypyc, Cython) looks plain until it is called, and has generators of its own.
+    # A compiled function (mypyc, Cython) looks plain until it is called, and returns its own kinds of generators.
     if kind is GeneratorType or kind is AsyncGeneratorType:
         return None
     if _has(kind, "__await__", "send", "throw", "close"):
@@ -86,13 +86,13 @@ def how_it_goes_on(result: Any, function: Any) -> Goes | None:
     return Goes.ASYNC_GENERATOR if _has(kind, "__anext__", "asend", "athrow", "aclose") else None
 
 
-# Of a type and its bases, past what a metaclass or a descriptor of the app's makes of them, which may raise.
+# The bases and namespace of a type, bypassing the app's metaclasses and descriptors, which may raise.
 _bases_of: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
 _namespace_of: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
 
 
 def _is_one(kind: type, base: type) -> bool:
-    """As issubclass, which abstract classes override: they hash and remember *kind*."""
+    """Like issubclass, which abstract classes override to hash and cache *kind*."""
     return any(found is base for found in _bases_of(kind))
 
 
@@ -107,14 +107,14 @@ def _has_any(kind: type, names: tuple[str, ...]) -> bool:
 def _is_future(kind: type) -> bool:
     if not _has(kind, "add_done_callback"):
         return False
-    # A module that nobody imported made no futures.
+    # If the module was not imported, *kind* is not one of its futures.
     futures = sys.modules.get("concurrent.futures")
-    # As asyncio.isfuture, which takes other loops' futures, too.
+    # Like asyncio.isfuture, which also accepts the futures of other loops.
     return _has(kind, "_asyncio_future_blocking") or (futures is not None and _is_one(kind, futures.Future))
 
 
 def when_done(future: Any, finish: Finish) -> None:
-    """Call *finish* with the outcome of *future* when it has one, in the context of now."""
+    """Call *finish* with the outcome of *future* when it is done, in the current context."""
     if future.done():
         finish(*_outcome(future))
         return
@@ -125,8 +125,8 @@ def when_done(future: Any, finish: Finish) -> None:
 def _outcome(future: Any) -> tuple[Any, BaseException | None]:
     if future.cancelled():
         return None, _cancelled(future)
-    # Looking at a task's exception by exception() would count as retrieving it, and asyncio warn no more when nobody
-    # else does.
+    # Calling exception() on a task would count as retrieving it, and asyncio would no longer warn that the exception
+    # was never retrieved.
     error = future._exception if hasattr(future, "_exception") else future.exception()
     return (None, error) if error is not None else (future.result(), None)
 

@@ -1,4 +1,4 @@
-"""Who waits for room in a full queue instead of dropping, and where nobody may wait."""
+"""Waiting for room in a full queue instead of dropping items, and where waiting is not allowed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Waiter(Protocol):
     """An open `bulk()` block."""
 
     def wait_for_room(self, queue: Any, extra: int, /) -> bool:
-        """Wait until *queue* has room for an item that is charged *extra*; false where it must not, or in vain."""
+        """Wait until *queue* has room for an item charged *extra*; false if it may not wait, or gives up."""
 
 
-#: The blocks that the current code runs in, the innermost first. It follows `await`, tasks and `in_context()`; a
-#: plain thread begins without. Only a full queue looks here, so that nobody else pays for it.
+#: The blocks that the current code runs in, innermost first. Propagates through `await`, tasks and `in_context()`; a
+#: plain thread starts without any. Read only when a queue is full, so that it costs nothing otherwise.
 waiters: ContextVar[tuple[Waiter, ...]] = ContextVar("journy_track_bulk", default=())
 
 
 def why_not_to_wait() -> str | None:
-    """Why the current code must not wait for room; `None`: it may."""
+    """Why the current code must not wait for room; `None` if it may."""
     if in_our_own_code():
         return "in a hook of journy_track, which its own thread runs: that thread makes the room"
     if in_loop():
@@ -41,7 +41,7 @@ def why_not_to_wait() -> str | None:
 
 
 def in_signal_handler() -> bool:
-    """Whether a handler of `signal.signal()` runs here. Python does not tell, but the stack does."""
+    """Whether the current code runs in a handler set by `signal.signal()`, found by inspecting the stack."""
     if threading.current_thread() is not threading.main_thread():
         return False
     codes = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}

@@ -1,12 +1,12 @@
-"""Warns about a decorator of ours that is above the one with which a framework registered the function.
+"""Warns if a decorator of this library is above the decorator with which a framework registered the function.
 
-Most frameworks' decorators keep the function that they are given and return it: whatever decorates it afterwards is
-never called. Two moments show that. While the function is decorated, the framework's app often is a global of the
-same module, and holds the bare function already. Otherwise the app's first request compares what is registered with
-the functions that were decorated.
+Most frameworks' decorators keep the function that they are given and return it, so a decorator applied afterwards is
+never called. This is detected at two points. When the function is decorated, the framework's app is often a global of
+the same module, and already holds the bare function. Otherwise, on the app's first request, the registered functions
+are compared with the functions that were decorated.
 
-A missed mistake is better than a false alarm: a function that is registered bare and decorated elsewhere, for those
-who call it directly, is not one.
+A missed mistake is better than a false alarm: a function that is registered bare and decorated elsewhere, for direct
+callers, is not a mistake.
 """
 
 from __future__ import annotations
@@ -23,27 +23,28 @@ from typing import Any
 from journy_track._model.frameworks import Holder, holder_of, in_use
 from journy_track._model.logs import log
 
-#: Functions that are looked at in each app while a function is decorated: it was registered a moment ago.
+#: The number of functions checked in each app when a function is decorated, since it would be among the latest.
 _LATEST = 8
-#: The same at the app's first request: more than any app has.
+#: The same on the app's first request: more than any app has.
 _ALL = 100_000
-#: Frames between a decorator's line and us: other people's helpers around `track_event`.
+#: The maximum number of frames between a decorator's line and this module, such as the app's own helpers around
+#: `track_event`.
 _DEEPEST = 12
 MAX_HINTS = 100
 MAX_TYPES = 1000
 
-#: Functions that were decorated above their own `def`, by id: the function and the decorator's name.
+#: Functions that were decorated with decorator syntax, by ID: the function and the decorator's name.
 _decorated: dict[int, tuple[weakref.ref[Any], str]] = {}
 _looked_at: weakref.WeakSet[Any] = weakref.WeakSet()
-#: The warnings so far: each is logged once a process. Tests that miss an event show them, even if the app was
-#: imported before the test began.
+#: The warnings so far: each is logged once per process. A test that misses an event shows them, even if the app was
+#: imported before the test started.
 hints: list[str] = []
 
 
 def decorating(function: Any, decorator: str) -> None:
-    """*decorator* is about to be put around *function*: warn if that is registered already, else remember it."""
+    """Warn if *function*, about to be decorated with *decorator*, is already registered; otherwise remember it."""
     if not any(framework.holders for framework in in_use()):
-        return  # nobody can have registered it
+        return  # no framework can have registered it
     try:
         *_, innermost = layers = list(_layers(function))
         code = getattr(innermost, "__code__", None)
@@ -53,7 +54,7 @@ def decorating(function: Any, decorator: str) -> None:
         for layer in layers:
             _remember(layer, decorator)
         if line > code.co_firstlineno:
-            return  # the decorator above this one may be the one that registers it
+            return  # a decorator above this one may register it
         for kind, app in _apps_in(innermost.__globals__):
             if any(registered is layer for registered in islice(_registered(app), _LATEST) for layer in layers):
                 _warn(innermost, decorator, kind.decorator)
@@ -63,7 +64,7 @@ def decorating(function: Any, decorator: str) -> None:
 
 
 def look_at(app: Any) -> None:
-    """Warn about the decorated functions that *app* calls bare. Once for each app; anything else is ignored."""
+    """Warn about decorated functions that *app* calls undecorated, once per app. Other objects are ignored."""
     try:
         if app in _looked_at:
             return
@@ -72,7 +73,7 @@ def look_at(app: Any) -> None:
         if kind is None:
             return
         registered = list(islice(_registered(app), _ALL))
-        # Registered bare for one path and decorated for another: that may be meant.
+        # Registered bare for one path and decorated for another: that may be intended.
         covered = {id(layer) for function in registered for layer in islice(_layers(function), 1, None)}
         for function in registered:
             known, decorator = _decorated.get(id(function), (None, ""))
@@ -99,8 +100,8 @@ def _warn(function: Any, decorator: str, registering: str) -> None:
 
 
 def _layers(function: Any) -> Iterator[Any]:
-    """*function*, and what is beneath the decorators that it has already."""
-    for _ in range(_DEEPEST):  # a chain may be a ring
+    """*function* and the functions beneath its existing decorators."""
+    for _ in range(_DEEPEST):  # the chain may be circular
         yield function
         function = getattr(function, "__wrapped__", None)
         if function is None:
@@ -108,12 +109,13 @@ def _layers(function: Any) -> Iterator[Any]:
 
 
 def line_of_decorator(code: CodeType) -> int | None:
-    """The line of the decorator that is being applied to the function of *code*. `None`: it is called some other way,
-    as in `tracked = track_event(function)`.
+    """The line of the decorator that is being applied to the function of *code*.
+
+    `None` if it is called in some other way, as in `tracked = track_event(function)`.
     """
     if code.co_filename == "<stdin>":
-        return None  # where each statement begins at line 1
-    first = code.co_firstlineno  # of its topmost decorator
+        return None  # each statement starts at line 1 there
+    first = code.co_firstlineno  # the line of its topmost decorator
     frame = sys._getframe(2)
     for _ in range(_DEEPEST):
         if frame.f_code.co_filename == code.co_filename and frame.f_code is not code:
@@ -138,14 +140,14 @@ def _remember(function: Any, decorator: str) -> None:
         decorated.pop(key, None)
 
     if key not in _decorated:
-        with suppress(TypeError):  # of what nobody can refer to weakly, nor register
+        with suppress(TypeError):  # it cannot be referenced weakly
             _decorated[key] = weakref.ref(function, forget), decorator
 
 
 # ── What is registered ───────────────────────────────────────────────────────────────────────────────────
 
 
-#: By type, as looking through its bases at each decorated function would take too long.
+#: Cached by type, since searching its bases for each decorated function would take too long.
 _kinds: dict[type, Holder | None] = {}
 
 
@@ -168,7 +170,7 @@ def _apps_in(namespace: Mapping[str, Any]) -> Iterator[tuple[Holder, Any]]:
 
 
 def _registered(app: Any) -> Iterator[Any]:
-    """The functions that *app* and what is mounted in it call, the latest first."""
+    """The functions registered in *app* and in the apps mounted in it, latest first."""
     seen: set[int] = set()
     waiting = [app]
     while waiting:

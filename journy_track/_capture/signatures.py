@@ -1,8 +1,9 @@
-"""The arguments of a call by name: those that the function was called with, whatever its `__wrapped__` says.
+"""The arguments of a call by name, as the function was really called, whatever its `__wrapped__` suggests.
 
-`functools.wraps` lets a function show the signature of another one, while the decorator in between may add arguments
-or take some away. A function's own parameters never lie, but are often ``*args, **kwargs``. Then the function beneath
-is watched while it is called (see `watching`). Where that cannot be done, only what is sure gets a name.
+`functools.wraps` makes a function show the signature of another one, although the decorator may add or remove
+arguments. A function's own parameters are always right, but are often ``*args, **kwargs``. In that case, the function
+beneath is watched while it is called (see `watching`). If that is not possible, only arguments whose names are
+certain are returned.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 from journy_track._capture.stand_ins import parameter_names, stand_in
 from journy_track._model.signature import signature_of
 
-#: Of `functools.lru_cache` and `functools.cache`: passes its arguments on as they are.
+#: The type that `functools.lru_cache` and `functools.cache` return. It passes its arguments on unchanged.
 _Cached: Any = type(functools.lru_cache(lambda: None))
 
 
@@ -24,26 +25,26 @@ _MAX_DECORATORS = 100
 
 
 class Parameters(NamedTuple):
-    """What a callable takes: *names*, and with *more* also keywords under any name."""
+    """The parameters of a callable: *names* and, if *more*, arbitrary keywords."""
 
     names: tuple[str, ...]
     more: bool
 
 
 class Called(NamedTuple):
-    """What a call comes to, beneath partials, bound methods and the like."""
+    """The function and arguments of a call, beneath partials, bound methods and the like."""
 
     function: Any
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
-    #: The first of *args* is the instance or class whose method it is.
+    #: Whether the first of *args* is the instance or class that the method is bound to.
     is_method: bool
-    #: It takes what it has no name for, and passes it on to another function in some way of its own.
+    #: Whether it accepts ``*args`` or ``**kwargs`` and passes them to another function in an unknown way.
     hides: bool
 
 
 def called(function: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] = {}) -> Called:
-    """What a call of *function* with these arguments comes to."""
+    """Resolve a call of *function* with these arguments."""
     is_method = False
     while type(function) is not FunctionType:
         if getattr(type(function), "journy_track_wraps", False) or isinstance(function, _Cached):
@@ -63,8 +64,8 @@ def called(function: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] 
 
 
 def _filled(given: tuple[Any, ...], args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments of a partial with those of a call, also in the places that were left free for them."""
-    free = getattr(functools, "Placeholder", args)  # of Python 3.14
+    """The arguments of a partial combined with those of a call, which also fill its placeholders."""
+    free = getattr(functools, "Placeholder", args)  # new in Python 3.14
     rest = iter(args)
     return (*(next(rest, free) if value is free else value for value in given), *rest)
 
@@ -74,7 +75,7 @@ def _is_open(function: FunctionType) -> bool:
 
 
 def parameters_of(function: Any) -> Parameters | None:
-    """What *function* itself takes, `None` where that is not known."""
+    """The parameters of *function* itself; `None` if they are not known."""
     found = called(function)
     if type(found.function) is not FunctionType:
         if found.hides:
@@ -92,10 +93,10 @@ def parameters_of(function: Any) -> Parameters | None:
 
 
 def named(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, in_order: bool) -> dict[str, Any]:
-    """The arguments of a call of *function* by name, with defaults and without self; empty when they do not fit.
+    """The arguments of a call of *function* by name, with defaults and without self; empty if they do not fit.
 
-    Only those that are sure: what it hides has the names of its keywords. *in_order*: the stand-in of a Python
-    function has put them in order, and filled in the defaults.
+    Only arguments whose names are certain are included: those that *function* passes on appear only if they are
+    keywords. *in_order*: the stand-in of a Python function has already put them in order and filled in the defaults.
     """
     function, args, kwargs, is_method, hides = called(function, args, kwargs)
     try:
@@ -125,7 +126,7 @@ def _bound(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> d
 
 
 def _named(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """As a stand-in calls it, which has put the arguments in order."""
+    """The arguments by name, given that a stand-in has put them in order."""
     code = function.__code__
     found = dict(zip(code.co_varnames[: code.co_argcount], args, strict=False))
     if code.co_flags & inspect.CO_VARARGS:
@@ -134,19 +135,19 @@ def _named(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> d
 
 
 def _is_self(name: str, value: Any, function: Any) -> bool:
-    """Whether the first argument of *function* is what it is a method of."""
+    """Whether *value*, the first argument of *function*, is the instance or class of the method."""
     if name in ("self", "cls"):
         return True
     kind = type(value)
     owners: list[type] = [*kind.__mro__]
-    # And not isinstance, which would ask a lazy object for its class.
+    # Not isinstance, which would evaluate a lazy object to get its class.
     if issubclass(kind, type):
         owners += value.__mro__
     return any(_leads_to(vars(owner).get(function.__name__), function) for owner in owners)
 
 
 def _leads_to(found: Any, function: Any) -> bool:
-    """Whether *found*, an attribute of a class, is *function* beneath its decorators, bound when it is called."""
+    """Whether *found*, an attribute of a class, is *function* or wraps it, as a method bound on each call."""
     if isinstance(found, classmethod):
         found = found.__func__
     for _ in range(_MAX_DECORATORS):  # functions can be made to wrap each other

@@ -1,4 +1,4 @@
-"""Whom an item of each kind is about, checked; and what is left of a call that got wrong values."""
+"""Checks of the user or account that an item is about, and what is usable of a call with wrong values."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ from journy_track._model.identity import AccountIdentified, UserIdentified, exac
 from journy_track._model.items import DeleteAccount, DeleteUser, Event, Link, UpsertAccount, UpsertUser
 
 T = TypeVar("T")
-#: Subject, user and account of an item. An identity is `UNSET` where it is the context's.
+#: Subject, user and account of an item. An identity is `UNSET` if it comes from the context.
 Target = tuple[Any, Any, Any]
-#: Calls a check of the argument of that name with those values; *otherwise* is what an unusable one becomes.
+#: Called as ``attempt(argument, otherwise, check, *values)``: checks the values of an argument, and returns
+#: *otherwise* if they are unusable.
 Attempt = Callable[..., Any]
 
 
 def at_once(argument: str, otherwise: Any, check: Callable[..., Any], *values: Any) -> Any:
-    """What is wrong raises."""
+    """An `Attempt` that lets the check raise."""
     return check(*values)
 
 
 def target_of(
     kind: type[ApiCall], subject: Any, user: Any, account: Any, named: Any, attempt: Attempt = at_once
 ) -> Target | None:
-    """Whom the item is about; `None` where there is nothing to do. Raises `InvalidArgument`.
+    """The checked target of an item; `None` if there is nothing to do. Raises `InvalidArgument`.
 
-    *subject* is an event's name, a device, the users of a membership, or the e-mail or domain of an upsert; *named*
-    the ID of one. An upsert keeps the address as its subject while its user or account is the context's.
+    *subject* is an event's name, a device ID, the users of a membership, or the e-mail or domain of an upsert;
+    *named* is the ID passed to an upsert. If the user or account of an upsert comes from the context, the address
+    stays its subject.
     """
     if kind is UpsertUser:
         if user is UNSET and named is UNSET and subject is None:  # as most are
@@ -62,7 +64,7 @@ def target_of(
     if not subject:
         return None
     if attempt is at_once:
-        return uncaptured(membership_users, subject), None, where  # an ID type makes its own text
+        return uncaptured(membership_users, subject), None, where  # an ID type creates its own text
     members = (attempt("a user", None, member, user) for user in subject)
     return tuple(one for one in members if one is not None), None, where
 
@@ -112,7 +114,7 @@ def _address(value: Any, argument: str) -> str:
 
 # ── What is left of a call that got wrong values ─────────────────────────────────────────────────────────
 
-#: What an item of each kind means nothing without.
+#: The arguments without which an item of each kind is meaningless.
 _NEEDED = {
     Event: {"name"},
     UpsertUser: {"user"},
@@ -126,7 +128,7 @@ _MEMBERSHIP = {"account"}
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left of a call. Without a *target*, nothing worth to be sent."""
+    """The usable part of a call. Without a *target*, nothing is worth sending."""
 
     target: Target | None
     mapping: Any
@@ -150,9 +152,9 @@ def salvaged(
     after_commit: Any,
     happened_at: Any,
 ) -> Left:
-    """What can be used of these arguments. Never raises for what they are.
+    """The usable part of these arguments. Never raises because of their values.
 
-    A user or an account that was passed is never replaced by the context's: that may be somebody else.
+    A user or account that was passed is never replaced by that of the context, which may be a different one.
     """
     unusable: list[str] = []
 
@@ -164,7 +166,7 @@ def salvaged(
             return otherwise
 
     found = target_of(kind, subject, user, account, named, attempt)
-    if kind in (UpsertUser, UpsertAccount) and unusable:  # perhaps the address alone
+    if kind in (UpsertUser, UpsertAccount) and unusable:  # perhaps only the address is unusable
         of, word, address = (
             (_named_user, "user", "email") if kind is UpsertUser else (_named_account, "account", "domain")
         )
@@ -176,7 +178,7 @@ def salvaged(
     waits = attempt("after_commit", _is_true(after_commit), check_flag, after_commit, "after_commit")
     if mapping is not None and attempt("the mapping", True, check_mapping, mapping):
         if _may_be_an_id(mapping) and (account if kind is UpsertAccount else user) is UNSET and named is UNSET:
-            found = None  # who it was meant for is there, and not the context's
+            found = None  # it was probably meant as the user or account, which may not be that of the context
         mapping = None
     needed = _NEEDED.get(kind, _MEMBERSHIP)
     if found is not None and (needed & set(unusable) or found[0] == ()):
@@ -187,7 +189,7 @@ def salvaged(
 
 
 def _is_true(value: Any) -> bool:
-    """What was meant by something that is not a flag. In doubt it waits for the commit, which may not come."""
+    """The meaning of a value that is not a flag. In doubt it is true: the item waits for a commit, if one comes."""
     try:
         return bool(value)
     except Exception:  # noqa: BLE001 - the app's own code
@@ -199,11 +201,11 @@ def _may_be_an_id(value: Any) -> bool:
 
 
 def _anybody(user: Any, account: Any) -> bool:
-    """Whether an event with these is about anybody, as far as that is known now."""
+    """Whether an event with these has a user or account, as far as is known now."""
     if isinstance(user, UserIdentified) or isinstance(account, AccountIdentified):
         return True
     cell = live_frame().cell
     if cell is not None and cell.pending is not None:
-        return True  # it is asked later
+        return True  # looked up later
     here = current()
     return (user is UNSET and here.user is not None) or (account is UNSET and here.account is not None)

@@ -1,8 +1,8 @@
-"""Threads that inherit the context of whoever starts them, from Python 3.14 on: they inherit nobody's identity.
+"""Prevents threads that inherit their starter's context, from Python 3.14 on, from inheriting its identity.
 
-`thread_inherit_context` is on by default where there is no GIL. A pool's thread would act, for as long as it lives,
-for whoever was served when it was started. What is handed over on purpose still is: by `in_context()`,
-`asyncio.to_thread` or `Thread(context=…)`.
+`thread_inherit_context` is on by default in builds without the GIL. A pool's thread would keep, for its whole life,
+the identity of the user who was being served when it was started. A context that is passed on explicitly, by
+`in_context()`, `asyncio.to_thread` or `Thread(context=…)`, is not affected.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from journy_track._capture.context import BOTTOM, set_frame
 
 
 def start_without_identity(kind: type[threading.Thread]) -> None:
-    """From now on, threads of that *kind* inherit what their starter's context holds, but for who acts.
+    """From now on, threads of that *kind* inherit their starter's context, except for the user and account.
 
-    It has to be at the start: in the thread nobody can tell an inherited context from one that was handed over.
+    This must happen in `start()`: inside the thread, an inherited context looks the same as one passed explicitly.
     """
     start = kind.start
 

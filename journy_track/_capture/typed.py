@@ -1,4 +1,4 @@
-"""Typed events: classes that declare an event, and what of their instances becomes its metadata."""
+"""Typed events: classes that declare an event, and the conversion of their instances to its metadata."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DataclassEvent(Protocol):
 
 
 class ModelEvent(Protocol):
-    """An event that is a model of pydantic."""
+    """An event that is a pydantic model."""
 
     def model_dump(self) -> dict[str, Any]: ...
 
@@ -33,10 +33,10 @@ EventObject = DataclassEvent | ModelEvent
 
 
 class Declaration:
-    """What one class declares: the event's name and its fields.
+    """The declaration of one class: the event's name and its fields.
 
-    Annotations are evaluated when the first event is checked, and not before: they may name what is defined further
-    below, or imported for type checkers only.
+    Annotations are not evaluated until the first event is checked, since they may refer to names that are defined
+    later, or imported for type checkers only.
     """
 
     __slots__ = ("_checks", "cls", "fields", "name")
@@ -44,12 +44,12 @@ class Declaration:
     def __init__(self, cls: type, name: str) -> None:
         self.cls = cls
         self.name = name
-        #: `None` of a model, which knows its fields and checks them itself.
+        #: `None` for a pydantic model, which validates its fields itself.
         self.fields: tuple[str, ...] | None = _fields_of(cls)
         self._checks: dict[str, _Check] | None = None
 
     def of_subclass(self, cls: type) -> Declaration:
-        """What *cls* declares: a subclass that is not declared itself is the same event, perhaps with more fields."""
+        """The declaration of *cls*: an undeclared subclass is the same event, perhaps with more fields."""
         if cls is self.cls or self.fields is None or "__dataclass_fields__" not in vars(cls):
             return self
         found = Declaration(cls, self.name)
@@ -57,14 +57,14 @@ class Declaration:
         return found
 
     def is_one(self, thing: Any) -> bool:
-        """Whether *thing* is such an event: any mapping, where the class is a TypedDict."""
-        # By its type: what is lazy stays so.
+        """Whether *thing* is such an event: any mapping, if the class is a TypedDict."""
+        # Check the type only: a lazy object must not be evaluated.
         return issubclass(type(thing), Mapping if _is_typed_dict(self.cls) else self.cls)
 
     def values(self, event: Any) -> dict[str, Any]:
-        """The metadata of *event*. Raises `InvalidArgument` for what does not fit its field, while strict.
+        """The metadata of *event*. While strict, raises `InvalidArgument` for a value that does not fit its field.
 
-        Otherwise a `Refused` is in its place: the worker leaves it out, and logs why.
+        Otherwise the value is replaced by a `Refused`, which the worker leaves out, logging why.
         """
         if self.fields is None:
             return dict(uncaptured(event.model_dump))
@@ -75,19 +75,19 @@ class Declaration:
         if mistakes.strict():
             checks = self._checks or self._made_checks()
             needed = getattr(self.cls, "__required_keys__", ())
-            # Where annotations are text, the class does not know which of them say NotRequired.
+            # With string annotations, the class does not know which keys are NotRequired.
             missing = [name for name in sorted(needed) if name not in event and is_required(checks[name].annotation)]
             if missing:
                 raise InvalidArgument(f"{self.cls.__name__} needs {', '.join(map(repr, missing))}")
         return self._checked(uncaptured(dict, event))
 
     def check(self, event: Any) -> None:
-        """Raise `InvalidArgument` for a value of *event* that does not fit its field, while strict."""
+        """While strict, raise `InvalidArgument` for a value of *event* that does not fit its field."""
         if mistakes.strict():
             self.values(event)
 
     def of(self, event: Any) -> dict[str, Any]:
-        """The metadata of what was passed after the class: that is how an event of a TypedDict is passed."""
+        """The metadata of the event passed after the class, as is required for a TypedDict."""
         if not _is_typed_dict(self.cls):
             raise InvalidArgument(f"got the class {self.cls.__name__}: pass an event, as in {self.cls.__name__}(…)")
         return self.values(event)
@@ -103,7 +103,7 @@ class Declaration:
         return values
 
     def _problem(self, name: str, value: Any) -> str | None:
-        """What is wrong with *value*; `None` when it fits."""
+        """What is wrong with *value*; `None` if it fits."""
         check = (self._checks or self._made_checks()).get(name)
         if check is None:
             shown_key = shortened(name) if type(name) is str else type(name).__name__
@@ -119,7 +119,7 @@ class Declaration:
 
 
 class _Check:
-    """What one field takes. A look tells it of most values, without any code of the app's."""
+    """The quick check of one field, which recognises most valid values without running code of the app."""
 
     __slots__ = ("_literals", "_types", "annotation")
 
@@ -127,7 +127,7 @@ class _Check:
         self.annotation = annotation
         types, literals = taken(annotation)
         self._literals = frozenset(literals)
-        # By their IDs: a type of the app's may have a metaclass that cannot be hashed. The annotation keeps them.
+        # By ID, since an app's type may have a metaclass that makes it unhashable. The annotation keeps them alive.
         self._types: frozenset[int] = frozenset(map(id, types))
 
     def takes(self, value: Any) -> bool:
@@ -138,12 +138,12 @@ class _Check:
 
 
 def _fits_somehow(value: Any, annotation: Any) -> bool:
-    """Whether *value* fits, or what would be sent for it: the value of an enum, the text of a lazy translation."""
+    """Whether *value* fits, or its sent form does: the value of an enum, or the text of a lazy translation."""
     return fits(value, annotation) or fits(frozen(value), annotation)
 
 
 def declared(cls: Any, name: str | None, renamed_from: str | tuple[str, ...]) -> Any:
-    """*cls*, which declares an event from now on. Raises `InvalidArgument` for what cannot."""
+    """Make *cls* declare an event, and return it. Raises `InvalidArgument` if it cannot declare one."""
     if not isinstance(cls, type):
         raise InvalidArgument(f"@event decorates classes, got {described(cls)}")
     if not (_is_typed_dict(cls) or _is_model(cls) or "__dataclass_fields__" in vars(cls)):
@@ -173,7 +173,7 @@ def _check_when_made(cls: Any, declaration: Declaration) -> None:
     @functools.wraps(init)
     def checked(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
-        if type(self) is cls:  # else it is only begun
+        if type(self) is cls:  # otherwise a subclass is still initialising it
             declaration.check(self)
 
     cls.__init__ = checked

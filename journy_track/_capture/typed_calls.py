@@ -1,4 +1,4 @@
-"""`@track_event` with the class of a typed event: what the function returns or yields are the events."""
+"""`@track_event` with the class of a typed event: track the events that the function returns or yields."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPTIONS = ("user", "account", "duration", "when", "after_commit", "at_most_ever
 
 
 def track_event(target: RecorderSource, declaration: Declaration, options: dict[str, Any]) -> Decorator:
-    """A decorator of functions that return or yield what *declaration* declares."""
+    """A decorator for functions that return or yield events of *declaration*."""
     for option in options:
         if option not in _OPTIONS:
             raise InvalidArgument(
@@ -37,7 +37,7 @@ def track_event(target: RecorderSource, declaration: Declaration, options: dict[
 
 
 class _TrackedTyped(Tracked):
-    """Around each call of a function that returns or yields typed events."""
+    """Tracks the typed events that each call of a function returns or yields."""
 
     __slots__ = ("_declaration",)
 
@@ -69,7 +69,7 @@ class _TrackedTyped(Tracked):
 
 
 class _TypedCall(TrackedCall):
-    """One call, which may bring several events."""
+    """One call, which may produce several events."""
 
     __slots__ = ("_declaration", "_yields")
 
@@ -79,7 +79,7 @@ class _TypedCall(TrackedCall):
         self._yields = False
 
     def yielded(self, value: Any) -> None:
-        """The function has yielded *value*, which may be an event."""
+        """Handle *value*, which the function has yielded, and which may be an event."""
         self._yields = True
         if value is not None:
             self.finish(value, None)
@@ -98,7 +98,7 @@ class _TypedCall(TrackedCall):
 
 
 class _Yielding:
-    """A generator, each of whose values is shown to *saw* as it passes."""
+    """Wraps a generator and calls *saw* with each yielded value."""
 
     __slots__ = ("_generator", "_saw")
 
@@ -118,7 +118,7 @@ class _Yielding:
 
 
 class _AsyncYielding:
-    """The same of an async generator."""
+    """The same for an async generator."""
 
     __slots__ = ("_generator", "_saw")
 

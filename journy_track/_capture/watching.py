@@ -1,8 +1,8 @@
-"""The arguments that a function gets from the decorators above it.
+"""Finding the arguments that a function receives from the decorators above it.
 
-Of the decorators' functions a copy is made, in whose closures the function beneath is replaced by one that notes what
-it is called with. The originals are left alone, since others may call them; the copy is called where an option of
-`@track_event` needs arguments.
+The decorators' wrapper functions are copied, and in the closures of the copies the function beneath is replaced by
+one that notes its arguments. The originals are left alone, since other code may call them; the copy is called if an
+option of `@track_event` needs arguments.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from journy_track._capture.signatures import called, named
 
 
 class Watched:
-    """A decorated function, made anew so that the arguments of the one beneath its decorators are seen."""
+    """A copy of a decorated function that notes the arguments of the function beneath the decorators."""
 
     def __init__(self, function: Any) -> None:
-        #: The function beneath, whose arguments are noted.
+        #: The function beneath the decorators, whose arguments are noted.
         self.beneath: Any = None
-        #: Cells of the originals, and what they held when the copies were made.
+        #: Cells of the originals, with their contents when the copies were made.
         self._held: list[tuple[CellType, Any]] = []
         self._function = function
         self._copy = self._copied(function)
 
     @classmethod
     def of(cls, function: Any) -> Watched | None:
-        """`None` where a decorator keeps what it wraps in some other way than as a variable of its own."""
+        """Watch *function*; returns `None` if a decorator does not keep what it wraps in a closure variable."""
         try:
             return cls(function)
         except (LookupError, RecursionError):  # functions can be made to wrap each other
             return None
 
     def call_of(self, function: Any) -> Seen | None:
-        """What to call in place of *function*, once. `None` where it is not what it was when it was decorated."""
+        """What to call once in place of *function*; `None` if it has changed since it was decorated."""
         if function is not self._function or not all(_holds(cell, held) for cell, held in self._held):
             return None
         return Seen(self, self._copy)
@@ -53,10 +53,10 @@ class Watched:
             return MethodType(self._copied(function.__func__), function.__self__)
         hides = called(function).hides
         if type(function) is not FunctionType or not hides:
-            if hides:  # an object, or beneath a cache: it cannot be made anew
+            if hides:  # an object, or beneath a cache: it cannot be copied
                 raise LookupError
             self.beneath = function
-            # Not another function: a decorator may find things by the one that it was given.
+            # A proxy equal to the original, since a decorator may use the function as a key.
             return proxy(function, self._note)
         inner = function.__wrapped__  # type: ignore[attr-defined]  # it hides that
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
@@ -81,21 +81,21 @@ class Watched:
 
 
 class Seen:
-    """One call of a watched function, and the arguments that the function beneath got in it."""
+    """One call of a watched function, with the arguments that the function beneath received."""
 
     __slots__ = ("_copy", "arguments", "of")
 
     def __init__(self, watched: Watched, copy: Any) -> None:
         self.of = watched
         self._copy = copy
-        #: `None` until it was called.
+        #: `None` until the function beneath is called.
         self.arguments: dict[str, Any] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.step(functools.partial(self._copy, *args, **kwargs))
 
     def step(self, resume: Callable[..., Any], *arguments: Any) -> Any:
-        """Run *resume*, and note here the arguments of calls that come of it."""
+        """Run *resume*, noting here the arguments of the calls that it makes."""
         token = _seen.set(self)
         try:
             return resume(*arguments)
@@ -103,11 +103,11 @@ class Seen:
             _seen.reset(token)
 
     def opened(self, finish: Finish | None) -> tuple[Seen, Finish | None]:
-        """As of a `Body`: it is the same in a `with` block."""
+        """Like `Body.opened`; a `with` block makes no difference here."""
         return self, finish
 
     def note(self, arguments: dict[str, Any]) -> None:
-        """Called several times, as by a decorator that retries: what was not the same each time is not known."""
+        """Note the arguments of a call; after several calls, as by a retrying decorator, only the identical ones."""
         before = self.arguments
         if before is not None:
             arguments = {k: v for k, v in arguments.items() if k in before and before[k] is v}
@@ -115,7 +115,7 @@ class Seen:
 
 
 class SeenBody:
-    """*body*, each step of which is seen, too."""
+    """Runs each step in *body*, and has *seen* watch it, too."""
 
     __slots__ = ("_body", "_seen")
 
@@ -137,7 +137,7 @@ _seen: ContextVar[Seen | None] = ContextVar("journy_track_seen", default=None)
 def _holds(cell: CellType, thing: Any) -> bool:
     try:
         return cell.cell_contents is thing
-    except ValueError:  # it is empty
+    except ValueError:  # the cell is empty
         return False
 
 

@@ -1,4 +1,4 @@
-"""The wrapper around what gets no stand-in: partials, callable objects, compiled functions."""
+"""The wrapper for callables that cannot have a stand-in: partials, callable objects, compiled functions."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from journy_track._capture.stand_ins import Run
 
 
 class Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
-    """Calls ``run(wrapped, args, kwargs)``, and is like what it wraps in all else."""
+    """Calls ``run(wrapped, args, kwargs)``, and otherwise behaves like the wrapped object."""
 
-    #: What it is called with is passed on as it is.
+    #: Marks that arguments are passed on unchanged.
     journy_track_wraps = True
 
     def __init__(self, wrapped: Any, run: Run) -> None:
         super().__init__(wrapped)
         self._self_run = run
-        #: Attributes that were set on it: they are its own, and not those of what it wraps.
+        #: Attributes that were set on the wrapper; they are not set on the wrapped object.
         self._self_own: dict[str, Any] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._self_run(self.__wrapped__, args, kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """As a method: what is bound is bound as it would be undecorated."""
+        """Bind it like the undecorated object, when it is used as a method."""
         wrapped = self.__wrapped__
         bind = getattr(type(wrapped), "__get__", None)
         bound = wrapped if bind is None else bind(wrapped, instance, owner)
@@ -56,7 +56,7 @@ class Wrapped(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         return repr(self.__wrapped__)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """By its name, as a function is; without one, by what it wraps and what is around it."""
+        """Pickle it by name, like a function; without a name, by the wrapped object and *run*."""
         name = getattr(self, "__qualname__", None)
         return name if isinstance(name, str) else (Wrapped, (self.__wrapped__, self._self_run))
 

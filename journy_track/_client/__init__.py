@@ -1,1 +1,1 @@
-"""What `Client` and `AsyncClient` share: the calls with their results, and the threads of the second."""
+"""Internals of `Client` and `AsyncClient`: the calls with their results, and the threads of `AsyncClient`."""

@@ -1,4 +1,4 @@
-"""The API's calls, each with what is read from its response: the arguments of a client's methods, checked."""
+"""The clients' calls: each checks the arguments of a client method, and knows how to read the response."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ Users = Iterable[UserIdentified | Identifier]
 
 @dataclass(frozen=True, slots=True)
 class Ask(Generic[T]):
-    """A call, and how the data of its response is read."""
+    """A call, and the function that reads the data of its response."""
 
     call: ApiCall
     read: Callable[[Any], T]
 
     def result(self, outcome: Outcome) -> APIResult[T]:
-        """What the caller gets."""
+        """Convert *outcome* to the result that the caller gets."""
         if isinstance(outcome, Delivered):
             response = outcome.response
             try:
@@ -126,7 +126,7 @@ ACCOUNT_SEGMENTS: Final = Ask(GetAccountSegments(), _named)
 
 
 def upsert_user(user_id: Identifier | None, email: str | None, properties: Properties) -> Ask[None]:
-    """Raises `InvalidArgument`, as all that follow."""
+    """The call for `upsert_user()`. Raises `InvalidArgument`, as all of the following functions do."""
     return Ask(UpsertUser(UserIdentified(user_id, email), _given(properties)), _nothing)
 
 

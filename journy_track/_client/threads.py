@@ -1,4 +1,4 @@
-"""Threads that make requests for coroutines, and how a coroutine waits for one of them."""
+"""Threads that make requests for coroutines, and waiting for them in a coroutine."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ IDLE = 10.0
 
 
 class NoThread(Exception):
-    """The system has no more threads, or the interpreter shuts down."""
+    """No thread could be started: the system has no more, or the interpreter is shutting down."""
 
 
 class Threads:
-    """Up to *limit* daemon threads that run what they are handed, in order. They start when needed, and end idle."""
+    """Up to *limit* daemon threads that run functions in order. They start on demand, and end when idle."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -38,7 +38,7 @@ class Threads:
         self._closed = False
 
     def submit(self, function: Callable[[], T]) -> Future[T]:
-        """Have *function* run in a thread. The future raises `NoThread` where the system has none for it."""
+        """Run *function* in a thread. The future raises `NoThread` if no thread can be started."""
         future: Future[T] = Future()
         with self._changed:
             self._waiting.append((future, function))
@@ -47,7 +47,7 @@ class Threads:
                 return future
             self._running += 1
         try:
-            # In an empty context: the threads outlive the request in which they start, and belong to no trace.
+            # In an empty context: the threads outlive the request in which they start, and are not part of its trace.
             run = Context().run
             threading.Thread(target=run, args=(self._run,), name="journy_track client", daemon=True).start()
         except RuntimeError:
@@ -57,7 +57,7 @@ class Threads:
     def _not_started(self) -> None:
         with self._changed:
             self._running -= 1
-            if self._running:  # they come to it
+            if self._running:  # the other threads will get to it
                 return
             lost = list(self._waiting)
             self._waiting.clear()
@@ -66,17 +66,17 @@ class Threads:
                 future.set_exception(NoThread())
 
     def close(self) -> None:
-        """End the idle threads now, the others when they have nothing to do."""
+        """End the idle threads now, and the others when they have nothing left to do."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def _run(self) -> None:
-        set_frame(INTERNAL)  # what is logged here never becomes an event of the app
+        set_frame(INTERNAL)  # nothing in here becomes an event of the app
         self._is_idle()
         while (work := self._next()) is not None:
             settle = _done(*work)
-            self._is_idle()  # first: whoever gets the result may call again, and needs no other thread
+            self._is_idle()  # first: with the result, the caller may submit again, and this thread is free
             settle()
             del work, settle
 
@@ -85,7 +85,7 @@ class Threads:
             self._idle += 1
 
     def _next(self) -> Work | None:
-        """What to do next. Without anything for a while, the thread ends."""
+        """The next work; `None` if there is none for a while, and the thread should end."""
         with self._changed:
             in_time = True
             while not self._waiting and in_time and not self._closed:
@@ -98,7 +98,7 @@ class Threads:
 
 
 def _done(future: Future[T], function: Callable[[], T]) -> Callable[[], object]:
-    """Run *function*, unless nobody waits any more. Returns what hands *future* the result, or what was raised."""
+    """Run *function*, unless *future* was cancelled. Returns a function that sets the result or the exception."""
     if not future.set_running_or_notify_cancel():
         return lambda: None
     try:
@@ -110,24 +110,25 @@ def _done(future: Future[T], function: Callable[[], T]) -> Callable[[], object]:
 async def finished(future: Future[T]) -> T:
     """Wait for *future* under asyncio or trio, and return its result.
 
-    Cancelled meanwhile, it stops waiting at once: what has not begun does not begin, and what has ends unheard.
+    If cancelled, it stops waiting at once: a function that has not started is not run, and the result of a running
+    one is discarded.
     """
     wake, wait = _wakeup()
 
     def done(_: object) -> None:
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits
+        with suppress(RuntimeError):  # the loop has ended, and nothing is waiting
             wake()
 
     future.add_done_callback(done)
     try:
         await wait()
     finally:
-        future.cancel()  # of no effect when it is done
+        future.cancel()  # has no effect if it is done
     return future.result()
 
 
 def _wakeup() -> tuple[Callable[[], object], Callable[[], Awaitable[object]]]:
-    """How a thread wakes this coroutine, and how the coroutine waits for that."""
+    """A function by which a thread wakes this coroutine, and one by which the coroutine waits for that."""
     if _in_trio():
         trio: Any = sys.modules["trio"]
         event = trio.Event()
@@ -139,9 +140,9 @@ def _wakeup() -> tuple[Callable[[], object], Callable[[], Awaitable[object]]]:
 
 
 def _in_trio() -> bool:
-    """Whether trio runs this coroutine. It imports sniffio, which knows."""
+    """Whether trio runs this coroutine, according to sniffio, which trio imports."""
     sniffio = sys.modules.get("sniffio")
     try:
         return sniffio is not None and sniffio.current_async_library() == "trio"
-    except RuntimeError:  # neither is known to run
+    except RuntimeError:  # sniffio detects no async library
         return False

@@ -1,1 +1,1 @@
-"""The words: identities, items, values, outcomes, results, errors, configuration."""
+"""The data model: identities, items, values, outcomes, results, errors, configuration."""

@@ -1,4 +1,4 @@
-"""Make our own requests apart from the app's traces."""
+"""Keep this library's own requests out of the app's traces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Variables of this library: they hold in there as they do outside.
+#: This library's own variables, whose values are copied into the separate context.
 OURS: list[ContextVar[Any]] = []
 
 
@@ -17,7 +17,7 @@ _is_apart: ContextVar[bool] = ContextVar("journy_track_apart", default=False)
 
 
 def stay_apart() -> None:
-    """Mark this context, which has to be new, as apart: for a thread of ours, which does nothing for the app."""
+    """Mark the current context, which must be new, as separate: for this library's own threads."""
     from journy_track._model.tracing import stay_untraced
 
     stay_untraced()
@@ -25,9 +25,9 @@ def stay_apart() -> None:
 
 
 def apart(function: Callable[P, T], /, *arguments: P.args, **options: P.kwargs) -> T:
-    """Call *function* in a context of its own: what it does belongs to no trace of the app.
+    """Call *function* in a separate context, so that its requests are not part of the app's traces.
 
-    Sentry, Datadog and Elastic keep the current span in context variables, and Sentry also where breadcrumbs go.
+    Sentry, Datadog and Elastic keep the current span in context variables; Sentry also keeps its breadcrumbs there.
     """
     if _is_apart.get():
         return function(*arguments, **options)

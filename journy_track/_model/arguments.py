@@ -1,4 +1,4 @@
-"""Arguments, checked: what is wrong with one raises `InvalidArgument`, naming it."""
+"""Checks of arguments: a wrong one raises `InvalidArgument`, naming the argument."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from journy_track._model.values import frozen, frozen_mapping, warn_of_naive_dat
 
 
 def text(value: Any, argument: str) -> str:
-    """*value* as text that is not empty. Raises `InvalidArgument` naming *argument*."""
+    """*value* as a non-empty string. Raises `InvalidArgument` naming *argument*."""
     if type(value) is not str and (is_mock(type(value)) or not isinstance(value, str)):
         raise InvalidArgument(f"{argument} must be a str, got {described(value)}")
     exact = well_formed(exact_text(value))
@@ -36,14 +36,14 @@ def moment(value: Any, argument: str) -> datetime:
 
 
 def check_flag(value: Any, argument: str) -> bool:
-    """*value*, which is true or false. Raises `InvalidArgument` naming *argument*."""
+    """*value* if it is true or false. Raises `InvalidArgument` naming *argument*."""
     if value is not True and value is not False:
         raise InvalidArgument(f"{argument} must be True or False, got {described(value)}")
     return bool(value)
 
 
 def several(users: Any) -> tuple[Any, ...]:
-    """*users* as they are, read once. Raises `InvalidArgument` for a single one, such as a plain str."""
+    """*users* as a tuple, iterated once. Raises `InvalidArgument` for a single user, such as a plain str."""
     one = is_mock(type(users)) or isinstance(users, (str, bytes, UserIdentified, Mapping))
     if one or not isinstance(users, Iterable):
         raise InvalidArgument(f"users must be a list of users or user IDs, got {described(users)}: pass [user]")
@@ -51,7 +51,7 @@ def several(users: Any) -> tuple[Any, ...]:
 
 
 def membership_users(users: Any) -> tuple[UserIdentified, ...]:
-    """*users* as identities, IDs taken as they are. Raises `InvalidArgument` for a plain str or none at all."""
+    """*users* as identities; IDs are converted. Raises `InvalidArgument` for a plain str or an empty collection."""
     if type(users) is not tuple:
         users = several(users)
     if not users:
@@ -60,7 +60,7 @@ def membership_users(users: Any) -> tuple[UserIdentified, ...]:
 
 
 def member(user: Any) -> UserIdentified:
-    """One of them. Raises `InvalidArgument`."""
+    """One user of a membership as an identity. Raises `InvalidArgument`."""
     try:
         return user if issubclass(type(user), UserIdentified) else UserIdentified.by_user_id(user)
     except InvalidArgument as error:

@@ -1,4 +1,4 @@
-"""What a broker is to this library: it takes messages, in order, and keeps them for a relay."""
+"""The interface of a broker, which accepts messages in order and stores them for a relay."""
 
 from __future__ import annotations
 
@@ -7,36 +7,37 @@ from typing import NamedTuple, Protocol
 
 
 class Message(NamedTuple):
-    """One item on its way. *number* grows with each message of this process: duplicates are found by it."""
+    """One serialised item. *number* increases with each message of this process, and identifies duplicates."""
 
     number: int
     text: str
 
 
 class BrokerError(Exception):
-    """The broker did not take the messages, or did not confirm them in time. They may be offered again."""
+    """The broker did not accept the messages, or did not confirm them in time. They are retried."""
 
 
 class BrokerRefused(BrokerError):
-    """They may not be stored there, now or later: they are given up."""
+    """The broker will never accept the messages. They are given up."""
 
 
 class Broker(Protocol):
-    """Takes messages. One thread at a time publishes; another may ask `is_empty` meanwhile.
+    """Accepts messages. One thread at a time calls `publish`; another may call `is_empty` meanwhile.
 
-    Whatever `publish` raises is logged, and retried with the same messages. A call should not last
-    longer than a second or so: nobody's call waits for it, but the end of the process may.
+    Anything that `publish` raises is logged, and the same messages are retried. A call should not take longer than
+    about a second: the app's calls do not wait for it, but the end of the process may.
     """
 
     def publish(self, messages: Sequence[Message], /) -> int:
-        """Store *messages* and return how many, from the first on, are safe; fewer when it is full.
+        """Store *messages* and return how many, from the first one on, are safe; fewer if the broker is full.
 
-        One that was stored before, under the same number, counts and is not stored again. May raise `BrokerError`.
+        A message that was stored before under the same number counts, and is not stored again. May raise
+        `BrokerError`.
         """
         ...
 
     def is_empty(self) -> bool:
-        """Whether all that was published here has left the broker again: journy.io has it. Raises `BrokerError`."""
+        """Whether all messages published here have left the broker and were delivered. May raise `BrokerError`."""
         ...
 
     def close(self) -> None:

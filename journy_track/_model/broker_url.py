@@ -1,4 +1,4 @@
-"""The parts of a broker's URL: its scheme and, with Sentinel, which hosts are asked for which service."""
+"""Parsing of a broker's URL: its scheme and, with Sentinel, which sentinels to ask for which service."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-#: Each scheme, and what redis-py calls it. Valkey speaks the protocol of Redis.
+#: Each scheme, and redis-py's name for it. Valkey uses the Redis protocol.
 DIRECT = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss", "unix": "unix"}
-#: The same for a primary that sentinels know. With TLS both are asked over it.
+#: The same for a primary that is found through sentinels. With TLS, both connections use it.
 SENTINEL = {
     "redis+sentinel": "redis",
     "rediss+sentinel": "rediss",
@@ -16,12 +16,12 @@ SENTINEL = {
     "valkeys+sentinel": "rediss",
 }
 SCHEMES = (*DIRECT, *SENTINEL)
-#: The port of a sentinel that names none.
+#: The default port of a sentinel.
 SENTINEL_PORT = 26379
 
 
 class Sentinels(NamedTuple):
-    """The sentinels' hosts and ports, the service that they watch, and its database as text; empty: the first."""
+    """The sentinels' hosts and ports, the service that they watch, and its database as text (empty: the first)."""
 
     hosts: tuple[tuple[str, int], ...]
     service: str
@@ -39,9 +39,9 @@ def scheme_of(url: str) -> str:
 
 
 def sentinels_of(url: str) -> Sentinels:
-    """Whom ``redis+sentinel://[user:password@]host[:port][,host[:port]]/service[/database]`` asks for what.
+    """Parse ``redis+sentinel://[user:password@]host[:port][,host[:port]]/service[/database]``.
 
-    Raises `ValueError` for anything else. User and password are the primary's.
+    Raises `ValueError` for any other form. User and password are those of the primary.
     """
     parts = urlsplit(url)
     hosts = tuple(_host_and_port(text) for text in parts.netloc.rpartition("@")[2].split(","))

@@ -1,4 +1,4 @@
-"""What the app's thread hands over: a plain tuple of what was seen, nothing formatted or validated."""
+"""What the app's thread passes to the worker: a plain tuple of captured values, not formatted or validated."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from journy_track._model.identity import AccountIdentified, UserIdentified
 
 
 class Captured(NamedTuple):
-    """Names the places of the tuple. The app's thread writes bare tuples in this order: they cost a tenth."""
+    """Names the positions in the tuple. The app's thread makes plain tuples in this order, at a tenth of the cost."""
 
     #: The class of the item that it will become.
     kind: type[Any]
-    #: Seconds since the epoch, at capture.
+    #: The time of capture, in seconds since the epoch.
     at: float
     #: An event's name, a device ID, the users of a membership, or the e-mail or domain of an upsert whose user or
-    #: account is the context's.
+    #: account comes from the context.
     subject: Any
     user: UserIdentified | None
     account: AccountIdentified | None
     #: The item's own metadata or properties, `frozen`.
     values: dict[Any, Any] | None
-    #: Automatic metadata, which never overwrites what the user gave.
+    #: Automatic metadata, which never overrides the caller's values.
     automatic: dict[str, Any] | None
-    #: The metadata of the blocks, and of the request, that it was captured in. Of a request that is skipped: `None`.
+    #: The metadata of the blocks, and of the request, in which it was captured. *request* is `None` if it is skipped.
     context: Any
     request: Any
     #: The IDs of the active span, two numbers; `None` without one.
@@ -31,7 +31,7 @@ class Captured(NamedTuple):
     span_id: int | None
     #: When it happened, as passed by the caller; `None`: at capture.
     happened_at: Any
-    #: Seconds: at most one such event in each; 0: all.
+    #: The seconds in which at most one such event is delivered; 0: all are.
     at_most_every: float
-    #: About how much it keeps alive: units of the queue beyond the first. Small numbers are shared by all.
+    #: About how much memory it keeps alive, in units of the queue beyond the first. Small ints are shared objects.
     extra: int

@@ -1,6 +1,6 @@
-"""One check per kind of setting: each takes what was given, and returns what is meant.
+"""One check per kind of setting: each takes the given value and returns the normalised one.
 
-They raise `ValueError` with what is wanted; `Config` adds which setting it was.
+The checks raise `ValueError` with a description of what is expected; `Config` adds the setting's name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from journy_track._model.secret import Secret
 from journy_track._model.signature import signature_of
 from journy_track._model.values import frozen_mapping, plain_metadata
 
-#: Seconds that a lock or a socket can be made to wait; with some more, they raise.
+#: The most seconds accepted: locks and sockets raise for timeouts that are too large.
 MAX_SECONDS = 1e9
 
 
@@ -98,7 +98,7 @@ def one_of(*words: str) -> Callable[[Any], str]:
 
 
 def hook(value: Any) -> Any:
-    """A function that the worker can call with one argument, as far as that can be known."""
+    """Check that the worker can call *value* with one argument, as far as that can be known."""
     if not callable(value):
         raise ValueError("a function")
     called = value if inspect.isroutine(value) else getattr(value, "__call__", value)  # noqa: B004
@@ -106,7 +106,7 @@ def hook(value: Any) -> Any:
         raise ValueError("a plain function: nobody awaits it")
     try:
         signature = signature_of(value)
-    except (TypeError, ValueError):  # such as functions that are written in C
+    except (TypeError, ValueError):  # for example, a function written in C
         return value
     try:
         signature.bind(None)
@@ -127,7 +127,7 @@ def _path(value: Any, what: str) -> Path:
     if isinstance(value, (str, os.PathLike)) and os.fspath(value):
         path = os.fspath(value)
         if isinstance(path, str) and "\0" not in path:
-            return Path(path).expanduser().absolute()  # now: a working directory may change
+            return Path(path).expanduser().absolute()  # resolved now, since the working directory may change
     raise ValueError(f"the path of {what}, as a str or a Path")
 
 
@@ -136,7 +136,7 @@ def broker(value: Any) -> Any:
         if not has(value, "publish", "is_empty", "close"):
             raise ValueError("a URL, or an object with publish(messages), is_empty() and close()")
         return value
-    text = value.rstrip("\r\n")  # as files with secrets end
+    text = value.rstrip("\r\n")  # files with secrets often end with a line break
     wanted = "a URL of " + ", ".join(f"{scheme}://" for scheme in SCHEMES)
     if any(not "!" <= character <= "~" for character in text):
         raise ValueError(f"{wanted}, without spaces")
@@ -144,7 +144,7 @@ def broker(value: Any) -> Any:
         raise ValueError(wanted)
     try:
         scheme_of(text)
-    except ValueError:  # its text may quote a password
+    except ValueError:  # the error's text may contain a password
         form = ""
         if scheme in SENTINEL:
             form = f"; with Sentinel {scheme}://host:port,host:port/service/database"
@@ -159,25 +159,25 @@ def http_client(value: Any) -> Any:
 
 
 def is_http_client(value: object) -> bool:
-    """Whether *value* has what an `HttpClient` has. A class has it, too, and is a slip."""
+    """Whether *value* has the methods of an `HttpClient`. False for a class, which is passed by mistake."""
     return has(value, "send", "close")
 
 
 def has(value: object, *methods: str) -> bool:
-    # Not isinstance: from Python 3.12 on it does not see what a wrapper's __getattr__ returns.
+    # Not isinstance with the protocol: from Python 3.12 on, it ignores what a wrapper's __getattr__ returns.
     return not isinstance(value, type) and all(callable(getattr(value, name, None)) for name in methods)
 
 
 def key(value: Any) -> Secret:
     if not isinstance(value, str):
         raise ValueError("a str")
-    value = value.rstrip("\r\n")  # as files with secrets end
+    value = value.rstrip("\r\n")  # files with secrets often end with a line break
     if not value:
         raise ValueError(
             "a key that is not empty (leave the argument out to read its variable, or set enabled=False)"
         )
     for position, character in enumerate(value):
-        # A header can carry nothing else, and the HTTP library's own error would print the key.
+        # A header allows no other characters, and the HTTP library's own error would print the key.
         if not "!" <= character <= "~":
             raise ValueError(f"printable ASCII without spaces: character {position + 1} cannot be sent in a header")
     return Secret(value)
@@ -200,7 +200,7 @@ def metadata(value: Any) -> FrozenDict:
 
 
 def url(value: Any) -> str:
-    # Before urlsplit, which silently removes line breaks and so hides another host.
+    # Checked before urlsplit, which silently removes line breaks and so could hide another host.
     if not isinstance(value, str) or not value or any(not "!" <= c <= "~" for c in value):
         raise ValueError("a URL without spaces and control characters, as in https://api.journy.io")
     try:

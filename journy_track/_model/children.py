@@ -1,9 +1,9 @@
-"""The settings of a process, for the children that multiprocessing makes of it.
+"""Passing the settings of a process to the children that multiprocessing starts.
 
-A forked child has them in its memory. One that is spawned, or forked by a server (the default on Linux since Python
-3.14), begins anew, and multiprocessing writes it the `Process` object through a pipe that nobody else reads. That
-object holds a copy of the parent's `_config`, where multiprocessing keeps a key of its own. There they are put, too:
-not among the arguments of the process, nor in its environment.
+A forked child has them in its memory. A child that is spawned, or forked by a fork server (the default on Linux since
+Python 3.14), starts from scratch, and multiprocessing sends it the `Process` object through a private pipe. That
+object holds a copy of the parent's `_config`, where multiprocessing keeps its own key. The settings are stored there,
+too, instead of in the arguments of the process or in its environment.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _NAME = "journy_track"
 
 
 class NotInherited(Exception):
-    """What the parent has set did not reach this process. The text is why."""
+    """The parent's settings could not be passed to this process. The text says why."""
 
 
 def hand_over(config: Config | None) -> None:
-    """Children that are made from now on get *config*; `None`: they get nothing."""
+    """Pass *config* to children started from now on; with `None`, pass nothing."""
     shared = _shared()
     if config is None:
         shared.pop(_NAME, None)
@@ -35,13 +35,13 @@ def hand_over(config: Config | None) -> None:
 
 
 def inherited() -> Config | None:
-    """The settings that the parent of this process handed over; `None` where it did not. Raises `NotInherited`."""
+    """The settings passed by the parent of this process; `None` if there are none. Raises `NotInherited`."""
     packed = _shared().get(_NAME)
-    if not isinstance(packed, bytes):  # this process has set them itself
+    if not isinstance(packed, bytes):  # there are none, or this process set them itself
         return None
     try:
         problem, config = pickle.loads(packed)  # noqa: S301 - multiprocessing has just loaded more from there
-    except (Exception, SystemExit) as error:  # a module of the app's may raise anything when it is imported
+    except (Exception, SystemExit) as error:  # importing one of the app's modules may raise anything
         raise NotInherited(f"{type(error).__name__} when they were read") from error
     if config is None:
         raise NotInherited(problem)
@@ -50,13 +50,13 @@ def inherited() -> Config | None:
 
 
 def _shared() -> dict[str, Any]:
-    # Not public, and as old as multiprocessing. Where it is missing, children have to be configured.
+    # Not public, but as old as multiprocessing. If it is missing, children must be configured explicitly.
     shared: dict[str, Any] = getattr(process.current_process(), "_config", {})
     return shared
 
 
 class _Settings:
-    """In the child: bytes, which multiprocessing refuses to pickle but for a child of it."""
+    """Becomes bytes in the child, which multiprocessing only pickles for its own children."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -68,7 +68,7 @@ class _Settings:
 
 
 def _packed(config: Config) -> bytes:
-    """*config*, or why it cannot be pickled. Raises nothing: the child has to be made."""
+    """*config*, or why it cannot be pickled. Never raises, so that the child can start."""
     try:
         return _pickled((None, config))
     except Exception:  # noqa: BLE001 - an object of the app's may raise anything

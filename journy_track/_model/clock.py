@@ -1,4 +1,4 @@
-"""The clock by which we wait: the real one, also in a test of the app's that has frozen time."""
+"""The clock used for waiting: the real one, even in a test that freezes time."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-#: Seconds since some moment: never set, never back. A partial, because freezegun replaces every module's
-#: time.monotonic, wherever it finds it, and a wait for a clock that stands still never ends.
+#: Seconds on a monotonic clock. A partial, because freezegun replaces time.monotonic in every module that holds it,
+#: and waiting by a frozen clock would never end.
 monotonic = partial(time.monotonic)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moment_of(seconds: float) -> datetime:
-    """That second since the epoch, in UTC. Raises `OverflowError` out of range, and `ValueError` for NaN.
+    """The datetime in UTC of *seconds* since the epoch. Raises `OverflowError` out of range, `ValueError` for NaN.
 
-    Unlike `datetime.fromtimestamp`, also on Windows for one before 1970, or after the year 3000.
+    Unlike `datetime.fromtimestamp`, it also works on Windows for times before 1970 or after the year 3000.
     """
     return _EPOCH + timedelta(seconds=seconds)

@@ -1,4 +1,4 @@
-"""Every setting once: its type, unit, default and environment variable."""
+"""The settings: their types, units, defaults and environment variables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from journy_track._model.secret import Hidden, Secret, drop_frames, hidden, hidd
 
 DEFAULT_BASE_URL = "https://api.journy.io"
 DEFAULT_BATCH_URL = "https://analyze.journy.io/backend/v1/batch"
-#: Seconds after capture during which an item in a spool is still tried.
+#: The seconds after capture for which delivery of an item in a spool is still attempted.
 SPOOL_MAX_AGE = 7 * 24 * 3600.0
 BeforeSend = Callable[[Item], Item | None]
 Allow = Callable[[UserIdentified], object]
@@ -34,7 +34,7 @@ Priority = Literal["live", "bulk"]
 
 
 class Settings(TypedDict, total=False):
-    """What `configure()` and `Tracker` take, all by keyword. Durations are seconds or a timedelta."""
+    """The keyword arguments of `configure()` and `Tracker`. Durations are seconds or a timedelta."""
 
     required: bool
     base_url: str | None
@@ -92,77 +92,79 @@ def _setting(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The settings of one tracker, checked. An argument wins over its environment variable."""
+    """The checked settings of one tracker. An argument overrides its environment variable."""
 
-    #: The key of journy.io: Settings, Connections. Needs the permissions for the calls that are made.
+    #: The API key from journy.io: Settings, Connections. It needs the permissions for the calls that are made.
     api_key: Secret | None = _setting(None, checks.key, "JOURNY_API_KEY")
-    #: A missing key raises instead of disabling the tracker.
+    #: Whether a missing key raises instead of disabling the tracker.
     required: bool = _setting(False, checks.flag)
     base_url: str = _setting(DEFAULT_BASE_URL, checks.url, "JOURNY_BASE_URL")
-    #: Plain http:// also to hosts that are not loopback.
+    #: Whether to allow plain http:// to hosts other than this machine.
     allow_http: bool = _setting(False, checks.flag, "JOURNY_ALLOW_HTTP", checks.flag_text)
-    #: The key of journy.io's API/SDK connector: what it has a counterpart for goes in batches.
+    #: The key of journy.io's API/SDK connector. With it, the calls that batches support are sent in batches.
     write_key: Secret | None = _setting(None, checks.key, "JOURNY_WRITE_KEY")
-    #: Where batches go. Where `base_url` is this machine, that is the default here, too.
+    #: Where batches are sent. If `base_url` is this machine, the default is this machine, too.
     batch_url: str = _setting(DEFAULT_BATCH_URL, checks.url, "JOURNY_BATCH_URL")
-    #: Seconds for which a batch waits to be filled.
+    #: The seconds for which a batch waits to be filled.
     batch_interval: float = _setting(0.5, checks.seconds_or_zero, "JOURNY_BATCH_INTERVAL", checks.number_text)
     #: False: every call is a no-op and nothing starts.
     enabled: bool = _setting(True, checks.flag, "JOURNY_ENABLED", checks.flag_text)
-    #: Items in memory that are not settled: queue, outbox, retries, in flight.
+    #: The maximum number of unsettled items in memory: queue, outbox, retries, in flight.
     queue_size: int = _setting(10_000, checks.count, "JOURNY_QUEUE_SIZE", checks.count_text)
-    #: Bytes in memory that are not settled.
+    #: The maximum number of unsettled bytes in memory.
     queue_bytes: int = _setting(64 * 1024 * 1024, checks.count, "JOURNY_QUEUE_BYTES", checks.count_text)
-    #: Requests in flight at once, at most.
+    #: The maximum number of requests in flight.
     max_connections: int = _setting(8, checks.count, "JOURNY_MAX_CONNECTIONS", checks.count_text)
-    #: This process's fixed part of the key's budget, above 0 to 1; `None`: found from the rate headers.
+    #: This process's fixed share of the key's budget, above 0 and up to 1; `None`: derived from the rate headers.
     share: float | None = _setting(None, checks.share, "JOURNY_SHARE", checks.share_text)
-    #: `"bulk"` takes only what live events leave of the key's budget: for imports, syncs and nightly scripts.
+    #: `"bulk"` uses only what live events leave of the key's budget: for imports, syncs and nightly scripts.
     priority: Priority = _setting("live", checks.one_of("live", "bulk"), "JOURNY_PRIORITY")
-    #: Seconds after which an item that still waits makes `health()` false.
+    #: The seconds after which a waiting item makes `health()` not ok.
     max_delay: float = _setting(60.0, checks.seconds, "JOURNY_MAX_DELAY", checks.number_text)
-    #: Seconds for one request, connecting and reading, but for looking up the host's name.
+    #: The seconds for connecting and reading in one request, not including resolving the host name.
     timeout: float = _setting(10.0, checks.seconds, "JOURNY_TIMEOUT", checks.number_text)
     #: Seconds that exit waits while nothing is delivered.
     shutdown_timeout: float = _setting(5.0, checks.seconds_or_zero, "JOURNY_SHUTDOWN_TIMEOUT", checks.number_text)
-    #: Seconds that exit waits in all, while deliveries succeed; `None`: 25, and longer where a script ends by itself.
+    #: Seconds that exit waits in total, while deliveries succeed; `None`: 25, or more if a script ends by itself.
     shutdown_limit: float | None = _setting(None, checks.seconds_or_zero, "JOURNY_SHUTDOWN_LIMIT", checks.number_text)
     #: In forked children, deliver before `os._exit`, which skips all exit handlers.
     wrap_os_exit: bool = _setting(True, checks.flag, "JOURNY_WRAP_OS_EXIT", checks.flag_text)
-    #: Seconds after capture during which an item is still tried. With a spool 7 days, unless set.
+    #: The seconds after capture for which delivery is still attempted. With a spool, the default is 7 days.
     max_age: float = _setting(3600.0, checks.seconds, "JOURNY_MAX_AGE", checks.number_text)
-    #: What becomes of an event whose request may or may not have been processed.
+    #: What to do with an event whose request may or may not have been processed.
     on_ambiguous: OnAmbiguous = _setting("retry", checks.one_of("retry", "drop"), "JOURNY_ON_AMBIGUOUS")
-    #: Seconds: an upsert identical to one that was confirmed within them is not sent again; 0: off.
+    #: The seconds for which an upsert identical to a confirmed one is not sent again; 0: off.
     skip_unchanged: float = _setting(0.0, checks.seconds_or_zero, "JOURNY_SKIP_UNCHANGED", checks.number_text)
-    #: SQLite file of digests of what was confirmed, so that `skip_unchanged` survives restarts; `None`: in memory.
+    #: SQLite file with digests of confirmed items, which makes `skip_unchanged` survive restarts; `None`: in memory.
     skip_unchanged_state: Path | None = _setting(None, checks.file, "JOURNY_SKIP_UNCHANGED_STATE")
-    #: Folder of the durable spool; `None`: what waits is in memory only.
+    #: Folder of the durable spool; `None`: items wait in memory only.
     spool: Path | None = _setting(None, checks.folder, "JOURNY_SPOOL")
-    #: Bytes of the folder above which the newest items are refused.
+    #: The size of the folder in bytes above which new items are refused.
     spool_limit: int = _setting(1024**3, checks.count, "JOURNY_SPOOL_LIMIT", checks.count_text)
-    #: Use the folder also where it belongs to, or can be written by, other users.
+    #: Whether to use the folder even if it belongs to, or can be written by, other users.
     spool_shared: bool = _setting(False, checks.flag, "JOURNY_SPOOL_SHARED", checks.flag_text)
-    #: Where items go for a relay to deliver; `None`: to journy.io. A URL may hold a password, and shows as ``***``.
+    #: Where items are published for a relay to deliver; `None`: sent to journy.io. A URL is shown as ``***``, since
+    #: it may contain a password.
     broker: Secret | Broker | None = _setting(None, checks.broker, "JOURNY_BROKER_URL")
     #: Added to every event.
     metadata: FrozenDict = _setting(FrozenDict(), checks.metadata)
-    #: Attach trace_id and span_id of the active OpenTelemetry span.
+    #: Attach the trace_id and span_id of the active OpenTelemetry span.
     trace_ids: bool = _setting(True, checks.flag, "JOURNY_TRACE_IDS", checks.flag_text)
     #: Also record each event on that span.
     span_events: bool = _setting(False, checks.flag, "JOURNY_SPAN_EVENTS", checks.flag_text)
     before_send: BeforeSend | None = _setting(None, checks.hook)
-    #: Whether a user may be tracked, as by their consent. Asked on the worker, at most once a minute for each.
+    #: Returns whether a user may be tracked, e.g. by their consent. Called on the worker, at most once a minute for
+    #: each user.
     allow: Allow | None = _setting(None, checks.hook)
     on_error: OnError | None = _setting(None, checks.hook)
     http_client: HttpClient | None = _setting(None, checks.http_client)
-    #: Signs what `inject()` writes, and what `extract()` takes has to be signed with; `None`: nothing is signed.
+    #: Signs what `inject()` writes; `extract()` then accepts nothing else. `None`: nothing is signed or verified.
     carrier_secret: Secret | None = _setting(None, checks.carrier_secret, "JOURNY_CARRIER_SECRET")
-    #: Hosts of one's own services: requests to them, and to no others, say who acts. Of the global tracker.
+    #: Hosts of the app's own services: only requests to them include the user and account. For the global tracker.
     propagate_to: tuple[str, ...] = _setting((), hosts, "JOURNY_PROPAGATE_TO", lambda text: text.split(","))
     #: Whether wrong values raise where they are passed; `None`: while tests run, and with *debug*.
     strict: bool | None = _setting(None, checks.flag, "JOURNY_STRICT", checks.flag_text)
-    #: Log each item and its response; validate also where it is captured, and raise there.
+    #: Log each item and its response; also validate items where they are captured, and raise there.
     debug: bool = _setting(False, checks.flag, "JOURNY_DEBUG", checks.flag_text)
 
     @classmethod
@@ -172,9 +174,9 @@ class Config:
         settings: Settings | None = None,
         environ: Mapping[str, str] | Hidden | None = None,
     ) -> Config:
-        """The settings from arguments and environment. Raises `ConfigurationError` naming the argument.
+        """Load the settings from arguments and environment. Raises `ConfigurationError` naming the argument.
 
-        In no frame that this passes is a key in clear, if the caller has hidden it.
+        If the caller has hidden the key, no stack frame in here holds it in plain text.
         """
         given: dict[str, Any] = {"api_key": hidden(api_key), **hidden_values(settings or {})}
         environ = Hidden(os.environ if environ is None else revealed(environ))
@@ -188,7 +190,7 @@ class Config:
             env = option.metadata["env"]
             if given.get(name) is not None:
                 values[name] = _checked(name, option.metadata["check"], given[name])
-            elif env is not None and environ.reveal().get(env):  # an empty variable counts as not set
+            elif env is not None and environ.reveal().get(env):  # an empty variable counts as unset
                 values[name] = _from_environment(name, env, Secret(environ.reveal()[env]), option)
         if values.get("spool") is not None:
             values.setdefault("max_age", SPOOL_MAX_AGE)
@@ -200,7 +202,7 @@ class Config:
 
     @property
     def server(self) -> str:
-        """What messages call the one that is delivered to: journy.io, or host and port of another."""
+        """The name of the receiving server in messages: journy.io, or the host and port of another one."""
         url = self.base_url if self.write_key is None else self.batch_url
         if url in (DEFAULT_BASE_URL, DEFAULT_BATCH_URL):
             return "journy.io"
@@ -209,39 +211,39 @@ class Config:
 
     @property
     def loopback(self) -> bool:
-        """Whether `base_url` is this machine, as the inspector is."""
+        """Whether `base_url` points to this machine, as for the inspector."""
         return is_loopback(self.base_url)
 
     @property
     def usable_key(self) -> Secret | None:
-        """The key to send: its own, or a stand-in where a loopback server, or a broker, needs none."""
+        """The API key to send, or a placeholder if a loopback server or a broker needs none."""
         if self.api_key is None and (self.loopback or self.broker is not None):
             return Secret("development")
         return self.api_key
 
     @property
     def rest_key(self) -> Secret | None:
-        """The key for the REST API, as above; `None`: only batches are sent."""
-        # With a write key the inspector gets no made-up API key: what batches cannot say is dropped there, too.
+        """The key for the REST API, or a placeholder as above; `None`: only batches are sent."""
+        # With a write key, the inspector gets no placeholder, so calls that batches do not support are dropped, too.
         return self.usable_key if self.loopback and self.write_key is None else self.api_key
 
     @property
     def has_key(self) -> bool:
-        """Whether there is a key to deliver with, of whichever kind."""
+        """Whether there is a key to deliver with, of either kind."""
         return self.write_key is not None or self.usable_key is not None
 
 
 def is_loopback(url: str) -> bool:
-    """Whether *url* points at this machine."""
+    """Whether *url* points to this machine."""
     return is_this_machine(urlsplit(url).hostname or "")
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether *host* is a name or an address of this machine's own."""
+    """Whether *host* is a loopback name or address."""
     return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
-#: Settings that may hold what no log should: a key, a password, personal data.
+#: Settings whose values must not be logged: they may hold a key, a password or personal data.
 _CONFIDENTIAL = ("api_key", "write_key", "base_url", "batch_url", "broker", "carrier_secret", "metadata")
 
 
@@ -297,7 +299,7 @@ def _unknown(name: str, known: list[str]) -> str:
 
 
 def misspelt(environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The variables of *environ* that are nearly the name of a setting's, each with that name."""
+    """The variables of *environ* that look like a misspelt setting, each with the correct name."""
     known = {option.metadata["env"] for option in dataclasses.fields(Config)} - {None}
     unknown = [name for name in environ if name.startswith("JOURNY_") and name not in known]
     if not unknown:
@@ -309,5 +311,5 @@ def misspelt(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def settings_of(values: Mapping[str, Any]) -> Settings:
-    """*values* as settings, for callers whose names are checked by `Config.load`."""
+    """Cast *values* to settings, for callers that rely on `Config.load` to check the names."""
     return cast("Settings", dict(values))

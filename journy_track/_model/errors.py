@@ -1,7 +1,7 @@
-"""What can go wrong, as one tree.
+"""The exceptions of this library, as one tree.
 
 JournyError
-├── InvalidArgument      an argument is missing, empty or of a kind that cannot be used (also a ValueError)
+├── InvalidArgument      an argument is missing, empty or of the wrong kind (also a ValueError)
 ├── ConfigurationError   a setting of configure() or of the environment is wrong (also a ValueError)
 └── TransportError       raised by an HttpClient, never by this library's verbs
     ├── NotSent          the request certainly did not reach the server
@@ -15,9 +15,9 @@ import traceback
 
 
 class JournyError(Exception):
-    """Everything that this library raises on purpose."""
+    """The base class of all exceptions that this library raises on purpose."""
 
-    __module__ = "journy_track"  # as users import it: a traceback names it so
+    __module__ = "journy_track"  # where users import it from, as shown in tracebacks
 
 
 class InvalidArgument(JournyError, ValueError):
@@ -27,13 +27,13 @@ class InvalidArgument(JournyError, ValueError):
 
 
 class ConfigurationError(JournyError, ValueError):
-    """A setting is wrong; the message names the argument, what was given and what to do."""
+    """A setting is wrong; the message names the argument, what was passed and what to do."""
 
     __module__ = "journy_track"
 
 
 class TransportError(JournyError):
-    """What an ``HttpClient`` raises when it has no response to return. *timed_out*: none came in time."""
+    """Raised by an ``HttpClient`` that has no response to return. *timed_out*: none arrived in time."""
 
     __module__ = "journy_track"
 
@@ -43,7 +43,7 @@ class TransportError(JournyError):
 
 
 class NotSent(TransportError):
-    """The request was certainly not processed: the connection was refused, unresolved or untrusted."""
+    """The request was certainly not processed: the host was unresolved, or the connection refused or untrusted."""
 
     __module__ = "journy_track"
 
@@ -55,7 +55,7 @@ class MaybeSent(TransportError):
 
 
 def described(value: object) -> str:
-    """*value* for an error message: its type, and its text where that is short and harmless."""
+    """*value* for an error message: its type, and its text if that is short and harmless."""
     kind = type(value).__name__
     if value is None or type(value) is bool:
         return repr(value)
@@ -67,19 +67,19 @@ def described(value: object) -> str:
 
 
 def shortened(text: str) -> str:
-    """*text* for a log line, which nobody reads beyond 80 characters: an event's name may come from outside."""
+    """*text* cut to 80 characters for a log line, since it may come from outside, as an event's name may."""
     return text if len(text) <= 80 else text[:79] + "…"
 
 
 def printable(text: str) -> str:
-    """*text* on one line, with nothing that a terminal or a log's reader obeys: escaped, as in a `repr`."""
+    """*text* on one line, with control characters escaped as in `repr`, so that terminals do not interpret them."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def where_raised(error: BaseException) -> str:
-    """The kind of *error* and the line that raised it, for the log.
+    """The type of *error* and the line that raised it, for the log.
 
-    Without the text of the app's own errors, which may name a person, or hold lines that look like others of the log.
+    The text of the app's own errors is left out, since it may name a person, or contain fake log lines.
     """
     if isinstance(error, JournyError):
         return f"{type(error).__name__}: {without_values(str(error))}"
@@ -92,5 +92,5 @@ _TEXT = re.compile(r"""\bstr (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 
 
 def without_values(message: str) -> str:
-    """An error message for the log of a server, where the text that was passed may name a person."""
+    """An error message for the log, without the passed text, which may name a person."""
     return _TEXT.sub("str", message)

@@ -1,12 +1,13 @@
-"""What a fork must not cut in half: `configure()`, imports that come late, and SQLite.
+"""Operations that a fork must not interrupt: `configure()`, late imports, and SQLite.
 
-A child that is forked in the middle of an import holds half a module, and the lock of a thread that it does not have.
+A child that is forked in the middle of an import has a half-imported module, and a lock held by a thread that does
+not exist in it.
 """
 
 from __future__ import annotations
 
-# logging first: what is registered last is called first, and it has a hook that takes the lock which the modules that
-# are being imported need for their loggers.
+# logging first: fork hooks run in reverse order of registration, and logging's hook takes a lock that modules need
+# for their loggers while they are imported.
 import logging  # noqa: F401
 import os
 from collections.abc import Callable
@@ -14,13 +15,12 @@ from threading import RLock
 
 #: Held while a tracker is installed.
 configuring = RLock()
-#: Held while something is imported later than at the start. Re-entrant: a signal handler may fork, or import, while
-#: its own thread imports.
+#: Held during imports that happen later than at the start. Re-entrant: a signal handler may fork, or import, while
+#: its own thread is importing.
 importing = RLock()
-#: Held while something is done of which SQLite keeps locks of its own in memory: the child would find them held for
-#: ever.
+#: Held during operations for which SQLite takes its own in-memory locks, which would stay locked in a child.
 unforked_lock = RLock()
-#: Seconds for which a fork waits for each of them, at most.
+#: The maximum number of seconds for which a fork waits for each of them.
 _WAIT = 5.0
 #: Called in each forked child.
 in_child: list[Callable[[], object]] = []
@@ -47,9 +47,9 @@ def _in_child() -> None:
 
 
 def in_forked_child() -> bool:
-    """Whether this process was forked from one that had this library, also by a server that runs no hooks."""
+    """Whether this process was forked from one with this library loaded, even by a server that runs no fork hooks."""
     return _told or os.getpid() != _first_pid
 
 
-if hasattr(os, "register_at_fork"):  # there are systems that do not fork
+if hasattr(os, "register_at_fork"):  # some systems cannot fork
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)

@@ -1,7 +1,7 @@
-"""What has to be known about frameworks, without naming one: pages in `journy_track.integrations` supply it.
+"""Knowledge about frameworks that the core needs, supplied by pages in `journy_track.integrations`.
 
-A page is loaded once its framework is imported, and imports nothing of it: nobody has to import an integration for
-what is known here.
+A page is loaded once its framework is imported, and imports nothing from it. So users need not import an integration
+for anything here.
 """
 
 from __future__ import annotations
@@ -13,48 +13,48 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from journy_track._model.forks import importing
 
-#: The module and the name of a class. By these a class is recognised, so that no framework has to be imported.
+#: The module and name of a class, which identify it without importing the framework.
 ClassName: TypeAlias = tuple[str, str]
 
 
 class Holder(NamedTuple):
-    """What a framework's class holds functions under, the most important attribute last."""
+    """The attributes in which a framework's class holds functions, the most important one last."""
 
     attributes: tuple[str, ...]
-    #: A decorator that registers with it. Without one, functions get there some other way.
+    #: A decorator that registers functions with it. If empty, functions are registered in some other way.
     decorator: str = ""
 
 
 class Framework(NamedTuple):
     """What one framework's page supplies."""
 
-    #: Exceptions that leave a function though it has not failed.
+    #: Exceptions that may leave a function although it has not failed.
     interruptions: frozenset[ClassName] = frozenset()
-    #: Objects that stand for a function that it has registered, and would call past a decorator: what to call them.
+    #: Objects that represent a registered function, so that decorating them has no effect; each with its description.
     registered: Mapping[ClassName, str] = {}
-    #: Its classes that hold registered functions.
+    #: The framework's classes that hold registered functions.
     holders: Mapping[ClassName, Holder] = {}
-    #: Finds the database transactions that are open where it is called: see `_capture.commit`.
+    #: Finds the database transactions that are open at the point of the call: see `_capture.commit`.
     open_transactions: Callable[[], Iterable[Any]] | None = None
-    #: Has what it is given called where a process ends without running exit handlers. May be called more than once.
+    #: Arranges a callback for a process that ends without running exit handlers. May be called more than once.
     call_before_end: Callable[[Callable[[], None]], object] | None = None
-    #: Whether it ends this process by os._exit, though it may not be a fork that had this library.
+    #: Whether it ends this process by os._exit, even if the process is not a fork of one with this library.
     ends_abruptly: Callable[[], bool] | None = None
-    #: Called when a tracker starts, with whether captured items outlive the process (in a spool or a broker). Warns.
+    #: Called when a tracker starts, with whether captured items outlive the process (in a spool or broker), to warn.
     on_start: Callable[[bool], object] | None = None
 
 
-#: Imported by name: imports point down, and this is the floor.
+#: Imported by name, since the lowest layer must not import higher ones statically.
 _PAGES: Final = "journy_track.integrations._about"
 _OUTGOING: Final = "journy_track.integrations._outgoing"
-#: What was loaded, by the name of the page.
+#: The loaded pages, by name.
 _loaded: dict[str, Framework] = {}
-#: The modules whose pages are not loaded, with the page. `None` until somebody asks for the first time.
+#: The modules whose pages are not loaded yet, with the page. `None` until first needed.
 _unloaded: dict[str, str] | None = None
 
 
 def in_use() -> list[Framework]:
-    """What is known about each framework that this process has imported."""
+    """The pages of all frameworks that this process has imported."""
     modules = sys.modules
     for module in tuple(_table()):
         if module in modules:
@@ -63,13 +63,13 @@ def in_use() -> list[Framework]:
 
 
 def is_interruption(exception: BaseException) -> bool:
-    """Whether *exception* leaves a function that has not failed."""
+    """Whether *exception* may leave a function that has not failed."""
     known = in_use()
     return any(name in framework.interruptions for name in _names(type(exception)) for framework in known)
 
 
 def registered_as(function: Any) -> str | None:
-    """What to call *function*, where it stands for one that a framework has registered; else `None`."""
+    """What to call *function* if it represents one that a framework has registered; otherwise `None`."""
     known = in_use()
     for name in _names(type(function)):  # type(), not __class__: a lazy proxy would be evaluated
         for framework in known:
@@ -79,7 +79,7 @@ def registered_as(function: Any) -> str | None:
 
 
 def holder_of(kind: type) -> Holder | None:
-    """How instances of *kind* hold functions, where they are a framework's; else `None`."""
+    """How instances of *kind* hold functions, if it is a framework's class; otherwise `None`."""
     known = in_use()
     for name in _names(kind):
         for framework in known:
@@ -89,7 +89,7 @@ def holder_of(kind: type) -> Holder | None:
 
 
 def call_before_end(deliver: Callable[[], None]) -> None:
-    """Have *deliver* called where this process ends without running exit handlers, as far as that is known."""
+    """Arrange for *deliver* to be called if this process ends without exit handlers, as far as that is known."""
     for framework in in_use():
         if framework.call_before_end is not None:
             framework.call_before_end(deliver)
@@ -101,14 +101,14 @@ def ends_abruptly() -> bool:
 
 
 def started(*, durable: bool) -> None:
-    """A tracker has started. *durable*: what it captures outlives the process."""
+    """Tell the frameworks that a tracker has started. *durable*: captured items outlive the process."""
     for framework in in_use():
         if framework.on_start is not None:
             framework.on_start(durable)
 
 
 def propagate() -> None:
-    """Requests to one's own services shall say who acts."""
+    """Make requests to the app's own services include the current user and account."""
     with importing:
         import_module(_OUTGOING).install()
 
@@ -130,9 +130,9 @@ def _load(module: str) -> None:
     table = _table()
     page = table.get(module)
     if page is None:
-        return  # by another thread
+        return  # loaded by another thread
     with importing:
-        # None: a signal handler came while this thread was importing it.
+        # None if a signal handler gets here while this thread is importing the page.
         known: Framework | None = getattr(import_module(f"{_PAGES}.{page}"), "FRAMEWORK", None)
     if known is not None:
         _loaded[page] = known

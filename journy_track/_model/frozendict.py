@@ -1,4 +1,4 @@
-"""A dict that cannot be changed: prints, compares, pickles and becomes JSON like one."""
+"""An immutable dict that prints, compares, pickles and serialises to JSON like a dict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class FrozenDict(dict[str, Any]):
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("this mapping cannot be changed: make a new one, as in {**old, 'key': value}")
 
-    if not TYPE_CHECKING:  # to type checkers it is a dict; what is handed out is annotated as a Mapping
+    if not TYPE_CHECKING:  # to type checkers it is a dict; public attributes are annotated as Mapping
         __setitem__ = __delitem__ = __ior__ = _refuse
         clear = pop = popitem = setdefault = update = _refuse
 
@@ -24,5 +24,5 @@ class FrozenDict(dict[str, Any]):
         return FrozenDict, (dict(self),)
 
     def copy(self) -> dict[str, Any]:
-        """A dict that can be changed."""
+        """A mutable copy."""
         return dict(self)

@@ -1,4 +1,4 @@
-"""Names of hosts, and which of them are named: `propagate_to`."""
+"""Host names and patterns, for `propagate_to`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-#: A host's name, or `*.` and the name of a domain: all hosts in it, but not itself.
+#: A host name, or `*.` and a domain name, which matches all hosts in the domain but not the domain itself.
 _NAMED: Final = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
 
 def hosts(value: Any) -> tuple[str, ...]:
-    """*value*, checked, in lower case. Raises `ValueError` that says what is wanted."""
+    """Check *value* and return it in lower case. Raises `ValueError` with a description of what is expected."""
     if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(name, str) for name in value):
         names = tuple(name.strip().lower().rstrip(".") for name in value)
         if all(_NAMED.fullmatch(name) for name in names):
@@ -20,7 +20,7 @@ def hosts(value: Any) -> tuple[str, ...]:
 
 
 def is_among(host: str, names: Iterable[str]) -> bool:
-    """Whether *host* is one of *names*, which `hosts` has checked."""
+    """Whether *host* matches one of *names*, which `hosts` has checked."""
     host = host.lower().rstrip(".")
     return any(
         host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name for name in names

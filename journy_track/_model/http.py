@@ -1,4 +1,4 @@
-"""The seam to the network: a request, a response, and the client that exchanges them."""
+"""The interface to the network: a request, a response, and the client that exchanges them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One HTTP request. *timeout* is seconds for the whole of it. The headers hold the API key: not in repr."""
+    """One HTTP request. *timeout* is the seconds for all of it. The repr omits headers, which hold the API key."""
 
     method: str
     url: str
@@ -20,7 +20,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What came back, whatever it is. *headers*: names may be in any case. *body*: as it was sent, unpacked."""
+    """An HTTP response of any status. *headers*: names may be in any case. *body*: the decompressed content."""
 
     status: int
     headers: Mapping[str, str]
@@ -29,14 +29,14 @@ class HttpResponse:
 
 @runtime_checkable
 class HttpClient(Protocol):
-    """Carries requests. Bring your own to use another HTTP library, a proxy, or a test."""
+    """Sends requests. Implement your own to use another HTTP library or a proxy, or for tests."""
 
     def send(self, request: HttpRequest, /) -> HttpResponse:
-        """Send *request* and return what came back, whatever its status. Redirects are not followed.
+        """Send *request* and return the response, whatever its status. Redirects are not followed.
 
-        Called from several threads. Raises `NotSent` when the request surely was not processed, `MaybeSent`
-        when it may have been; anything else that is raised counts as `MaybeSent`.
+        Called from several threads. Raises `NotSent` if the request was certainly not processed, and `MaybeSent` if
+        it may have been; any other exception counts as `MaybeSent`.
         """
 
     def close(self) -> None:
-        """Give back connections."""
+        """Close the connections."""

@@ -1,4 +1,4 @@
-"""Whom something is about: a user, an account."""
+"""Identities of users and accounts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.once import warn_once
 from journy_track._model.secret import Secret, hidden
 
-#: What is taken as an ID: text, whole numbers, UUIDs, and ID types with a text form of their own.
+#: What is accepted as an ID: strings, integers, UUIDs, and ID types with their own text form.
 Identifier: TypeAlias = str | int | UUID | Any
 
-# A type that has one of these is a record, not an ID: its text (a name, an e-mail) would become the ID.
+# A type with one of these attributes is a record, not an ID: its text (a name, an e-mail) would become the ID.
 _RECORD_MARKS = (
     "pk",
     "id",
@@ -34,9 +34,9 @@ _NO_IDS = (*_NUMBERS_AND_TIMES, bytes, bytearray, memoryview, list, tuple, set, 
 
 @dataclass(frozen=True, slots=True, init=False)
 class UserIdentified:
-    """A user, known by *user_id* (a static database ID), *email*, or both.
+    """A user, identified by *user_id* (a static database ID), *email*, or both.
 
-    An empty or malformed e-mail beside an ID is left out. Raises `InvalidArgument` when neither is usable.
+    If there is an ID, an empty or malformed e-mail is left out. Raises `InvalidArgument` if neither is usable.
     """
 
     user_id: str | None
@@ -52,22 +52,22 @@ class UserIdentified:
 
     @classmethod
     def by_user_id(cls, user_id: Identifier) -> Self:
-        """The user with this database ID. Raises `InvalidArgument` when it is empty."""
+        """The user with this database ID. Raises `InvalidArgument` if it is empty."""
         return cls(user_id=_required(user_id, "user_id"))
 
     @classmethod
     def by_email(cls, email: str) -> Self:
-        """The user with this e-mail address. Raises `InvalidArgument` when it is empty or malformed."""
+        """The user with this e-mail address. Raises `InvalidArgument` if it is empty or malformed."""
         return cls(email=_required(email, "email"))
 
     def wire(self) -> dict[str, str]:
-        """As the API writes it: ``{"userId": …, "email": …}``, without what is not known."""
+        """The form that the API uses: ``{"userId": …, "email": …}``, without unknown parts."""
         if self.email is None:
             return {"userId": self.user_id or ""}
         return {"email": self.email} if self.user_id is None else {"userId": self.user_id, "email": self.email}
 
     def same_as(self, other: UserIdentified) -> bool:
-        """Whether both are one user: equal IDs or, when one lacks an ID, equal e-mails as given."""
+        """Whether both are the same user: equal IDs or, if one has no ID, equal e-mails as given."""
         if self.user_id is not None and other.user_id is not None:
             return self.user_id == other.user_id
         return self.email is not None and self.email == other.email
@@ -75,9 +75,9 @@ class UserIdentified:
 
 @dataclass(frozen=True, slots=True, init=False)
 class AccountIdentified:
-    """An account, known by *account_id* (a static database ID), *domain*, or both.
+    """An account, identified by *account_id* (a static database ID), *domain*, or both.
 
-    An empty or malformed domain beside an ID is left out. Raises `InvalidArgument` when neither is usable.
+    If there is an ID, an empty or malformed domain is left out. Raises `InvalidArgument` if neither is usable.
     """
 
     account_id: str | None
@@ -93,39 +93,39 @@ class AccountIdentified:
 
     @classmethod
     def by_account_id(cls, account_id: Identifier) -> Self:
-        """The account with this database ID. Raises `InvalidArgument` when it is empty."""
+        """The account with this database ID. Raises `InvalidArgument` if it is empty."""
         return cls(account_id=_required(account_id, "account_id"))
 
     @classmethod
     def by_domain(cls, domain: str) -> Self:
-        """The account with this domain. Raises `InvalidArgument` when it is empty or malformed."""
+        """The account with this domain. Raises `InvalidArgument` if it is empty or malformed."""
         return cls(domain=_required(domain, "domain"))
 
     def wire(self) -> dict[str, str]:
-        """As the API writes it: ``{"accountId": …, "domain": …}``, without what is not known."""
+        """The form that the API uses: ``{"accountId": …, "domain": …}``, without unknown parts."""
         if self.domain is None:
             return {"accountId": self.account_id or ""}
         known = {"domain": self.domain}
         return known if self.account_id is None else {"accountId": self.account_id, **known}
 
     def same_as(self, other: AccountIdentified) -> bool:
-        """Whether both are one account: equal IDs or, when one lacks an ID, equal domains as given."""
+        """Whether both are the same account: equal IDs or, if one has no ID, equal domains as given."""
         if self.account_id is not None and other.account_id is not None:
             return self.account_id == other.account_id
         return self.domain is not None and self.domain == other.domain
 
 
 def verification_hash(identifier: Identifier, secret: str) -> str:
-    """The identity verification of the web snippet: hex HMAC-SHA256 of the user or account ID.
+    """The hash for identity verification in the web snippet: hex HMAC-SHA256 of the user or account ID.
 
-    *secret* is the website's secret in journy.io, not the API key. Raises `InvalidArgument` for an empty one, and for
-    what is not an ID. The algorithm is that of the official SDKs.
+    *secret* is the website's secret in journy.io, not the API key. Raises `InvalidArgument` for an empty secret, and
+    for a value that cannot be an ID. The algorithm is that of the official SDKs.
     """
-    secret = hidden(secret)  # first: no error report shall show it
+    secret = hidden(secret)  # first: no error report must show it
     if not isinstance(secret, Secret) or not secret.reveal():
         raise InvalidArgument("secret must be the website's secret, a str that is not empty")
     text = _identifier_text(identifier, "identifier")
-    import hashlib  # here: OpenSSL is loaded with it
+    import hashlib  # imported here, since it loads OpenSSL
     import hmac
 
     return hmac.new(secret.reveal().encode(), text.encode(), hashlib.sha256).hexdigest()
@@ -157,11 +157,11 @@ def _identifier_text(value: Identifier, argument: str) -> str:
 
 
 def _own_text(value: Any) -> str | None:
-    """The text of an ID, `None` for what is not an ID."""
+    """The text of an ID; `None` if *value* is not an ID."""
     kind: Any = type(value)
     if kind is str or kind is int:
         return str(value)
-    if is_mock(kind):  # its __index__ is 1, and everybody would be user 1
+    if is_mock(kind):  # its __index__ is 1, so every mock would be user 1
         return None
     if isinstance(value, Enum):
         return _own_text(value.value)
@@ -169,7 +169,7 @@ def _own_text(value: Any) -> str | None:
         return exact_text(value)
     if isinstance(value, UUID):
         return str(value)
-    # Both types: Django's request.user and Flask's current_user have the model's only as their __class__.
+    # Check both types: Django's request.user and Flask's current_user have the model only as their __class__.
     if isinstance(value, _NO_IDS) or any(hasattr(k, m) for k in (kind, value.__class__) for m in _RECORD_MARKS):
         return None
     if hasattr(kind, "__index__"):
@@ -193,7 +193,7 @@ def _required(value: Any, argument: str) -> Any:
 
 
 def _beside(value: str | None, argument: str, *, has_id: bool, accepts: Any) -> str | None:
-    """An e-mail or domain: unusable beside an ID it is left out (Django's default e-mail is "")."""
+    """A checked e-mail or domain; `None` if it is unusable and there is an ID (Django's default e-mail is "")."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -210,7 +210,7 @@ def _beside(value: str | None, argument: str, *, has_id: bool, accepts: Any) -> 
 
 
 def with_email(user: UserIdentified | None, email: str) -> UserIdentified | None:
-    """*user* with this address; an empty or malformed one beside an ID is left out. Raises `InvalidArgument`."""
+    """*user* with this address, unless it is empty, or malformed and there is an ID. Raises `InvalidArgument`."""
     if not email or user is None or user.user_id is None:
         if email and user is not None and user.email != email:
             raise InvalidArgument("email differs from the user's own: identify the user by user_id=")
@@ -220,7 +220,7 @@ def with_email(user: UserIdentified | None, email: str) -> UserIdentified | None
 
 
 def with_domain(account: AccountIdentified | None, domain: str) -> AccountIdentified | None:
-    """*account* with this domain; an empty or malformed one beside an ID is left out. Raises `InvalidArgument`."""
+    """*account* with this domain, unless it is empty, or malformed and there is an ID. Raises `InvalidArgument`."""
     if not domain or account is None or account.account_id is None:
         if domain and account is not None and account.domain != domain:
             raise InvalidArgument("domain differs from the account's own: identify the account by account_id=")
@@ -230,7 +230,7 @@ def with_domain(account: AccountIdentified | None, domain: str) -> AccountIdenti
 
 
 def is_mock(kind: type) -> bool:
-    """Whether objects of that type are mocks, which stand for anything: never an ID, nor a value."""
+    """Whether objects of that type are mocks, which are accepted neither as IDs nor as values."""
     for name in ("unittest.mock", "mock"):
         base = getattr(sys.modules.get(name), "NonCallableMock", None)
         if isinstance(base, type) and issubclass(kind, base):
@@ -239,7 +239,7 @@ def is_mock(kind: type) -> bool:
 
 
 def is_email(text: str) -> bool:
-    """Whether *text* has the shape of an e-mail address: something, one @, a domain, no white space."""
+    """Whether *text* looks like an e-mail address: a local part, one @, a domain, and no white space."""
     local, at, domain = text.rpartition("@")
     if not at or not local or not domain or len(text) > 320 or text.isspace():
         return False
@@ -249,19 +249,19 @@ def is_email(text: str) -> bool:
 
 
 def is_domain(text: str) -> bool:
-    """Whether *text* has the shape of a domain: labels, no white space, no scheme, no path."""
+    """Whether *text* looks like a domain: labels, without white space, scheme or path."""
     if not text or len(text) > 253 or text.startswith(".") or ".." in text:
         return False
     return not any(c.isspace() or not c.isprintable() or c in "/@:?#\\" for c in text)
 
 
 def exact_text(text: object) -> str:
-    """*text* as exactly a str: its characters, whatever its __str__ returns. Accepts what only stands for text."""
+    """*text* as an exact `str` with its characters, whatever its __str__ returns. Accepts lazy text, too."""
     return str.__str__(text if issubclass(type(text), str) else str(text))
 
 
 def well_formed(text: str) -> str:
-    """*text* as valid Unicode: surrogate pairs are joined, lone surrogates become U+FFFD."""
+    """*text* as valid Unicode: surrogate pairs are joined, and lone surrogates become U+FFFD."""
     if text.isascii():
         return text
     try:

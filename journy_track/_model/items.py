@@ -1,7 +1,7 @@
-"""What is queued and delivered: one frozen dataclass per call that changes something, with method, path and body.
+"""Items to deliver: one frozen dataclass per API call that changes something, with method, path and body.
 
-Paths, fields and status codes are those of journy.io's public API description, version 1.0.0.
-To add a call, write one class here, or in `reads` when it only asks.
+Paths, fields and status codes follow journy.io's public API description, version 1.0.0.
+To add a call, write one class here, or in `reads` if it only reads.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from journy_track._model.frozendict import FrozenDict
 from journy_track._model.identity import AccountIdentified, UserIdentified
 from journy_track._model.values import iso, plain_metadata, plain_properties
 
-#: The most users that one membership call takes (the API's `maxItems`).
+#: The most users in one membership call (the API's `maxItems`).
 MAX_USERS = 100
-#: Bytes of a JSON body; above, an item is refused.
+#: The maximum size of a JSON body in bytes. An item with a larger one is refused.
 MAX_BODY = 64 * 1024
 
 
 def label_of(kind: type[ApiCall], name: str | None = None) -> str:
-    """How log lines name a call of that *kind*; *name* is an event's."""
+    """The name of a call of that *kind* in log lines; *name* is that of an event."""
     return kind.operation if name is None else f"event {shortened(name)!r}"
 
 
 @dataclass(frozen=True, slots=True)
 class Event(ApiCall):
-    """Something that a user, an account, or a user in an account did. The name is past tense: `signed_in`.
+    """Something that a user, an account, or a user in an account did. The name is in the past tense: `signed_in`.
 
-    *triggered_at* is when it happened; `None` is the moment the API receives it. *metadata* holds text,
-    numbers, booleans and datetimes. Raises `InvalidArgument` for an empty name or when it is about nobody.
+    *triggered_at* is when it happened; `None` is the time at which the API receives it. *metadata* holds strings,
+    numbers, booleans and datetimes. Raises `InvalidArgument` if the name is empty, or there is no user or account.
     """
 
     path: ClassVar[str] = "/track"
@@ -75,12 +75,12 @@ class Event(ApiCall):
         return cls(name, user=user, account=account)
 
     def happened_at(self, moment: datetime) -> Self:
-        """The same event at that time. A naive datetime is local time, as in `datetime.astimezone`."""
+        """The same event at that time. A naive datetime is taken as local time, as in `datetime.astimezone`."""
         check(moment, datetime, "moment")
         return replace(self, triggered_at=moment)
 
     def with_metadata(self, metadata: Mapping[str, Any]) -> Self:
-        """The same event with *metadata* merged over what it has."""
+        """The same event with *metadata* merged over its own."""
         return replace(self, metadata={**self.metadata, **frozen_dict(metadata, "metadata")})
 
     def body(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Event(ApiCall):
 
 @dataclass(frozen=True, slots=True)
 class UpsertUser(ApiCall):
-    """Create or update a user. `None` as a property's value deletes that property; an empty text is a value."""
+    """Create or update a user. `None` as a property's value deletes that property; an empty string is a value."""
 
     path: ClassVar[str] = "/users/upsert"
     operation: ClassVar[str] = "upsert_user"
@@ -215,7 +215,7 @@ class AddUsersToAccount(_Membership):
 
 
 class RemoveUsersFromAccount(_Membership):
-    """Mark 1 to 100 users as removed from an account. The users stay."""
+    """Mark 1 to 100 users as removed from an account. The users themselves stay."""
 
     __slots__ = ()
 
@@ -227,7 +227,7 @@ class RemoveUsersFromAccount(_Membership):
 
 @dataclass(frozen=True, slots=True)
 class Link(ApiCall):
-    """Join the web activity of a device (the snippet's cookie `__journey`) to a user."""
+    """Link the web activity of a device (the snippet's cookie `__journey`) to a user."""
 
     path: ClassVar[str] = "/link"
     operation: ClassVar[str] = "link"
@@ -243,7 +243,7 @@ class Link(ApiCall):
         return {"deviceId": self.device_id, "identification": self.user.wire()}
 
 
-#: What is queued and delivered: everything that changes something at journy.io.
+#: An item that can be queued and delivered: any call that changes something at journy.io.
 Item: TypeAlias = (
     Event
     | UpsertUser

@@ -1,4 +1,4 @@
-"""The app's log. Whatever its handlers do, logging raises nothing here."""
+"""Logging to the app's log, which never raises, whatever the app's handlers do."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _broken = False
 
 
 class Listener(Protocol):
-    """Gets each line that is logged."""
+    """Receives each line that is logged."""
 
     def logged(self, level: int, message: str, arguments: tuple[Any, ...]) -> None:
-        """A line was logged. Must not raise."""
+        """Called for each logged line. Must not raise."""
 
 
-#: Weak: a tracker that nobody uses any more is not kept alive.
+#: Weak references, so that unused trackers are not kept alive.
 listeners: WeakSet[Listener] = WeakSet()
 
 
 def log(level: int, message: str, *arguments: Any, exc_info: BaseException | None = None) -> None:
-    """Log *message*.
+    """Log *message*. Never raises.
 
-    Where no logging is configured, Python prints the bare message on stderr: there it begins with who speaks.
-    A handler or filter of the app's that raises must not end a worker, lose an item or reach the code that captures.
-    It is reported on stderr, once: there is no log to report it in.
+    If logging is not configured, Python prints the bare message to stderr, so it gets the library's name as a prefix.
+    If one of the app's handlers or filters raises, that must not end a worker, lose an item or reach the capturing
+    code. It is reported once, on stderr, since the log itself is broken.
     """
     global _broken  # noqa: PLW0603 - reported once in a process
     for listener in tuple(listeners):
@@ -47,7 +47,7 @@ def log(level: int, message: str, *arguments: Any, exc_info: BaseException | Non
 
 
 def log_or_print(text: str) -> None:
-    """Log *text* as information, or print it where the log does not take it: debug mode is there to be seen."""
+    """Log *text* at level INFO, or print it if the log would discard it: debug output should be visible."""
     text = printable(text)
     if _log.isEnabledFor(logging.INFO) and _log.hasHandlers():
         log(logging.INFO, "%s", text)

@@ -1,4 +1,4 @@
-"""Event loops other than asyncio's: how to wait there without blocking them."""
+"""Detecting the running event loop (asyncio, trio or curio), and waiting in it without blocking it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 def in_asyncio() -> bool:
-    """Whether an asyncio loop runs here; uvloop is one."""
+    """Whether the current code runs on an asyncio loop, such as uvloop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -20,7 +20,7 @@ def in_asyncio() -> bool:
 
 
 def in_loop() -> bool:
-    """Whether a loop runs here: of asyncio, trio or curio."""
+    """Whether the current code runs on an event loop of asyncio, trio or curio."""
     if in_asyncio():
         return True
     trio: Any = sys.modules.get("trio")
@@ -31,9 +31,9 @@ def in_loop() -> bool:
 
 
 async def in_thread(function: Callable[[], R]) -> R:
-    """Run *function* in a thread and wait for it as the running loop waits: asyncio, trio or curio.
+    """Run *function* in a thread, and wait for it on the running loop: asyncio, trio or curio.
 
-    In a loop that is not known, and in none, it runs here and blocks.
+    On an unknown loop, or without one, it runs in the current thread and blocks.
     """
     if in_asyncio():
         return await asyncio.to_thread(function)

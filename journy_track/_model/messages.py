@@ -1,4 +1,4 @@
-"""An item as text, for a disk or a broker: the API's own body and which call it is for."""
+"""Serialisation of items for disk or a broker: the API's own body, and the call that it is for."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from journy_track._model.items import (
 )
 from journy_track._model.values import iso
 
-#: The version of what is written here. Another one is refused, never guessed.
+#: The version of the format. Messages of any other version are refused.
 VERSION = 1
-#: Bytes of a message, at most. A larger one is neither published nor read: anybody may write to a broker.
+#: The maximum size of a message in bytes. A larger one is neither published nor read, since a broker's messages may
+#: come from other writers.
 MAX_BYTES = 64 * 1024
-#: An ID as it is taken from a message. Anybody may have written that.
+#: The form of a message ID that is accepted, since the message may come from another writer.
 _ID = re.compile(r"[!-~]{1,100}", re.ASCII)
 _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -36,8 +37,8 @@ _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", 
 def message_of(item: Item, captured_at: float | None = None, message_id: str | None = None) -> str:
     """*item*, its values converted, as JSON: ``{"v": 1, "operation": …, "captured_at": …, "id": …, "body": …}``.
 
-    *captured_at* is a second since the epoch, written as ISO 8601 in UTC. *message_id* stays the same however often
-    the item is sent, and from where. The body is the API's own.
+    *captured_at* is in seconds since the epoch, and is written as ISO 8601 in UTC. *message_id* stays the same,
+    however often and from wherever the item is sent. The body is the API's own.
     """
     told: dict[str, Any] = {"v": VERSION, "operation": item.operation}
     if captured_at is not None:
@@ -48,31 +49,31 @@ def message_of(item: Item, captured_at: float | None = None, message_id: str | N
 
 
 def message_start(operation: str) -> str:
-    """How each message for *operation* begins."""
+    """The start of each message for *operation*."""
     return _write({"v": VERSION, "operation": operation}).removesuffix("}") + ","
 
 
 def json_text(value: str) -> str:
-    """How *value* is written within a message."""
+    """*value* as it is written in a message."""
     return _write(value)
 
 
 def item_of(message: str) -> Item:
-    """The item that was written. Raises `ValueError` for anything else."""
+    """The item in *message*. Raises `ValueError` if it is not a valid message."""
     return read(message)[0]
 
 
 def read(message: str) -> tuple[Item, str | None]:
-    """The item that was written, and its ID; `None`: written without one, by a version before it had any.
+    """The item in *message*, and its ID; `None` if it has no valid ID, as in messages of earlier versions.
 
-    Raises `ValueError` for anything else.
+    Raises `ValueError` if it is not a valid message.
     """
     try:
         told = json.loads(message, parse_constant=_refused)
         if told["v"] != VERSION:
             raise ValueError(f"version {told['v']!r}, where {VERSION} is known")
         item: Item = _ITEMS[told["operation"]](told["body"])
-        _write(item.body()).encode()  # half a character, or 1e999, could never be sent
+        _write(item.body()).encode()  # a lone surrogate, or 1e999, could never be sent
         message_id = told.get("id")
     except (KeyError, TypeError, AttributeError, InvalidArgument, RecursionError) as error:
         raise ValueError(f"not an item: {type(error).__name__}") from None
@@ -84,11 +85,11 @@ def _refused(constant: str) -> None:
 
 
 def captured_at_of(message: str) -> float | None:
-    """When the item of *message*, which `item_of` has read, was captured; `None`: it names no moment in UTC."""
+    """When the item of *message*, which `item_of` accepts, was captured; `None` without a valid time in UTC."""
     told = json.loads(message).get("captured_at")
     try:
         at = datetime.fromisoformat(told).timestamp()
-        datetime.fromtimestamp(at, UTC)  # as `message_of` does: with a zone it may be of the year 0, or 10000
+        datetime.fromtimestamp(at, UTC)  # as in `message_of`; in UTC the year may become 0 or 10000
     except (ValueError, TypeError, OverflowError, OSError):
         return None
     return at

@@ -1,4 +1,4 @@
-"""Log lines that can repeat: bounded per cause, subject and kind, with a count of those that were left out."""
+"""Rate-limited log lines: limited per cause, subject and kind, with a count of the suppressed ones."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from journy_track._model.clock import monotonic
 from journy_track._model.logs import log
 
-#: Seconds in which a cause is logged at most once.
+#: The seconds in which a cause is logged at most once.
 EVERY = 60.0
-#: Lines of one kind about one subject, such as an event's name, in that time.
+#: The most lines of one kind about one subject, such as an event's name, in that time.
 MAX_OF_A_SUBJECT = 3
-#: Lines of one kind in that time. A flood of one kind leaves out no line of another.
+#: The most lines of one kind in that time. A flood of one kind does not suppress lines of another.
 MAX_OF_A_KIND = 10
 
 
 class Notices:
-    """Logs a line, and then counts those like it for a minute.
+    """Logs a line, and then only counts similar ones for a minute.
 
-    A cause is a word, or a tuple of its kind, its subject and details. The kind is a word of this library's. The rest
-    may come from whoever sends the app's requests, so only the latest `MAX_OF_A_KIND` of it are remembered.
+    A cause is a word, or a tuple of its kind, its subject and details. The kind is one of this library's words. The
+    rest may come from the senders of the app's requests, so only the latest `MAX_OF_A_KIND` causes are remembered.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -33,9 +33,10 @@ class Notices:
     def log(
         self, cause: Hashable, message: str, *arguments: Any, level: int = logging.WARNING, counts: bool = True
     ) -> None:
-        """Log *message*, unless a bound is reached.
+        """Log *message*, unless a limit is reached.
 
-        Without *counts* it is a state that lasts: how often it was checked means nothing.
+        If *counts* is false, the number of suppressed lines is not logged: the cause is a lasting state, and how
+        often it was checked does not matter.
         """
         with self._lock:
             kept = self._kinds.setdefault(_kind_of(cause), _Kind()).kept(cause, self._clock())
@@ -46,7 +47,7 @@ class Notices:
         log(level, message, *arguments)
 
     def log_left_out(self, *kinds: Hashable) -> None:
-        """The trouble is over: log how often lines of these kinds were left out, and log the next one at once."""
+        """Log how many lines of these kinds were suppressed, and log the next one at once: the trouble is over."""
         with self._lock:
             left_out = sum(self._kinds.pop(kind).all_kept for kind in kinds if kind in self._kinds)
         if left_out:
@@ -59,20 +60,20 @@ class Notices:
 
 
 class _Kind:
-    """The latest causes of one kind, oldest first: when each was logged, and how often it came since."""
+    """The latest causes of one kind, oldest first: when each was logged, and how often it has occurred since."""
 
     def __init__(self) -> None:
         self._logged: dict[Hashable, tuple[float, int]] = {}
-        #: Lines of causes that are not remembered.
+        #: The number of suppressed lines of causes that are not remembered.
         self._left_out = 0
 
     @property
     def all_kept(self) -> int:
-        """How many lines were not logged."""
+        """The number of suppressed lines."""
         return self._left_out + sum(kept for _, kept in self._logged.values())
 
     def kept(self, cause: Hashable, now: float) -> int | None:
-        """How many lines were not logged since the last one; `None` when this one is not logged either."""
+        """The number of lines suppressed since the last one; `None` if this line is not logged either."""
         since, kept = self._logged.get(cause, (None, 0))
         if since is not None and now - since < EVERY:
             self._logged[cause] = (since, kept + 1)

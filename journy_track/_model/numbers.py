@@ -1,4 +1,4 @@
-"""A tracker's numbers: how many items ended how, which ones, and whether delivery works."""
+"""A tracker's numbers: counts of items by outcome, the latest settled items, and whether delivery works."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from journy_track._model.frozendict import FrozenDict
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Counts since the tracker was made, in this process. Each item, *captured* here or *adopted* from the spool
-    of a process that ended, is in exactly one of *delivered*, *published* (handed to a broker), *dropped* (by
-    reason), *throttled* (`at_most_every`), *coalesced* (merged into another, or the same as one that journy.io has),
-    *given_up*, *queued* (in memory), *spooled* (waiting on disk) and *in_flight*.
+    """Counts since the tracker was created, in this process.
 
-    *unchanged* are the coalesced items that journy.io already had (`skip_unchanged`), and *given_up_for* counts what
-    was given up, by reason, without details.
+    Each item, *captured* here or *adopted* from the spool of a process that ended, is in exactly one of *delivered*,
+    *published* (passed to a broker), *dropped* (by reason), *throttled* (`at_most_every`), *coalesced* (merged into
+    another, or identical to one that journy.io has), *given_up*, *queued* (in memory), *spooled* (waiting on disk)
+    and *in_flight*.
+
+    *unchanged* counts the coalesced items that journy.io already had (`skip_unchanged`), and *given_up_for* counts
+    items that were given up, by reason, without details.
 
     *retried* counts attempts beyond the first. *calls_remaining* and *calls_limit* are the key's budget of
     requests per minute, as the API last reported; `None` before its first response.
 
     *responses* counts responses by HTTP status. *delay_p50* and *delay_p99* are the median and the 99th percentile of
     the seconds from capture to delivery, over the last five minutes; `None` if nothing was delivered. *own_requests*
-    are the requests of this process in the last minute; the rest of `calls_limit - calls_remaining` came from other
-    processes. *granted_rate* is how many requests a second this process may send now, `None` until it is known.
-    *seconds_to_drain* is how long delivering what is waiting takes at that rate, and *waits_for* is why it waits:
-    `"budget"`, `"outage"`, `"key"`, `"connections"`, or `"batch"` (until it is full); `None` if nothing waits.
+    is the number of requests by this process in the last minute; the rest of `calls_limit - calls_remaining` came
+    from other processes. *granted_rate* is how many requests per second this process may send now; `None` until it is
+    known. *seconds_to_drain* is how long it takes to deliver the waiting items at that rate, and *waits_for* is why
+    they wait: `"budget"`, `"outage"`, `"key"`, `"connections"`, or `"batch"` (until it is full); `None` if nothing
+    waits.
 
-    *carriers_refused* counts carriers that `extract()` refused, as their signature was missing or wrong: see
+    *carriers_refused* counts carriers that `extract()` refused because their signature was missing or wrong: see
     `carrier_secret`.
     """
 
@@ -65,8 +68,8 @@ class Health:
     *oldest_waiting* is the age of the oldest waiting item and *since_success* the time since the last delivery, in
     seconds; `None` if there is none.
 
-    *circuit* is `"open"` while the API key is refused, else `"closed"`. The others are those of `Stats`;
-    *seconds_to_drain* is `None` if nothing waits.
+    *circuit* is `"open"` while the API key is refused, otherwise `"closed"`. The other fields are those of `Stats`;
+    *seconds_to_drain* is `None` if nothing is waiting.
     """
 
     ok: bool
@@ -90,8 +93,8 @@ class Receipt:
     """One settled item, for support and debugging. *outcome* is `delivered`, or why it was lost.
 
     *label* names the item without its values. *attempts* counts the requests that were made for it; *status* and
-    *request_id* are those of the last response, `None` without one. *rejected* maps each property of an upsert that
-    was not accepted to the reason.
+    *request_id* are those of the last response, `None` without one. *rejected* maps the properties of an upsert that
+    were not accepted to the reasons.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""Hints that are logged once in a process: repeating them would not help."""
+"""Warnings that are logged once per process, since repeating them would not help."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _forgetting: list[Callable[[], object]] = [_logged.clear]
 
 
 def warn_once(cause: object, message: str, *arguments: Any) -> None:
-    """Log *message* as a warning, the first time that *cause* comes up in this process."""
+    """Log *message* as a warning, the first time that *cause* occurs in this process."""
     if cause not in _logged and len(_logged) < MAX_CAUSES:
         _logged.add(cause)
         log(logging.WARNING, message + " (Logged once.)", *arguments)
 
 
 def also_forget(clear: Callable[[], object]) -> None:
-    """Call *clear* where what a process remembers is forgotten."""
+    """Also call *clear* in `forget()`."""
     _forgetting.append(clear)
 
 
 def forget() -> None:
-    """As if nothing had been logged or done yet in this process. For tests."""
+    """Reset, as if nothing had been logged or done yet in this process. For tests."""
     for clear in _forgetting:
         clear()

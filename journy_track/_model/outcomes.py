@@ -1,4 +1,4 @@
-"""What became of a request: delivered, published, rejected, deferred, unauthorized or unsendable."""
+"""The outcomes of a request: delivered, published, rejected, deferred, split, unauthorized or unsendable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_RETRY_AFTER = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a server returned to one request. Anything may be missing: it may be a proxy's response."""
+    """A server's response to one request. Any part may be missing, since a proxy may have sent it."""
 
     status: int
     request_id: str | None = None
@@ -30,23 +30,23 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The API took it. *response.rejected* may still name properties that it did not take."""
+    """The API accepted it. *response.rejected* may still name properties that it did not accept."""
 
     response: Response
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A broker took it, and a relay will deliver it."""
+    """A broker stored it, and a relay will deliver it."""
 
     response: None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unsendable:
-    """It cannot be sent as it is: dropped, and counted as *reason*. *why* is a sentence.
+    """It cannot be sent as it is, so it is dropped and counted as *reason*. *why* is a sentence.
 
-    No request was made, unless there is a *response*: then a part of it was sent.
+    If there is a *response*, part of it was sent; otherwise no request was made.
     """
 
     reason: str
@@ -56,7 +56,7 @@ class Unsendable:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """It will never be taken as it is: trying again cannot help. Without a *response* no request was made."""
+    """It will never be accepted as it is, so it is not retried. Without a *response*, no request was made."""
 
     response: Response | None
     reason: str
@@ -64,7 +64,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Not taken now; it may be later. *ambiguous*: it may have been processed anyway."""
+    """It was not accepted now, but may be later. *ambiguous*: it may have been processed anyway."""
 
     reason: str
     ambiguous: bool
@@ -75,9 +75,9 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One of a request's jobs may be invalid: they go again at once, at most *together* of them in one request.
+    """One of a request's jobs may be invalid: resend them at once, at most *together* of them per request.
 
-    0: it was a single membership, and one of its users may be invalid: they go one by one.
+    *together* is 0 for a single membership, one of whose users may be invalid: resend its users one by one.
     """
 
     response: Response
@@ -87,24 +87,24 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Unauthorized:
-    """The key was refused (401, 403), for this call or for all."""
+    """The key was refused (401, 403), for this call or for all calls."""
 
     response: Response
 
 
-#: What a transport for one call returns.
+#: What a transport returns for one call.
 Outcome: TypeAlias = Delivered | Rejected | Unauthorized | Deferred
-#: What a transport for jobs returns for each.
+#: What a transport returns for each job.
 JobOutcome: TypeAlias = Outcome | Published | Unsendable | Split
 
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """An item that was given up, as `on_error` gets it.
+    """An item that was given up, as passed to `on_error`.
 
     *item* is an `Event`, `UpsertUser`, …; *reason* is a short word or phrase; *fields* maps the body's fields to what
-    was wrong with them. *status* is the HTTP status and *request_id* what journy.io's support asks for, `None`
-    without a response. *attempts* counts the requests that were made for it.
+    was wrong with them. *status* is the HTTP status, and *request_id* is the ID that journy.io's support asks for;
+    both are `None` without a response. *attempts* counts the requests that were made for it.
     """
 
     item: Any

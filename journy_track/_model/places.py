@@ -1,4 +1,4 @@
-"""Where in the user's code something happened."""
+"""Finding the place in the user's code where something happened."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import sys
 from types import CodeType, FrameType
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-#: What may stand between the user's code and ours.
+#: Parts of the paths of code that may come between the user's code and this library.
 _BETWEEN = (
     f"{os.sep}wrapt{os.sep}",
     f"{os.sep}contextlib.py",
     f"{os.sep}logging{os.sep}__init__.py",
-    "<journy_track>",  # what stands in for a decorated function
+    "<journy_track>",  # stand-ins of decorated functions
 )
 
 
 def caller() -> str:
-    """File and line of the innermost frame that is not this library's."""
+    """File and line of the innermost frame outside this library."""
     return _outside(sys._getframe(1))
 
 
 def captured_at() -> str:
-    """File and line of the function that `@track_event` decorates; of any other call, as `caller`.
+    """File and line of the function that `@track_event` decorates; for any other call, the same as `caller()`.
 
-    A decorated view is called by its framework, whose line means nothing to the reader.
+    A decorated view is called by its framework, and the framework's line would not help the reader.
     """
     first = frame = sys._getframe(1)
     while frame.f_back is not None and not _is_outside(frame):
@@ -38,7 +38,7 @@ def captured_at() -> str:
 
 
 def _code_of(function: object) -> CodeType | None:
-    """The code of a function of the user's."""
+    """The code of *function* if it is the user's; otherwise `None`."""
     code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
     return code if isinstance(code, CodeType) and not code.co_filename.startswith(_OURS) else None
 

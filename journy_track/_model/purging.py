@@ -1,4 +1,4 @@
-"""What a delete leaves of an item that waits: nothing that would bring back what is deleted."""
+"""Removing deleted users and accounts from waiting items, so that delivering these does not bring them back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Delete = DeleteUser | DeleteAccount
 
 
 def left_of(item: Item, delete: Delete) -> Item | None:
-    """*item* without the user or account of *delete*; `None` when nothing is left to send."""
+    """*item* without the user or account of *delete*; `None` if nothing is left to send."""
     if isinstance(item, (DeleteUser, DeleteAccount)):
         return item
     if isinstance(delete, DeleteAccount):
@@ -34,16 +34,16 @@ def left_of(item: Item, delete: Delete) -> Item | None:
 
 
 class Purge:
-    """A delete, as the files of a spool need it: what to search for, and what is left of a message."""
+    """A delete for use on the files of a spool: what to search for, and what remains of a message."""
 
     def __init__(self, delete: Delete) -> None:
         self._delete = delete
         about = delete.user if isinstance(delete, DeleteUser) else delete.account
-        #: The ID, e-mail or domain of what is deleted, as they stand in messages about it.
+        #: The ID, e-mail or domain of the deleted user or account, as written in messages.
         self.texts: Sequence[str] = [json_text(text) for text in about.wire().values()]
 
     def left(self, message: str) -> str | None:
-        """What of *message* may be kept: itself, another one, or nothing."""
+        """The part of *message* that may be kept: the same message, a reduced one, or `None`."""
         try:
             item, message_id = read(message)
         except ValueError:

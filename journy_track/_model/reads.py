@@ -1,7 +1,7 @@
 """The API's read calls: one frozen dataclass for each, with its path.
 
-Paths, fields and status codes are those of journy.io's public API description, version 1.0.0. Without a field of
-its own a class is the dataclass that `ApiCall` is: to make another takes a millisecond of everybody's start.
+Paths, fields and status codes follow journy.io's public API description, version 1.0.0. A class without fields of its
+own inherits the dataclass of `ApiCall`, since creating another one would add a millisecond to every start.
 """
 
 from __future__ import annotations

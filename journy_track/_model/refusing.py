@@ -1,4 +1,4 @@
-"""What is refused while a test suite runs: its data would be taken for real."""
+"""Refusing to send while a test suite runs, since its data would be taken for real."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from journy_track._model.errors import NotSent
 
 
 class Forbidden(NotSent):
-    """It may not be sent there, so that it is of no use to try again."""
+    """Sending there is not allowed, so retrying is useless."""
 
 
 def refused_in_tests(host: str) -> str | None:
-    """Why nothing is sent to *host* now; `None` where it may be."""
+    """Why nothing may be sent to *host* now; `None` if sending is allowed."""
     plugin = sys.modules.get("pytest_journy_track")
     if plugin is None or plugin.live or is_this_machine(host):
         return None

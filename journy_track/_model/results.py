@@ -1,4 +1,4 @@
-"""What a `Client` call returns: a `Success` or a `Failure`; it never raises."""
+"""The results of `Client` calls: a `Success` or a `Failure`; a failed call never raises."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ _BY_STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class Success(Generic[T]):
-    """The API took the call.
+    """The API accepted the call.
 
-    *request_id* is what journy.io's support asks for. *calls_limit* is how many calls the key has a minute, and
-    *calls_remaining* how many are left of this one (`None`: not in the response). *rejected* maps the properties
-    that an upsert did not take to the reason.
+    *request_id* is the ID that journy.io's support asks for. *calls_limit* is how many calls the key has per minute,
+    and *calls_remaining* how many are left in this one (`None`: not in the response). *rejected* maps the properties
+    of an upsert that were not accepted to the reasons.
     """
 
     data: T
@@ -71,9 +71,9 @@ class Success(Generic[T]):
 class Failure:
     """The call failed. *status* is the HTTP status, `None` without a response; *fields* names what was wrong.
 
-    *message* is the API's own, or what went wrong in a sentence. *request_id* is what journy.io's support asks for.
-    *calls_limit* is how many calls the key has a minute, and *calls_remaining* how many are left of this one (`None`:
-    not in the response).
+    *message* is the API's message, or a sentence that says what went wrong. *request_id* is the ID that journy.io's
+    support asks for. *calls_limit* is how many calls the key has per minute, and *calls_remaining* how many are left
+    in this one (`None`: not in the response).
     """
 
     error: APIError
@@ -106,7 +106,7 @@ class TrackingSnippet:
 
 @dataclass(frozen=True, slots=True)
 class DefinitionGroup:
-    """The group that an event, a segment or a property is filed under in journy.io."""
+    """The group to which an event, a segment or a property is assigned in journy.io."""
 
     id: str
     name: str
@@ -123,7 +123,7 @@ class NamedDefinition:
 
 @dataclass(frozen=True, slots=True)
 class PropertyDefinition:
-    """A property of users or accounts. *is_computed*: journy.io works its value out."""
+    """A property of users or accounts. *is_computed*: journy.io computes its value."""
 
     name: str
     label: str
@@ -131,7 +131,7 @@ class PropertyDefinition:
     group: DefinitionGroup | None = None
 
 
-# Their names in earlier versions. They stay importable.
+# The names of these classes in earlier versions. They stay importable.
 Group = DefinitionGroup
 Named = NamedDefinition
 Result: TypeAlias = APIResult[T]

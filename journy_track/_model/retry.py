@@ -1,4 +1,4 @@
-"""When to try again, and with how much."""
+"""When to retry, and with how many bytes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 
 FIRST = 0.5
 MAX_PAUSE = 60.0
-#: Bytes in one call of a broker, at most: a quarter of a second at 1 MB/s, where a call may last one.
+#: The most bytes in one broker call: a quarter of a second at 1 MB/s, where a call may take one second.
 MAX_BYTES = 256 * 1024
 MIN_BYTES = 4 * 1024
 
 
 def backoff(attempts: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
-    """Seconds before the next attempt after *attempts*: exponential from 0.5 to 60, with full jitter."""
+    """Seconds to wait after *attempts* attempts: exponential, from 0.5 up to 60, with full jitter."""
     return uniform(0.0, min(MAX_PAUSE, FIRST * 2.0 ** min(attempts, 20)))
 
 
 class ByteLimit:
-    """How many bytes one call may carry: half as many after each failure, twice as many after each success.
+    """The limit of bytes in one call: halved after each failure, doubled after each success.
 
-    What takes too long on a slow connection takes too long again, however often it is tried.
+    On a slow connection, a call that takes too long would take too long again each time it is retried.
     """
 
     def __init__(self) -> None:

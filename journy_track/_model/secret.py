@@ -1,7 +1,8 @@
-"""Values that never show.
+"""Values that are never shown.
 
-Error reports, as Sentry's, hold the variables of each function that an exception passed: their reprs, and the items
-of mappings and lists. So a secret is wrapped as soon as it is given, and revealed where no variable takes it.
+Error reports, such as Sentry's, contain the variables of each function that an exception passed through: their reprs,
+and the items of mappings and lists. So a secret is wrapped as soon as it is passed in, and revealed only in
+expressions that do not assign it to a variable.
 """
 
 from __future__ import annotations
@@ -12,23 +13,23 @@ from typing import Any, NamedTuple, NoReturn, Self
 
 
 class KeyName(NamedTuple):
-    """What log lines call a key, and the variable that it comes from."""
+    """The name of a key in log lines, and the environment variable that holds it."""
 
     name: str
     variable: str
 
 
 class Hidden:
-    """Holds a value out of reprs, logs, pickles and debuggers' views of locals."""
+    """Keeps a value out of reprs, logs, pickles and debuggers' views of locals."""
 
     __slots__ = ("_reveal",)
 
     def __init__(self, value: Any) -> None:
-        # A slot's value would be shown by tools that print attributes, a closure's in the frame of its function.
+        # Tools that print attributes would show a slot's value; a closure's value is shown in its function's frame.
         self._reveal: Callable[[], Any] = repeat(value).__next__
 
     def reveal(self) -> Any:
-        """The value itself. Not for a variable."""
+        """The value itself. Do not assign it to a variable."""
         return self._reveal()
 
     def __repr__(self) -> str:
@@ -51,7 +52,7 @@ class Hidden:
 
 
 class Secret(Hidden):
-    """Holds an API key, or a URL with a password, as `Hidden` does."""
+    """A `Hidden` API key, or URL with a password."""
 
     __slots__ = ()
 
@@ -59,29 +60,29 @@ class Secret(Hidden):
         super().__init__(value)
 
     def reveal(self) -> str:
-        """The text itself. For the line that sends it, and nobody else."""
+        """The text itself. Only for the line that uses it."""
         return self._reveal()  # type: ignore[no-any-return] # a variable would show it
 
 
 def hidden(value: Any) -> Any:
-    """*value*, hidden if it is text: it may be a key."""
+    """*value*, hidden if it is text or bytes, since it may be a key."""
     if isinstance(value, str):
         return Secret(value)
     return Hidden(value) if isinstance(value, (bytes, bytearray)) else value
 
 
 def hidden_values(values: Mapping[str, Any]) -> Any:
-    """*values* with their texts hidden: a key may be given under a wrong name."""
+    """*values* with their texts hidden, since a key may be passed under a wrong name."""
     return {name: hidden(values[name]) for name in values}
 
 
 def revealed(value: Any) -> Any:
-    """What `hidden` was given. Not for a variable."""
+    """The value that `hidden` was called with. Do not assign it to a variable."""
     return value.reveal() if isinstance(value, Hidden) else value
 
 
 def drop_frames(error: BaseException) -> None:
-    """Take the frames out of *error*, and of what led to it: they hold in clear what was revealed to them."""
+    """Remove the frames from *error* and its causes, since they hold the revealed values in plain text."""
     at: BaseException | None = error
     while at is not None and at.__traceback__ is not None:
         at.__traceback__ = None

@@ -1,4 +1,4 @@
-"""How a callable may be called, read without evaluating its annotations."""
+"""Reading the signature of a callable without evaluating its annotations."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def signature_of(function: Any) -> inspect.Signature:
-    """The signature of *function*. Raises `ValueError` or `TypeError` where it is not known.
+    """The signature of *function*. Raises `ValueError` or `TypeError` if it is not known.
 
-    Since Python 3.14 an annotation is evaluated when it is read, and it may name what is imported for type checkers
-    only. No annotation is looked at here, so none is evaluated if that can be helped.
+    Since Python 3.14 an annotation is evaluated when it is read, and it may refer to a name that is imported for type
+    checkers only. Annotations are not needed here, so their evaluation is avoided where possible.
     """
     try:
         if sys.version_info >= (3, 14):
@@ -21,5 +21,5 @@ def signature_of(function: Any) -> inspect.Signature:
         return inspect.signature(function)
     except (TypeError, ValueError):
         raise
-    except Exception as error:  # an annotation that divides by zero, a `__signature__` of the app's that raises
+    except Exception as error:  # for example, an annotation or the app's `__signature__` raised
         raise ValueError(f"its signature raised {type(error).__name__}") from error

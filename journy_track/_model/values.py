@@ -1,7 +1,7 @@
-"""What metadata and properties may hold, and how it is sent.
+"""The values that metadata and properties may hold, and how they are sent.
 
-Two steps, on two threads. `frozen` runs where a value is captured and leaves only immutable built-ins, so
-that nothing behind it ever runs the app's code. `plain` runs on the worker and makes what JSON can carry.
+Conversion has two steps, on two threads. `frozen` runs where a value is captured and returns only immutable
+built-ins, so that no later step runs the app's code. `plain` runs on the worker and returns what JSON can represent.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from journy_track._model.once import warn_once
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Stands for a value that cannot be sent, and holds the reason."""
+    """Replaces a value that cannot be sent, and holds the reason."""
 
     reason: str
 
 
-#: Kinds that cross to the worker as they are: immutable, and no code of the app's in them.
+#: Types that are passed to the worker unchanged: they are immutable and contain none of the app's code.
 FROZEN_KINDS = frozenset({str, int, float, bool, type(None), date, Decimal, UUID, Refused})
 _FROZEN_ZONES = frozenset({type(None), timezone, ZoneInfo})
 
 
 class NotJson(Exception):
-    """A value has no form that JSON and journy.io take."""
+    """A value has no form that JSON and journy.io accept."""
 
 
 # ── On the thread that captures ──────────────────────────────────────────────────────────────────────────
@@ -56,7 +56,7 @@ def frozen(value: object) -> Any:
 
 
 def frozen_mapping(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
-    """A copy of *mapping* whose values are `frozen`. Its keys are looked at by the worker."""
+    """A copy of *mapping* whose values are `frozen`. The worker checks its keys."""
     return {
         key if type(key) is str else _frozen_key(key): (value if type(value) in FROZEN_KINDS else frozen(value))
         for key, value in mapping.items()
@@ -64,7 +64,7 @@ def frozen_mapping(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def _frozen_key(key: Any) -> object:
-    # By its type alone: the worker asks, too, for keys beside values that needed no freezing.
+    # Checks only the type: the worker calls this too, for keys whose values needed no freezing.
     if issubclass(type(key), Enum):
         key = key.value
     if issubclass(type(key), str):
@@ -73,7 +73,7 @@ def _frozen_key(key: Any) -> object:
 
 
 def _frozen_datetime(value: datetime) -> datetime:
-    # A zone of the app's own would be asked for its offset on the worker: ask it here.
+    # The app's own time zone class would run on the worker: convert here instead.
     return value if type(value.tzinfo) in _FROZEN_ZONES else value.astimezone(UTC)
 
 
@@ -111,9 +111,9 @@ def _frozen_other(value: Any) -> Any:
 
 
 def _frozen_number_or_text(value: Any) -> Any:
-    # Its type is looked at: to ask the value itself may run the app's __getattr__, and whatever that does.
+    # Check the type: an attribute lookup on the value itself may run the app's __getattr__.
     kind = type(value)
-    # numpy's scalars all have a float(): 1.0 of a boolean, nanoseconds of a date.
+    # All of numpy's scalars support float(): it returns 1.0 for a boolean, and nanoseconds for a date.
     sort = getattr(value.dtype, "kind", None) if hasattr(kind, "dtype") else None
     if isinstance(value, bool) or sort == "b":
         return bool(value)
@@ -131,10 +131,10 @@ def _frozen_number_or_text(value: Any) -> Any:
 
 
 def _is_lazy_text(value: Any, kind: type) -> bool:
-    """Whether it is a lazy translation.
+    """Whether *value* is a lazy translation.
 
-    The type of Django's has the methods of text. That of Babel's has its operators, and finds the methods with its
-    `__getattr__`: it has to be asked itself.
+    Django's type has the methods of `str`. Babel's type has only its operators, and finds the methods by
+    `__getattr__`, so the value itself must be checked.
     """
     if hasattr(kind, "upper") and hasattr(kind, "encode"):
         return True
@@ -155,7 +155,7 @@ def _frozen_list(values: Iterable[Any]) -> tuple[Any, ...]:
 
 
 def plain_metadata(values: Mapping[Any, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Metadata as JSON takes it, and the (key, reason) pairs of what was left out. `None` is left out silently."""
+    """JSON-compatible metadata, and the (key, reason) pairs of what was left out. `None` is left out silently."""
     taken: dict[str, Any] = {}
     problems: list[tuple[str, str]] = []
     for key, value in values.items():
@@ -171,7 +171,7 @@ def plain_metadata(values: Mapping[Any, Any]) -> tuple[dict[str, Any], list[tupl
 
 
 def plain_properties(values: Mapping[Any, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Properties as JSON takes them, and what was left out. `None` stays: it deletes the property."""
+    """JSON-compatible properties, and what was left out. `None` is kept, since it deletes the property."""
     taken: dict[str, Any] = {}
     problems: list[tuple[str, str]] = []
     for key, value in values.items():
@@ -189,7 +189,7 @@ def plain_properties(values: Mapping[Any, Any]) -> tuple[dict[str, Any], list[tu
 
 
 def plain(value: Any) -> str | bool | int | float:
-    """A `frozen` value as JSON takes it. Raises `NotJson`."""
+    """Convert a `frozen` value to a JSON-compatible one. Raises `NotJson`."""
     kind = type(value)
     if kind is str:
         return well_formed(value)
@@ -211,7 +211,7 @@ def plain(value: Any) -> str | bool | int | float:
 
 
 def iso(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and a Z, as the API writes time. Raises `NotJson` out of range."""
+    """ISO 8601 in UTC with milliseconds and a Z, the API's format. Raises `NotJson` if out of range."""
     if moment.tzinfo is None:
         warn_of_naive_datetime()
     try:
@@ -221,7 +221,7 @@ def iso(moment: datetime) -> str:
 
 
 def _plain_int(value: int) -> int:
-    # Python refuses to write integers of more than some thousand digits, and no reader would take them.
+    # Python refuses to convert integers of more than a few thousand digits, and JSON parsers would not accept them.
     if -(1 << 1023) < value < (1 << 1023):
         return value
     raise NotJson("the number is larger than JSON's readers can take")
@@ -239,7 +239,7 @@ def _plain_decimal(value: Decimal) -> int | float:
 
 
 def _plain_list(name: str, values: tuple[Any, ...], problems: list[tuple[str, str]]) -> tuple[str, ...]:
-    """Each element as text, as the API wants lists; `None` is left out."""
+    """Each element as text, as the API expects lists; `None` is left out."""
     texts: list[str] = []
     for value in values:
         if value is None:
@@ -253,7 +253,7 @@ def _plain_list(name: str, values: tuple[Any, ...], problems: list[tuple[str, st
             texts.append("true" if element else "false")
         else:
             texts.append(element if isinstance(element, str) else repr(element))
-    return tuple(texts)  # not a list: an item is immutable, and can be converted again
+    return tuple(texts)  # not a list: items are immutable, and may be converted again
 
 
 def _plain_key(key: object) -> str:
@@ -263,7 +263,7 @@ def _plain_key(key: object) -> str:
     elif type(key) in (int, UUID):
         try:
             name = str(key)
-        except ValueError:  # Python writes no number of thousands of digits
+        except ValueError:  # Python does not convert numbers with thousands of digits
             raise NotJson("the key is a number that is too long") from None
     else:
         raise NotJson(key.reason if isinstance(key, Refused) else f"a {type(key).__name__} as key")

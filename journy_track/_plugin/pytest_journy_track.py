@@ -1,6 +1,7 @@
-"""The pytest plugin of journy_track: the fixture `journy_events`, and nothing sent from tests to the world.
+"""The pytest plugin of journy_track: the fixture `journy_events`, and a block on sending to other machines.
 
-A module of its own, which loads nothing: every pytest on the machine imports it, whether the library is used or not.
+It is a separate module with no imports of the library, since every pytest run in the environment imports it, whether
+the library is used or not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from journy_track.testing import CapturedItems
 
-#: Whether the library may send to hosts that are not this machine. The transport looks here.
+#: Whether the library may send to hosts other than this machine. The transport reads it.
 live = True
 
 _before: list[bool] = []
@@ -23,12 +24,12 @@ _ASSERTED = "journy_track_asserted"
 
 
 def active() -> bool:
-    """Whether tests run now. Then wrong values raise where they are passed, unless `strict` is set."""
+    """Whether tests are running. If so, wrong values raise where they are passed, unless `strict` is set."""
     return bool(_before)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Make `journy_live` and the options known."""
+    """Register the setting `journy_live` and the command-line options."""
     parser.addini("journy_live", "journy_track may send to journy.io from tests", type="bool", default=False)
     group = parser.getgroup("journy_track")
     group.addoption(
@@ -43,17 +44,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """From now on nothing is sent, unless it was asked for."""
+    """From now on, send nothing, unless `journy_live` is set."""
     global live  # noqa: PLW0603 - what the transport looks at
     _before.append(live)
     live = bool(config.getini("journy_live"))
 
 
 def pytest_unconfigure() -> None:
-    """The tests are over, the process is not: what they left behind may not be sent at its exit either."""
+    """Clean up after the tests, but keep sending disabled: leftover items must not be sent at exit either."""
     global live  # noqa: PLW0603 - as above
     before = _before.pop() if _before else live
-    if _before:  # this was a pytest within a pytest, which goes on
+    if _before:  # this was a pytest run inside another one, which continues
         live = before
         return
     pools = sys.modules.get("journy_track._testing.pools")
@@ -63,18 +64,18 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture
 def journy_events(request: pytest.FixtureRequest) -> Iterator[CapturedItems]:
-    """What the test tracks, in order; nothing is sent. See `journy_track.testing.CapturedItems`."""
+    """The items that the test tracks, in order; nothing is sent. See `journy_track.testing.CapturedItems`."""
     from journy_track import testing
 
     with testing.capture(request.node.nodeid) as events:
         yield events
 
 
-@pytest.hookimpl(hookwrapper=True)  # the old style: it works with every pytest that may be there
+@pytest.hookimpl(hookwrapper=True)  # the old style, which works with every supported pytest
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Fail a test whose events would be lost, or that leaves an identity set, here and not in its teardown.
+    """Fail a test whose events would be lost, or that leaves an identity set, in the call and not in its teardown.
 
-    What the test configures ends with it.
+    What the test configures is undone at its end.
     """
     if "journy_track" not in sys.modules:
         yield
@@ -105,7 +106,7 @@ def _strays() -> list[str]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In a worker of xdist: hand over what it found. Elsewhere: judge which events were asserted."""
+    """In an xdist worker, pass on what it found; otherwise, check which events were asserted."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output[_STRAYS] = _strays()
@@ -134,14 +135,14 @@ def _asserted() -> set[str]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """In the process that leads: take over what a worker of xdist found."""
+    """In the controlling process, collect what an xdist worker found."""
     output = getattr(node, "workeroutput", {})
     _of_workers.extend(output.get(_STRAYS, ()))
     _asserted_in_workers.update(output.get(_ASSERTED, ()))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Report which events no test asserted, and which tests left threads behind that went on tracking."""
+    """Report which events no test asserted, and which tests left threads behind that continued to track."""
     coverage = config.stash.get(_COVERAGE, None)
     if coverage is not None:
         terminalreporter.section("journy_track: events that no test asserted")

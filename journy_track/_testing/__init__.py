@@ -1,1 +1,1 @@
-"""What stands behind `journy_track.testing` and the pytest plugin."""
+"""The implementation of `journy_track.testing` and the pytest plugin."""

@@ -1,4 +1,4 @@
-"""A tracker that keeps what it captures: nothing starts, nothing leaves the process."""
+"""A tracker for tests that keeps what it captures: it starts no threads and sends nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from journy_track._tracker import Tracker
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """An item of a thread or a task that outlived its test. *owner* names the test, *thread* the thread."""
+    """An item captured by a thread or task that outlived its test. *owner* names the test, *thread* the thread."""
 
     owner: str
     label: str
@@ -42,17 +42,18 @@ class Stray:
         return f"{self.owner}: {self.label!r} at {self.place}, in thread {self.thread}"
 
 
-#: Whose code runs here. Follows `await`, tasks and `in_context()`; a plain thread starts without.
+#: The capture that the current code belongs to. Propagates through `await`, tasks and `in_context()`; a plain thread
+#: starts without one.
 _owner: ContextVar[Capture | None] = ContextVar("journy_track_test", default=None)
-#: Threads that began during a capture, and outlived it.
+#: Threads that started during a capture and outlived it.
 _outlived: WeakKeyDictionary[threading.Thread, Capture] = WeakKeyDictionary()
-#: The strays of all captures that are over.
+#: The strays of all finished captures.
 strays: list[Stray] = []
 _MAX_STRAYS = 1000
 
 
 class Capture:
-    """What is captured from when it is opened until it is closed, in order. It is the queue of its tracker."""
+    """Collects what is captured until it is closed, in order. It serves as the queue of its tracker."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -62,7 +63,7 @@ class Capture:
         self.tracker: CapturingTracker = CapturingTracker(
             Config(api_key=Secret("testing")) if before is None else before.config, self
         )
-        # Other threads append while this one reads or clears: these are the same objects until the end.
+        # Other threads append while this one reads or clears, so these objects are never replaced.
         self._raw: deque[tuple[tuple[Any, ...], str, Preparer]] = deque()
         self._parked: dict[HeldItem, str] = {}
         self._items: list[Item] = []
@@ -84,14 +85,14 @@ class Capture:
         return True
 
     def park(self, item: HeldItem, extra: int) -> bool:
-        """It waits until it is known who acts in its request."""
+        """Keep an item that waits until the user of its request is known."""
         if self._is_stray(item.captured):
             return False
         self._parked[item] = captured_at()
         return True
 
     def unpark(self, item: HeldItem) -> None:
-        """It is known now."""
+        """Capture a parked item, whose user is now known."""
         place = self._parked.pop(item, None)
         if place is not None:
             self._raw.append((item.captured, place, self.tracker.preparer))
@@ -109,13 +110,13 @@ class Capture:
 
     def refuse(self, reason: str) -> None:
         if reason == "suppressed":
-            return  # as asked for
+            return  # intended
         self._problems.append(f"an item was lost while it was captured ({reason}), at {caller()}")
 
     # ── What was captured ──
 
     def items(self) -> list[Item]:
-        """The items so far, as they would be sent. Converted here, not by the app's threads."""
+        """The items so far, as they would be sent. They are converted here, not on the app's threads."""
         with self._converting:
             while self._raw:
                 captured, place, preparer = self._raw.popleft()
@@ -128,11 +129,11 @@ class Capture:
         return list(self._problems)
 
     def passed_by(self) -> list[Stray]:
-        """What came in the meantime from threads and tasks of others that are over."""
+        """The strays that were captured meanwhile, by threads and tasks of finished captures."""
         return strays[self._strays_before :]
 
     def clear(self) -> None:
-        """Forget what was captured so far, and its problems."""
+        """Forget what was captured so far, including any problems."""
         with self._converting:
             self._raw.clear()
             self._items.clear()
@@ -143,17 +144,17 @@ class Capture:
         try:
             self._items.append(preparer.prepare(captured))
         except Throttled:
-            pass  # as asked for
+            pass  # intended
         except Dropped as dropped:
             if str(dropped):
                 self.found(f"{dropped}, at {place}")
 
     def found(self, problem: str) -> None:
-        """Something would have been lost."""
+        """Note a problem: something would have been lost."""
         self._problems.append(problem)
 
     def close(self) -> None:
-        """It is over: what still comes is a stray."""
+        """End the capture. Items that are captured later are strays."""
         self.closed = True
         for thread in threading.enumerate():
             if thread not in self._threads and thread is not threading.current_thread():
@@ -161,7 +162,7 @@ class Capture:
 
 
 class _Problems(Notices):
-    """Collects what the worker would log about an item's values."""
+    """Collects what the worker would log about the values of items."""
 
     def __init__(self, capture: Capture) -> None:
         super().__init__()
@@ -173,7 +174,7 @@ class _Problems(Notices):
 
 
 class CapturingTracker(Tracker):
-    """The tracker of a test. Flushing and shutting down find nothing to wait for; it goes on capturing."""
+    """The tracker of a test. `flush()` and `shutdown()` do not wait, and it captures even after `shutdown()`."""
 
     def __init__(self, config: Config, capture: Capture) -> None:
         self._closed = False
@@ -184,7 +185,7 @@ class CapturingTracker(Tracker):
         self.configured(config)
 
     def configured(self, config: Config) -> CapturingTracker:
-        """From now on it captures with these settings, even if nothing is to be sent by them."""
+        """From now on, capture with these settings, even if they would send nothing."""
         self.config = config
         self.preparer: Preparer = Preparer(config, self.notices)
         check = Preparer(config, self.notices).check if config.debug and self.strict else None
@@ -193,7 +194,7 @@ class CapturingTracker(Tracker):
 
     @property
     def strict(self) -> bool:
-        """Whether wrong values raise where they are passed: unless the settings switch that off."""
+        """Whether wrong values raise where they are passed: true unless the settings say otherwise."""
         return self.config.strict is not False
 
     def flush(self, timeout: float | timedelta | None = None, *, delivered: bool = False) -> bool:
@@ -224,9 +225,9 @@ class CapturingTracker(Tracker):
 
 @contextmanager
 def capturing(name: str) -> Iterator[Capture]:
-    """Capture into a `Capture`, until the block is left. It does not judge what was captured."""
+    """Capture into a `Capture` until the end of the block. Does not check what was captured."""
     capture = Capture(name)
-    kept = _runtime.get_tracker()  # the app may have kept it, and track by it
+    kept = _runtime.get_tracker()  # the app may have kept a reference to it, and track with it
     recorder = None if kept is None else kept.recorder
 
     def configured(config: Config) -> Tracker:

@@ -1,4 +1,4 @@
-"""Finding what a test left set in its context, and where it was set."""
+"""Finding what a test left set in its context, and where that was set."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from journy_track._testing.matching import shown
 
 
 def watch() -> Frame:
-    """Note from now on where blocks are entered. Returns the frame to compare with."""
+    """From now on, note where blocks are entered. Returns the frame to compare with later."""
     context.note_places(caller)
     return live_frame()
 
 
 def leaks_since(before: Frame) -> list[str]:
-    """What was entered or set since *before* and still holds, and where; the context is put back."""
+    """What was entered or set since *before* and still applies, and where. Restores the context."""
     now = live_frame()
     if now is before:
         return []

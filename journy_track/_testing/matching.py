@@ -1,4 +1,4 @@
-"""Which captured events are the expected ones, and what is different about the others."""
+"""Matching captured events against expected ones, and describing the differences."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from journy_track._model.identity import AccountIdentified, UserIdentified
 from journy_track._model.items import Event, Item
 from journy_track._model.values import frozen_mapping, plain_metadata
 
-#: The names of events that tests asked for, and that were there. The pytest plugin compares them with the code's.
+#: The names of events that tests asserted and found. The pytest plugin compares them with those in the code.
 asserted: set[str] = set()
 
 
 def name_and_metadata(wanted: Any) -> tuple[str, dict[str, Any] | None]:
-    """The name that *wanted* stands for, and what an event has to hold if *wanted* is one."""
+    """The event name that *wanted* stands for and, if *wanted* is a typed event, the metadata to expect."""
     if isinstance(wanted, str):
         return wanted, None
     declaration = declaration_of(wanted)
@@ -34,7 +34,7 @@ def name_and_metadata(wanted: Any) -> tuple[str, dict[str, Any] | None]:
 
 
 class Expected:
-    """What `assert_tracked` asks for; what was left out is not looked at."""
+    """What `assert_tracked` expects. Arguments that were left out are not compared."""
 
     def __init__(self, name: str, user: Any, account: Any, metadata: Mapping[str, Any] | None) -> None:
         self.name = name
@@ -43,11 +43,11 @@ class Expected:
         if metadata is not None and not isinstance(metadata, Mapping):
             raise InvalidArgument("metadata must be a mapping of what the event has to hold")
         self.metadata = dict(metadata or {})
-        # As it is sent: Decimal("399") is expected as 399.
+        # In the form in which it is sent: Decimal("399") matches 399.
         self._plain, _ = plain_metadata(frozen_mapping(self.metadata))
 
     def differences(self, event: Event) -> list[str]:
-        """What *event* has otherwise, one line each: expected with a minus, found with a plus."""
+        """How *event* differs, in pairs of lines: the expected value with a minus, the found one with a plus."""
         lines: list[str] = []
         for what, expected, found in (("user", self.user, event.user), ("account", self.account, event.account)):
             if expected is not UNSET and not is_same(expected, found):
@@ -68,7 +68,7 @@ class Expected:
 
 
 def is_same(expected: Any, found: Any) -> bool:
-    """Whether *found* is the expected user or account: equal in whatever *expected* names."""
+    """Whether *found* is the expected user or account: equal in every part that *expected* has."""
     if expected is None or found is None:
         return expected is found
     said = {field.name: getattr(expected, field.name) for field in fields(expected)}
@@ -84,7 +84,7 @@ def failure(
     passed_by: Sequence[object],
     hints: Sequence[str] = (),
 ) -> str:
-    """What a developer needs to see the mistake: what was asked, the nearest event, and everything there is."""
+    """The error message: what was expected, the nearest event, and everything that was captured."""
     wanted = "at least one event" if times is None else f"{times} event{'' if times == 1 else 's'}"
     lines = [f"expected {wanted} {expected}; {matching} of {len(items)} captured items match"]
     near = sorted((expected.differences(event) for event in events), key=len)
@@ -105,7 +105,7 @@ def failure(
 
 
 def table(items: Sequence[Item]) -> Iterator[str]:
-    """The items, a line each."""
+    """The items, one line each."""
     if not items:
         yield "  nothing"
     for number, item in enumerate(items):
@@ -113,7 +113,7 @@ def table(items: Sequence[Item]) -> Iterator[str]:
 
 
 def line(item: Item) -> str:
-    """One item: its name or kind, and what it holds."""
+    """One item: its name or kind, and its fields."""
     said = [repr(item.name) if isinstance(item, Event) else type(item).__name__]
     for field in fields(item):
         value = getattr(item, field.name)
@@ -123,7 +123,7 @@ def line(item: Item) -> str:
 
 
 def shown(value: Any) -> str:
-    """A user or account in short; anything else as it prints."""
+    """A short form of a user or account; the repr of anything else."""
     if isinstance(value, (UserIdentified, AccountIdentified)):
         said = [getattr(value, field.name) for field in fields(value)]
         return " ".join(repr(part) for part in said if part is not None)

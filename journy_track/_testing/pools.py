@@ -1,4 +1,4 @@
-"""Thread pools that outlive a test: their threads work for whoever submits, not for whoever began them."""
+"""Thread pools that outlive a test: their threads work for the test that submits, not the one that started them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 
 _lock = threading.RLock()
 _users = 0
-#: What `ThreadPoolExecutor.submit` was before, and what stands in its place; `None` while nothing does.
+#: The original `ThreadPoolExecutor.submit` and its replacement; `None` while it is not replaced.
 _replaced: tuple[Callable[..., Future[Any]], Callable[..., Future[Any]]] | None = None
 
 
 @contextmanager
 def carrying(variable: ContextVar[Any]) -> Iterator[None]:
-    """In this block, *variable* goes along with what is submitted to any `ThreadPoolExecutor`.
+    """In this block, pass the value of *variable* on to whatever is submitted to any `ThreadPoolExecutor`.
 
-    While pytest runs, until its end: what a test began may submit after it.
+    While pytest runs, this lasts until its end, since threads of a test may submit after the test is over.
     """
     global _users  # noqa: PLW0603 - there is one ThreadPoolExecutor, too
     with _lock:
@@ -38,9 +38,9 @@ def carrying(variable: ContextVar[Any]) -> Iterator[None]:
 
 
 def restore() -> None:
-    """Put `ThreadPoolExecutor.submit` back, unless a block still needs it, or others have wrapped ours meanwhile.
+    """Restore `ThreadPoolExecutor.submit`, unless a block still needs the replacement.
 
-    In that case ours stays, and only passes on.
+    If other code has wrapped the replacement meanwhile, it stays in place and only passes calls on.
     """
     global _replaced  # noqa: PLW0603 - as above
     with _lock:
