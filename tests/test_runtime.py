@@ -1,4 +1,4 @@
-"""configure(): the one tracker, what it takes and what it replaces."""
+"""configure(): the global tracker, the arguments it accepts, and what it replaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""journy_track.testing.capture(): what was tracked, checked, and nothing sent."""
+"""journy_track.testing.capture(): what was tracked can be checked, and nothing is sent."""
 
 from __future__ import annotations
 
