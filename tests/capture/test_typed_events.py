@@ -1,4 +1,4 @@
-"""Typed events: `@event` on a class, and all the ways to track what it makes."""
+"""Typed events: `@event` on a class, and all the ways to track its instances."""
 
 from __future__ import annotations
 
