@@ -1,4 +1,4 @@
-"""What still has to go: in which order, what a retry holds back, what a delete takes with it."""
+"""What still has to be sent: in which order, what a retry holds back, and what a delete removes."""
 
 from __future__ import annotations
 
