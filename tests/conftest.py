@@ -201,7 +201,7 @@ def gate() -> Iterator[Gate]:
     made.opened.set()
 
 
-# ── What holds after every test, whatever went wrong in it ──
+# ── Checks that hold after every test, whatever the test does ──
 
 
 @dataclass

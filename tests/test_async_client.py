@@ -133,7 +133,7 @@ def test_with_defaults_calls_journy_io_itself():
     assert repr(client) == "<journy_track.AsyncClient https://api.journy.io>"
 
 
-# ── The loop and the threads ──
+# ── The event loop and the threads ──
 
 
 class Http:
@@ -298,7 +298,7 @@ def test_a_forked_child_has_threads_of_its_own(api):
     assert len(api.events) == 2
 
 
-# ── Cancelled ──
+# ── Cancellation ──
 
 
 def test_who_is_cancelled_stops_waiting_at_once(http):

@@ -65,7 +65,7 @@ def names(api) -> list[str]:
     return sorted(event.name for event in api.events)
 
 
-# ── The end ──
+# ── The end of the process ──
 
 
 @pytest.mark.parametrize(
@@ -473,7 +473,7 @@ def test_the_identity_survives_a_fork(api, run_program, fork):
     assert api.events[0].user == {"userId": "u1"}
 
 
-# ── Ends without an exit ──
+# ── Processes that end without an exit ──
 
 
 def test_a_forked_child_that_ends_without_exit_handlers_delivers_first(api, run_program, fork):

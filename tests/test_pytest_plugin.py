@@ -550,7 +550,7 @@ def test_too_few_asserted_events_fail_the_run(covered, workers):
     assert covered("--journy-coverage-fail-under", "50", *workers).ret == 0
 
 
-# ── Unused ──
+# ── When the plugin is not used ──
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Subinterpreters, which do not allow daemon threads: whoever flushes delivers, and so does their end."""
+"""Subinterpreters, which do not allow daemon threads: a flush delivers, and so does the interpreter's end."""
 
 from __future__ import annotations
 

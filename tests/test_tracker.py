@@ -240,7 +240,7 @@ def test_no_thread_of_ours_stays_when_the_server_answers_after_shutdown(hung_ser
     assert not ours()
 
 
-# ── The thread ──
+# ── The worker's thread ──
 
 
 def test_the_thread_starts_with_the_first_item(api, tracker):

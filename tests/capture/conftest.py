@@ -66,7 +66,7 @@ def whoami() -> Callable[[], str | None]:
     return user_id
 
 
-# ── Kinds: each gives a function of (plan, fail), decorated, that runs to its end and returns the result ──
+# ── Kinds: each returns a function of (plan, fail), decorated, that runs to its end and returns the result ──
 
 
 def body(plan: str, fail: bool) -> str:

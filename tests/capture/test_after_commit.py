@@ -213,7 +213,7 @@ def test_a_span_gets_its_event_when_it_is_let_go_if_it_still_runs(api, transacti
     assert trace_ids == {f"{span.get_span_context().trace_id:032x}"}
 
 
-# ── Where it is not known yet who acts ──
+# ── When the actor is not known yet ──
 
 
 @pytest.fixture

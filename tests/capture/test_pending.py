@@ -276,7 +276,7 @@ def test_no_item_stays_behind_when_the_request_ends_in_the_same_moment(api, trac
     assert balance(tracker, captured=1000).delivered == 1000
 
 
-# ── A user who changes within a request, as far as that can be seen ──
+# ── A user who changes within a request, as far as that can be detected ──
 
 
 class Seen:

@@ -38,7 +38,7 @@ def line_of(mark: str) -> str:
     return f"{HERE.name}:{number}"
 
 
-# ── Where it is strict ──
+# ── In strict mode ──
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_in_production_they_do_not(run_program, configure, environment, says):
     assert ran.out == f"{says}\n", ran.err
 
 
-# ── What goes on ──
+# ── Outside strict mode ──
 
 
 def test_a_wrong_time_is_now(lenient, api):

@@ -23,7 +23,7 @@ def path(tmp_path):
     return path
 
 
-# ── Files beside the input ──
+# ── Files next to the input ──
 
 
 @needs_links
@@ -138,7 +138,7 @@ def test_an_import_whose_file_is_changed_on_the_way_stops_and_sends_no_changed_r
     assert "e100" not in [user.user_id for user in api.users]
 
 
-# ── Large and broken ones ──
+# ── Large and broken files ──
 
 
 def seconds_for(tmp_path, columns):
@@ -170,7 +170,7 @@ def test_a_quote_that_is_not_closed_ends_it_with_the_line(tmp_path):
     assert perf_counter() - began < 20
 
 
-# ── What is easily wrong ──
+# ── Easy mistakes ──
 
 
 @pytest.mark.parametrize(

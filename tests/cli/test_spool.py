@@ -283,7 +283,7 @@ def test_purge_refuses_what_it_cannot_mean(folder, wrong):
     assert counts(folder) == (2, 3)
 
 
-# ── A process that lives ──
+# ── A running process ──
 
 
 @pytest.fixture

@@ -238,7 +238,7 @@ def test_the_counts_stay_right_through_a_long_outage(desk, lot):
     event(f"loose: {min(len(books.loose), 1)}")
 
 
-# ── What is said when nothing gets through ──
+# ── What is logged when nothing is delivered ──
 
 
 def stalls(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -86,7 +86,7 @@ def fill(made: Any) -> None:
     made.turn()
 
 
-# ── When a batch goes ──
+# ── When a batch is sent ──
 
 
 def test_a_batch_waits_to_be_filled_and_takes_all_that_waits(batching):
@@ -164,7 +164,7 @@ def test_a_large_body_is_compressed_and_a_small_one_is_not(batching):
     assert len(large.body) < 10_000
 
 
-# ── What goes which way ──
+# ── What is sent in batches, and what by the REST API ──
 
 
 def everything(made: Any) -> None:

@@ -176,7 +176,7 @@ def test_without_a_verdict_on_the_key_item_and_key_are_asked_again_ever_more_slo
     assert made.ledger.stats().delivered == 2
 
 
-# ── Whose answer it is ──
+# ── Whether a response is from journy.io ──
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 418, 422])
@@ -247,7 +247,7 @@ def test_a_redirect_is_a_failure_and_not_followed(desk, status, body):
     assert receipt.outcome == f"a redirect ({status}), which is never followed: check base_url"
 
 
-# ── What health says ──
+# ── What health() reports ──
 
 
 def test_health_is_well_while_nothing_is_wrong(api, tracker):

@@ -261,7 +261,7 @@ def test_a_turn_that_fails_does_not_end_the_worker(hall, caplog, monkeypatch):
     assert "failed in a turn and continues" in caplog.text
 
 
-# ── How many take part ──
+# ── How many senders take part ──
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ def test_the_budget_of_calls_is_what_the_api_said_last(api, tracker):
     assert (stats.calls_remaining, stats.calls_limit) == (stats.calls_limit - 1, 1_000_000)
 
 
-# ── With time in our hands ──
+# ── With simulated time ──
 
 
 def test_the_wait_before_a_retry_grows_to_a_minute_and_is_all_jitter():

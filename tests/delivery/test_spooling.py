@@ -87,7 +87,7 @@ def errors(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
 
 
-# ── In and out ──
+# ── Storing and delivering ──
 
 
 def test_what_is_captured_is_on_disk_before_it_is_sent(spooled, tmp_path):
@@ -500,7 +500,7 @@ def test_a_refused_key_stays_quiet_in_the_next_process(spooled, desk, tmp_path):
     assert list((tmp_path / "spool").iterdir()) == []
 
 
-# ── Trouble ──
+# ── Disk problems ──
 
 
 def test_without_a_folder_to_be_had_delivery_goes_on_from_memory(spooled, tmp_path, caplog):

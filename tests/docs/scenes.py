@@ -279,7 +279,7 @@ def pytest(stage: Stage) -> None:
     stage.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py")
 
 
-# ── Beyond one machine ──
+# ── More than one machine ──
 
 
 def broker(stage: Stage) -> None:

@@ -72,7 +72,7 @@ def _classes(sources: list[Module]) -> set[str]:
     return {node.name for module in sources for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
 
 
-# ── The reader itself ──
+# ── The reader of the source itself ──
 
 
 def read(tmp_path, source: str) -> list[Module]:

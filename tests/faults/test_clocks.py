@@ -85,7 +85,7 @@ def test_a_retry_after_that_is_a_date_is_bounded_whatever_our_clock_says(desk, w
 
 @pytest.mark.slow
 def test_only_what_says_when_something_happened_looks_at_the_wall_clock():
-    # Catches: waiting with time.time(), with time.monotonic, which freezegun stops, or with sleep, which nothing ends.
+    # Catches: waits with time.time(), with time.monotonic, which freezegun stops, or with sleep, which is not woken.
     package = Path(journy_track.__file__).parent
     rooms = [*package.glob("_*/**/*.py"), *package.glob("*.py")]
     found: dict[str, set[str]] = {}

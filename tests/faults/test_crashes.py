@@ -82,7 +82,7 @@ class Crash:
         return bool(self.at)
 
 
-# ── The ways to capture, each of which answers "welcome" ──
+# ── The ways to capture, each of which returns "welcome" ──
 
 
 def by_decorator(tracker: Tracker) -> Callable[[], object]:

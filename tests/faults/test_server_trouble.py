@@ -46,7 +46,7 @@ def logged(made) -> None:
     made.script.send = send
 
 
-# ── An outage, as the server's own log has it ──
+# ── An outage, according to the server's own log ──
 
 OUTAGES = {
     "refused": [NotSent("the connection was refused")],
@@ -242,7 +242,7 @@ def test_a_name_that_does_not_resolve_is_waited_for(configure, caplog, monkeypat
     assert (tracker.stats().given_up, tracker.stats().queued + tracker.stats().in_flight) == (0, 1)
 
 
-# ── A byte a second, and answers without end ──
+# ── A byte a second, and responses without end ──
 
 
 @pytest.fixture
