@@ -210,7 +210,7 @@ class Accounts:
 
     #: Every tracker that the test created.
     trackers: list[Tracker] = field(default_factory=list)
-    #: Requests that the server accepted but whose response was lost: the items were sent twice.
+    #: Requests that the server accepted but whose response was lost, so that they are not counted as delivered.
     answers_lost: int = 0
     captured: dict[int, Callable[[], int]] = field(default_factory=dict)
 

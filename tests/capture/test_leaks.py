@@ -129,7 +129,7 @@ def test_a_generator_that_ends_gives_back_the_consumers_user(ending, whoami):
 
 @pytest.mark.slow
 def test_an_abandoned_generator_leaves_nothing_behind(rows, whoami):
-    """Naive: code that drops the generator gets the user from before it."""
+    """Naive: the code that drops the last reference gets the user from before the generator started."""
     stream = rows()
     next(stream)
     with journy_track.user("B"):
@@ -177,7 +177,7 @@ def holding(user: str = "A"):
 
 
 def test_undecorated_closed_in_anothers_block_neither_erases_nor_swaps_it(whoami):
-    """Naive: `reset(token)` or `set(before)` (E2): B is replaced by no user."""
+    """Naive: `reset(token)` or `set(before)` (E2): B is lost."""
     stream = holding()
     next(stream)
     with journy_track.user("B"):

@@ -261,7 +261,7 @@ def test_undecorated_closed_from_another_task_neither_erases_nor_swaps_its_user(
 
 
 def test_undecorated_closed_in_anothers_block_neither_erases_nor_swaps_it(whoami):
-    """Naive: `reset(token)` or `set(before)` (E2): B is replaced by no user."""
+    """Naive: `reset(token)` or `set(before)` (E2): B is lost."""
 
     async def main() -> list[str | None]:
         stream = holding()

@@ -1,4 +1,4 @@
-"""After each step, every item is in exactly one count, whatever the server does, and what it has is in order."""
+"""Every item is in exactly one count after each step, whatever the server does; the server gets items in order."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from journy_track import HttpRequest, HttpResponse
 
-#: A page from a proxy, which does not tell anything about the item.
+#: A page from a proxy, and so not a verdict of journy.io.
 HTML_404 = HttpResponse(404, {}, b"<html>no such page</html>")
 
 

@@ -1,7 +1,7 @@
 """The messages of the library, read from its source: log lines, the reasons in them, and the errors it raises.
 
-Nothing here lists messages. A function that passes one of its arguments to the logger, or to a function that logs it,
-logs messages; their texts are the arguments of all its callers.
+No list of messages is kept here. A function logs messages when it passes one of its arguments to the logger, or to
+another such function; the texts are what all its callers pass to it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from journy_track._verbs import Verbs
 PLENTY = {"X-RateLimit-Limit": "1000000", "X-RateLimit-Remaining": "1000000"}
 #: The functions where capturing begins: what runs before them is the caller's own function.
 CAPTURING = {Recorder.record.__code__, TrackedCall.finish.__code__, Verbs._record.__code__}
-#: Lines at which nothing can fail any more, or nothing can fail yet.
+#: Lines at which nothing can fail yet, or nothing can fail any more.
 SAFE = {
     *("try:", "return True", "options = self._options", "recorder = self.recorder", "at = None"),
     *("given = kind, subject, mapping, user, account, named, after_commit, happened_at", "return False"),
