@@ -1,7 +1,7 @@
-"""The requests that journy.io's API takes, in our own words: a third opinion beside the library and the inspector.
+"""The requests that journy.io's API accepts, specified independently of the library and the inspector.
 
-One JSON Schema a call. An object here refuses members that it does not name, which the API does not: in a
-request of ours such a member is a slip.
+There is one JSON Schema per call. The schemas reject members that they do not name. The API does not, but in a
+request from this library such a member is a mistake.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _map_of(*kinds: Schema) -> Schema:
 ANY_TEXT: Schema = {"type": "string"}
 TEXT: Schema = {"type": "string", "minLength": 1}
 EMAIL: Schema = {"type": "string", "format": "email"}
-# As RFC 3339 has it. How this library writes it (UTC, milliseconds, Z) is for the tests of values.
+# As in RFC 3339. The exact format that this library writes (UTC, milliseconds, Z) is tested elsewhere.
 MOMENT: Schema = {
     "type": "string",
     "pattern": r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$",
@@ -56,7 +56,7 @@ MEMBERSHIP = _object(
     users={"type": "array", "maxItems": 100, "items": _object(("identification",), identification=USER)},
 )
 
-#: What the body of each writing call must be.
+#: The schema of the body of each writing call.
 BODIES: dict[tuple[str, str], Schema] = {
     ("POST", "/track"): EVENT,
     ("POST", "/events"): EVENT,  # the old name, which older SDKs use
@@ -69,7 +69,7 @@ BODIES: dict[tuple[str, str], Schema] = {
     ("POST", "/link"): _object(("deviceId", "identification"), deviceId=TEXT, identification=USER),
 }
 
-#: What the query of each reading call must be.
+#: The schema of the query of each reading call.
 QUERIES: dict[tuple[str, str], Schema] = {
     ("GET", "/validate"): _object(),
     ("GET", "/tracking/snippet"): _object(("domain",), domain=TEXT),
@@ -82,7 +82,7 @@ QUERIES: dict[tuple[str, str], Schema] = {
 
 
 def check_request(received: Received) -> None:
-    """Assert that a request which arrived is one that the API takes."""
+    """Assert that the API would accept a request that arrived."""
     call = (received.method, received.path)
     assert call in BODIES or call in QUERIES, f"the API has no {received.method} {received.path}"
     assert received.headers.get("x-api-key"), "no key"
@@ -96,16 +96,16 @@ def check_request(received: Received) -> None:
 
 
 def check(value: Any, schema: Schema) -> None:
-    """Assert that *value* fits *schema*, naming each place where it does not."""
+    """Assert that *value* matches *schema*, and name each place where it does not."""
     validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
     wrong = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
     assert not wrong, "\n".join(wrong)
 
 
 def strictly_parsed(body: bytes) -> Any:
-    """The value of a JSON text as any language reads it: UTF-8, no NaN, no infinity, no half of a character."""
+    """Parse JSON as strictly as any other language does: UTF-8 only, no NaN, no infinity, no lone surrogates."""
     value = json.loads(body.decode("utf-8"), parse_constant=_no_json, parse_float=_finite)
-    json.dumps(value, ensure_ascii=False).encode("utf-8")  # raises for a lone surrogate, written as an escape
+    json.dumps(value, ensure_ascii=False).encode("utf-8")  # raises for an escaped lone surrogate
     return value
 
 

@@ -1,4 +1,4 @@
-"""What the clients of the batch protocol send, without what they may write differently."""
+"""What clients of the batch protocol send, reduced to what has to be the same for all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from journy_track.inspector import Received
 
-#: Made anew for each message, or about the client alone.
+#: Generated for each message, or specific to the client.
 OWN = frozenset({"messageId", "integrations", "_metadata", "sentAt", "writeKey"})
 NODE_PACKAGE = "@segment/analytics-node"
 
@@ -31,10 +31,10 @@ analytics.closeAndFlush();
 
 
 def comparable(message: Mapping[str, Any], moments: Iterable[datetime] = ()) -> dict[str, Any]:
-    """A message without `context.library`, `integrations`, IDs and times.
+    """Return a message without `context.library`, `integrations`, IDs and times.
 
-    Of the times, those in *moments* stay, which a test chose: as instants, however they were written. A member of the
-    message itself that is null is one that is not there.
+    The times in *moments*, which the test chose, are kept as instants, whatever format they were written in. A
+    top-level member that is null counts as absent.
     """
     kept = {name: value for name, value in message.items() if name not in OWN and value is not None}
     kept["context"] = {name: value for name, value in kept.get("context", {}).items() if name != "library"}
@@ -44,7 +44,7 @@ def comparable(message: Mapping[str, Any], moments: Iterable[datetime] = ()) -> 
 
 
 def envelope(received: Received) -> dict[str, Any]:
-    """What is around the messages of a request, without what is the client's own."""
+    """Return everything in a request around its messages, without what is specific to the client."""
     body = {name: value for name, value in received.json.items() if name != "batch"}
     return {
         "method": received.method,
@@ -59,12 +59,12 @@ def envelope(received: Received) -> dict[str, Any]:
 
 
 def send_by_node(url: str, write_key: str, calls: list[tuple[str, dict[str, Any]]]) -> None:
-    """Make these calls with Segment's client for Node, in order; skips the test where there is none."""
+    """Make these calls in order with Segment's client for Node. Skips the test where the client is not installed."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("this machine has no node")
     command = [node, "-e"]
-    root = Path(__file__).parent.parent  # from here node looks for packages
+    root = Path(__file__).parent.parent  # node resolves packages from here
     found = subprocess.run(
         [*command, f"require.resolve('{NODE_PACKAGE}')"], cwd=root, capture_output=True, check=False
     )

@@ -1,4 +1,4 @@
-"""One inspector for all tests, a clean process around each, and nobody left behind."""
+"""Fixtures for all tests: one shared inspector, and a clean process around each test with no threads left behind."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ from journy_track._delivery.budget import forget_budgets
 from journy_track._model.ending import Ending
 from journy_track.inspector import Inspector
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: so would be what tests start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: child processes would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KEY = "test-key-0123456789"
-#: Slow as a whole: they build wheels, or start browsers, servers, workers and Redis. Elsewhere, a test that took half
-#: a second on two busy cores is marked where it is written.
+#: Directories and files that are slow as a whole: they build wheels, or start browsers, servers, workers and Redis.
+#: Elsewhere, a test that took half a second on two busy cores is marked individually.
 SLOW = ("browser/", "examples/", "packaging/", "relay/", "servers/", "windows/", "delivery/test_signs.py")
-#: What starts an interpreter for the test.
+#: Fixtures that start an interpreter for the test.
 SLOW_FIXTURES = {"run_program", "start_program"}
-#: What an answer says of a budget that never ends: the pace does not matter.
+#: Response headers for a budget that never runs out, so that pacing does not matter.
 PLENTY = {"X-RateLimit-Limit": "1000000", "X-RateLimit-Remaining": "1000000"}
 
-# How long one example takes is the machine's, and not what is tested.
+# How long one example takes depends on the machine, and is not what the tests check.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+@pytest.hookimpl(tryfirst=True)  # runs before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `pytest -m "not slow"` leaves out."""
+    """Mark the tests that `pytest -m "not slow"` leaves out."""
     for item in items:
         place = item.path.relative_to(Path(__file__).parent).as_posix()
         if place.startswith(SLOW) or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
@@ -65,20 +65,20 @@ def _inspector() -> Iterator[Inspector]:
 
 @pytest.fixture
 def api(_inspector: Inspector) -> Inspector:
-    """The local journy.io, on a real socket, empty."""
+    """The local inspector, on a real socket, without any requests yet."""
     _inspector.reset()
     return _inspector
 
 
 @pytest.fixture
 def tracker(api: Inspector) -> Tracker:
-    """The global tracker, pointed at the local journy.io."""
+    """The global tracker, pointed at the local inspector."""
     return journy_track.configure(KEY, base_url=api.url)
 
 
 @pytest.fixture(autouse=True)
 def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No tracker, no environment, nothing said before; afterwards no thread and no identity of ours."""
+    """Start without tracker, environment and logged warnings; afterwards no thread and no identity may be left."""
     for name in list(os.environ):
         if name.startswith("JOURNY_"):
             monkeypatch.delenv(name)
@@ -87,14 +87,14 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     _runtime.reset()
     for tracker in list(_process._living):
-        tracker.at_exit(Ending(0.0))  # at once: what a test wants delivered it flushes
+        tracker.at_exit(Ending(0.0))  # at once: a test flushes what it wants delivered
     for thread in threading.enumerate():
         if thread.name.startswith("journy_track"):
             thread.join(10)
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("journy_track")]
     assert not left, f"threads of ours outlive the test: {left}"
     frame = context.live_frame()
-    context.set_frame(context.BOTTOM)  # so that one test's leak fails that test alone
+    context.set_frame(context.BOTTOM)  # so that a leak fails only the test that caused it
     assert frame is context.BOTTOM, "an identity outlives the test"
 
 
@@ -105,14 +105,14 @@ def _logs(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture
 def hung_server() -> Iterator[str]:
-    """The URL of a server that accepts every connection and never answers."""
+    """The URL of a server that accepts every connection and never responds."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a program did. *seconds* is how long it took, with the interpreter's start."""
+    """The result of a program. *seconds* is how long it took, including the interpreter's start."""
 
     status: int
     out: str
@@ -132,7 +132,7 @@ def _command(source: str, arguments: tuple[str, ...], environment: dict[str, str
 
 @pytest.fixture
 def run_program() -> Callable[..., Ran]:
-    """Run a program's source in a process of its own, with these environment variables."""
+    """Run a program's source in its own process, with these environment variables."""
 
     def run(source: str, *arguments: str, timeout: float = 60, **environment: str) -> Ran:
         began = monotonic()
@@ -145,7 +145,7 @@ def run_program() -> Callable[..., Ran]:
 
 @pytest.fixture
 def start_program() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start one, with pipes to it. It does not outlive the test."""
+    """Start a program with pipes to it. It is killed at the end of the test."""
     started: list[subprocess.Popen[str]] = []
 
     def start(source: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -162,7 +162,7 @@ def start_program() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture
 def balance() -> Callable[..., Stats]:
-    """Check that each of the items captured so far is in exactly one count, and answer the counts."""
+    """Check that each item captured so far is in exactly one count, and return the counts."""
 
     def check(tracker: Tracker, captured: int) -> Stats:
         stats = tracker.stats()
@@ -176,7 +176,7 @@ def balance() -> Callable[..., Stats]:
 
 
 class Gate:
-    """An HTTP client that holds each request until it is opened, then takes it."""
+    """An HTTP client that holds each request until it is opened, and then accepts it."""
 
     def __init__(self) -> None:
         self.entered = threading.Event()
@@ -190,27 +190,27 @@ class Gate:
         return HttpResponse(201, PLENTY, b'{"meta": {"requestId": "r", "status": 201}}')
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """A server that answers nothing until the gate is opened; at the end of the test it is."""
+    """A server that does not respond until the gate is opened, at the latest at the end of the test."""
     made = Gate()
     yield made
     made.opened.set()
 
 
-# ── What holds after every test, whatever went wrong in it ──
+# ── Checks that hold after every test, whatever the test does ──
 
 
 @dataclass
 class Accounts:
-    """Counts by itself what each tracker captured, and holds the tracker's own numbers against it."""
+    """Counts independently what each tracker captured, and compares that with the tracker's own numbers."""
 
-    #: Every tracker that lived in the test.
+    #: Every tracker that the test created.
     trackers: list[Tracker] = field(default_factory=list)
-    #: Requests that the server took while we did not get its answer: it was asked for twice.
+    #: Requests that the server accepted but whose response was lost, so that they are not counted as delivered.
     answers_lost: int = 0
     captured: dict[int, Callable[[], int]] = field(default_factory=dict)
 
@@ -228,7 +228,7 @@ class Accounts:
 
         def refused(recorder: Recorder, reason: str) -> None:
             refuse(recorder, reason)
-            if reason in ("capture_failed", "invalid"):  # any other was recorded, too
+            if reason in ("capture_failed", "invalid"):  # for any other reason, the item was recorded, too
                 self._count(recorder)
 
         monkeypatch.setattr(Tracker, "_start", started)
@@ -239,7 +239,7 @@ class Accounts:
         self.captured.setdefault(id(recorder), itertools.count(1).__next__)()
 
     def check(self) -> None:
-        """Each item that was captured is in exactly one count of its tracker."""
+        """Assert that each captured item is in exactly one count of its tracker."""
         for tracker in self.trackers:
             stats = tracker.stats()
             counts = [
@@ -258,7 +258,7 @@ class Accounts:
             assert stats.captured == (counted() - 1 if counted else 0), stats
 
     def check_against(self, api: Inspector) -> None:
-        """The server's own log has each delivered item once, and nothing else."""
+        """Assert that the server's own log has each delivered item once, and nothing else."""
         taken = [request for request in api.requests if 200 <= request.status < 300 and request.method != "GET"]
         delivered = sum(t.stats().delivered for t in self.trackers if t.config.base_url == api.url)
         assert len(taken) == delivered + self.answers_lost
@@ -266,7 +266,7 @@ class Accounts:
 
 @pytest.fixture
 def accounts(_clean_process: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
-    """Hold what was captured against what became of it, for every tracker of the test, at its end."""
+    """At the end of the test, compare what each tracker captured with what became of it."""
     made = Accounts()
     made.watch(monkeypatch)
     yield made
@@ -275,18 +275,18 @@ def accounts(_clean_process: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture
 def canary() -> str:
-    """An API key like no other, which must show nowhere."""
+    """A unique API key, which must not appear anywhere."""
     return "canary" + secrets.token_hex(16)
 
 
 def with_locals(error: BaseException) -> str:
-    """A traceback as error trackers show it."""
+    """Format a traceback with local variables, as error trackers show it."""
     return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
 
 
 @pytest.fixture
 def everything_said() -> Iterator[Callable[[], str]]:
-    """All that any logger says at any level, formatted with its exceptions and their locals."""
+    """Everything that any logger logs at any level, formatted with exceptions and their local variables."""
     stream = io.StringIO()
 
     class WithLocals(logging.Formatter):
@@ -310,9 +310,9 @@ def everything_said() -> Iterator[Callable[[], str]]:
 def shows_no_key(
     canary: str, accounts: Accounts, everything_said: Callable[[], str], capfd: pytest.CaptureFixture[str]
 ) -> Iterator[list[object]]:
-    """Search the canary, at the end of the test, in all that it said, raised and holds.
+    """At the end of the test, search for the canary in everything that was logged, printed, or held by a tracker.
 
-    Give it what the test alone gets to see: answers, and exceptions, whose tracebacks are read with their locals.
+    The test adds what only it sees: responses, and exceptions, whose tracebacks are searched with their locals.
     """
     seen: list[object] = []
     yield seen

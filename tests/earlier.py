@@ -1,4 +1,4 @@
-"""What version 0.1.0 wrote into a spool and a broker, to the letter. Never change it: it has to stay readable."""
+"""What version 0.1.0 wrote into a spool and a broker, verbatim. Never change it: it has to stay readable."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from journy_track.inspector import Inspector
 
-#: Seconds since the epoch at which all of it was captured, and as text.
+#: When all of it was captured, in seconds since the epoch and as text.
 AT, CAPTURED_AT = 1767225600.25, "2026-01-01T00:00:00.250Z"
-#: Seconds for which it is tried: whenever the tests run, it is not too old.
+#: How long delivery is tried, in seconds: long enough that the items are never too old, whenever the tests run.
 MAX_AGE = 1e9
 
 #: One message for each operation, and one for an event without a user.
@@ -56,7 +56,7 @@ _PATHS = {
     "delete_user": "DELETE /users",
     "delete_account": "DELETE /accounts",
 }
-#: What they become at journy.io: method, path and body of each.
+#: The requests to journy.io that result from the messages: method, path and body of each.
 REQUESTS = Counter(
     (_PATHS[written["operation"]], json.dumps(written["body"], sort_keys=True))
     for written in map(json.loads, MESSAGES)
@@ -64,12 +64,12 @@ REQUESTS = Counter(
 
 
 def published(message: str) -> str:
-    """*message* as it was handed to a broker, where the time of its capture is part of it."""
+    """Return *message* in the form it has in a broker, which includes the time of its capture."""
     return message.replace(',"body":', f',"captured_at":"{CAPTURED_AT}","body":', 1)
 
 
 def requests_of(api: Inspector) -> Counter[tuple[str, Any]]:
-    """What came, to compare with `REQUESTS`."""
+    """Count the requests that arrived, in a form that compares with `REQUESTS`."""
     return Counter(
         (f"{request.method} {request.path}", json.dumps(request.json, sort_keys=True)) for request in api.requests
     )

@@ -1,4 +1,4 @@
-"""What an error report would show of an exception: the variables of each function that it passed."""
+"""What an error report would show of an exception: the local variables of each function on the traceback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def shown_by(error: BaseException) -> str:
-    """All that a report of *error*, and of all that led to it, shows. Only functions of this library and beneath."""
+    """Return all that a report of *error* and its causes shows, limited to frames of this library and below."""
     return "\n".join(_of(error, set()))
 
 
@@ -20,7 +20,7 @@ def _of(error: BaseException | None, seen: set[int]) -> Iterator[str]:
     below_us = False
     for frame, _ in walk_tb(error.__traceback__):
         below_us = below_us or "/journy_track/" in frame.f_code.co_filename
-        if below_us:  # what the caller holds is the caller's
+        if below_us:  # the caller's own locals are not the library's concern
             for name, value in frame.f_locals.items():
                 for text in _texts(value, 4):
                     yield f"{frame.f_code.co_filename}:{frame.f_lineno} {name} = {text}"
@@ -29,7 +29,7 @@ def _of(error: BaseException | None, seen: set[int]) -> Iterator[str]:
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:
-    """As Sentry has it: the items of mappings and sequences, the repr of the rest."""
+    """Render values as Sentry does: the items of mappings and sequences, and the repr of everything else."""
     try:
         yield repr(value)
     except Exception:

@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own, on a Unix socket in a folder of its own, for as long as a test session."""
+"""A private PostgreSQL server for a test session, on a Unix socket in its own folder."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import pytest
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
-    """The folder of its socket, where the user `postgres` needs no password. Skips where there is no PostgreSQL."""
+    """Yield its socket's folder; the user `postgres` needs no password. Skips where PostgreSQL is not installed."""
     initdb, server = _programs()
-    root = os.geteuid() == 0  # as whom it refuses to run
+    root = os.geteuid() == 0  # PostgreSQL refuses to run as root
     account = _account() if root else None
-    with tempfile.TemporaryDirectory(prefix="pg") as name:  # short: the path of a socket has little room
+    with tempfile.TemporaryDirectory(prefix="pg") as name:  # a short name: the path of a socket is limited in length
         folder = Path(name)
         if account is not None:
             os.chown(folder, account.pw_uid, account.pw_gid)
@@ -43,12 +43,12 @@ def postgres_server() -> Iterator[str]:
             _wait_until_ready(process, folder)
             yield name
         finally:
-            process.send_signal(2)  # a fast shutdown: clients are disconnected
+            process.send_signal(2)  # SIGINT: a fast shutdown, which disconnects clients
             process.wait(30)
 
 
 def _programs() -> tuple[str, str]:
-    # Debian puts them where PATH does not lead.
+    # Debian installs the programs outside PATH.
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
     path = os.pathsep.join([os.environ.get("PATH", ""), *map(str, folders)])
     found = [shutil.which(program, path=path) for program in ("initdb", "postgres")]

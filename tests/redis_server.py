@@ -1,4 +1,4 @@
-"""A redis-server of our own, on a free port, for as long as a test session."""
+"""A private redis-server for a test session, on a free port."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 @contextmanager
 def redis_server() -> Iterator[str]:
-    """Its URL. Skips where there is no redis-server."""
+    """Yield its URL. Skips where redis-server is not installed."""
     binary = shutil.which("redis-server")
     if binary is None:
         pytest.skip("needs a redis-server, which is not here (apt-get install redis-server)")

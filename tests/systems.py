@@ -1,4 +1,4 @@
-"""Tests that are for some systems only."""
+"""Marks for tests that run on some operating systems only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-#: Windows, or the stand-in for it: see `windows/`.
+#: Windows, or its stand-in: see `windows/`.
 WINDOWS = sys.platform == "win32" or "WINDOWS_PROCESSES" in os.environ
 
 forks = pytest.mark.skipif(WINDOWS, reason="Windows does not fork")

@@ -1,4 +1,4 @@
-"""The description that other tests rely on refuses what the API refuses."""
+"""The API description that other tests rely on rejects what the API rejects."""
 
 from __future__ import annotations
 

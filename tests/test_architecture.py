@@ -1,4 +1,4 @@
-"""Imports point down, and what is public is there and says what it is."""
+"""Imports only point downwards, and everything public is exported and documented."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from journy_track.integrations._about import PAGES
 PACKAGE = Path(journy_track.__file__).parent
 MODEL = {"_model", "_version"}
 ROOMS = {"_capture", "_delivery", "_state", "_stores", "_transport"}
-#: Where the app's thread hands over to the worker: the one module of the capture that both sides import.
+#: Where the app's thread hands items over to the worker: the only capture module that both sides import.
 BORDER = "_capture.queue"
-#: What each room may import of this library, beside itself. Rooms that are not here are public: they may import all.
+#: What each room may import from this library besides itself. Rooms not listed are public, and may import anything.
 MAY_IMPORT = {
     "_version": set(),
     "_model": {"_version"},
@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "_bulk": MODEL | {"_capture"},
     "_client": MODEL | {"_capture"},
     "client": MODEL | {"_client", "_delivery", "_transport"},
-    "_delivery/pipeline.py": MODEL | ROOMS | {"_process"},  # where all is put together
+    "_delivery/pipeline.py": MODEL | ROOMS | {"_process"},  # where everything is put together
     "_delivery/ways.py": MODEL | {"_state", "_stores", "_transport"},
     "_relay": MODEL | ROOMS,
     "_tracker": MODEL | ROOMS | {"_bulk", "_process", "_verbs"},
@@ -53,7 +53,7 @@ def room_of(path: Path) -> str:
 
 
 def imported_rooms(path: Path) -> set[str]:
-    """The rooms of this library that a module imports, also inside its functions."""
+    """Return the rooms of this library that a module imports, including imports inside functions."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -84,7 +84,7 @@ def test_every_module_says_what_it_is_for(path):
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or path.name == "_version.py"
 
 
-#: What stands in the place of the standard library's own event loop and sockets (trio, gevent) is a runtime.
+#: A replacement for the standard library's event loop or sockets (trio, gevent) is a runtime, not a framework.
 FRAMEWORKS = (
     *(
         "aiohttp",
@@ -111,13 +111,13 @@ CORE = [path for path in MODULES if room_of(path) != "inspector"]
 def test_a_class_has_a_name_of_its_own():
     places: dict[str, list[str]] = {}
     for path in PACKAGE.rglob("*.py"):
-        if "_shop" in path.parts:  # in a wheel: an example, with names of its own
+        if "_shop" in path.parts:  # in a wheel: an example with its own names
             continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
     shared = {name: sorted(paths) for name, paths in places.items() if len(paths) > 1}
-    # Of each framework: it is what people write, and the module tells which.
+    # Each framework has one: it is the name that people write, and the module tells them apart.
     assert shared.keys() == {"JournyMiddleware"}, shared
 
 
@@ -132,7 +132,7 @@ def test_no_method_is_there_only_to_raise_that_it_is_not():
 
 
 def words_of_the_code(path: Path) -> Iterator[str]:
-    """The names and the texts of a module, but for what is written about it in docstrings and comments."""
+    """Yield the names and strings of a module, except docstrings and comments."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     alone = {node.value for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
     for node in nodes:
@@ -142,7 +142,7 @@ def words_of_the_code(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_core_names_no_framework(path):
-    # A page in integrations/_about tells what has to be known: see _model/frameworks.py.
+    # What has to be known about a framework is in integrations/_about: see _model/frameworks.py.
     named = re.compile(
         rf"\b_?({'|'.join(FRAMEWORKS)})(?![a-z])|[a-z]_({'|'.join(FRAMEWORKS)})(?![a-z])", re.IGNORECASE
     )
@@ -161,7 +161,7 @@ def test_a_page_about_a_framework_imports_nothing_of_it():
 
 
 def homes_as_type_checkers_see_them() -> dict[str, str]:
-    """Where each public name is imported from, in the branch that never runs."""
+    """Return where each public name is imported from, read from the branch that never runs."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     branch = next(node for node in tree.body if isinstance(node, ast.If))
     return {
@@ -196,11 +196,11 @@ def test_what_took_the_place_of_a_name_keeps_it_when_another_is_asked_for(monkey
 
 @pytest.mark.parametrize(
     "name", sorted(set(journy_track.__all__) - {"__version__", "APIResult"})
-)  # an alias has none
+)  # an alias has no docstring
 def test_everything_public_says_what_it_is(name):
     documented = inspect.getdoc(getattr(journy_track, name))
     assert documented
-    assert not documented.startswith(f"{name}(")  # what a dataclass writes when nobody did
+    assert not documented.startswith(f"{name}(")  # the default docstring of a dataclass
 
 
 @pytest.mark.parametrize("name", sorted(set(journy_track.__all__) - {"__version__"}))

@@ -1,4 +1,4 @@
-"""The AsyncClient: the calls of the Client, awaited, while the event loop goes on."""
+"""The AsyncClient: the same calls as the Client's, awaited, without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def in_trio(function, *arguments):
 
 @pytest.fixture(params=[in_asyncio, in_trio], ids=["asyncio", "trio"])
 def run(request):
-    """Run a coroutine function in an event loop."""
+    """Runs a coroutine function in an event loop."""
     return request.param
 
 
 async def until(condition) -> None:
-    """Let the loop turn until *condition* holds."""
+    """Let the loop run until *condition* holds."""
     deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline
@@ -133,11 +133,11 @@ def test_with_defaults_calls_journy_io_itself():
     assert repr(client) == "<journy_track.AsyncClient https://api.journy.io>"
 
 
-# ── The loop and the threads ──
+# ── The event loop and the threads ──
 
 
 class Http:
-    """An HTTP client that holds each request until it is let go, and counts how many it holds."""
+    """An HTTP client that holds each request until it is released, and counts how many it holds."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -155,7 +155,7 @@ class Http:
         return HttpResponse(201, {}, BODY)
 
     def close(self):
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_the_loop_goes_on_while_a_call_waits(http):
     async def ask():
         async with AsyncClient(http, ClientConfig(KEY)) as client:
             call = asyncio.create_task(client.add_event(EVENT))
-            await until(lambda: http.held)  # which it reaches in a turn of the loop
+            await until(lambda: http.held)  # it gets there in one iteration of the loop
             http.let_go.set()
             return await call
 
@@ -298,7 +298,7 @@ def test_a_forked_child_has_threads_of_its_own(api):
     assert len(api.events) == 2
 
 
-# ── Cancelled ──
+# ── Cancellation ──
 
 
 def test_who_is_cancelled_stops_waiting_at_once(http):
@@ -309,7 +309,7 @@ def test_who_is_cancelled_stops_waiting_at_once(http):
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
-            assert http.held  # the request itself goes on
+            assert http.held  # the request itself is not cancelled
 
     in_asyncio(ask)
 
@@ -333,7 +333,7 @@ def test_a_call_that_is_cancelled_before_it_has_begun_is_not_sent(http):
             first = asyncio.create_task(client.add_event(event(1)))
             await until(lambda: http.held)
             second = asyncio.create_task(client.add_event(event(2)))
-            await asyncio.sleep(0)  # it waits for the thread
+            await asyncio.sleep(0)  # let it start waiting for the thread
             second.cancel()
             with suppress(asyncio.CancelledError):
                 await second

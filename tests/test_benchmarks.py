@@ -1,4 +1,4 @@
-"""The benchmarks fit the library as it is now. No other test imports most of them."""
+"""The benchmarks still work with the library as it is. No other test imports most of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `benchmarks/app.py` measures with: the API's limit, and the load."""
+"""The API's limit and the load that `benchmarks/app.py` measures with."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1]))  # the benchmarks are beside the package, and not in the wheel
+sys.path.append(str(Path(__file__).parents[1]))  # the benchmarks are in the repository, but not in the wheel
 
 from benchmarks import app
 from benchmarks._server import python_server
 
 
 def statuses(url: str, count: int, key: str | None) -> list[tuple[int, str]]:
-    """The status of each request, and how many the response says are left."""
+    """Return the status of each request, and how many calls are left according to the response."""
     found = []
     for _ in range(count):
         request = urllib.request.Request(url, b"{}", {} if key is None else {"X-API-Key": key})
@@ -33,7 +33,7 @@ def statuses(url: str, count: int, key: str | None) -> list[tuple[int, str]]:
 def test_the_api_takes_as_many_requests_of_this_library_as_its_limit():
     with python_server(limit=2) as url:
         assert statuses(url, 3, "a-key") == [(200, "1"), (200, "0"), (429, "0")]
-        assert {status for status, _ in statuses(url, 3, None)} == {200}  # a peer's
+        assert {status for status, _ in statuses(url, 3, None)} == {200}  # requests of a peer are not limited
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="ends a server's processes as a group")

@@ -1,4 +1,4 @@
-"""What `benchmarks/savings.py` prints is counted exactly."""
+"""The numbers that `benchmarks/savings.py` prints are exact."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1]))  # the benchmarks are beside the package, and not in the wheel
+sys.path.append(str(Path(__file__).parents[1]))  # the benchmarks are in the repository, but not in the wheel
 
 from benchmarks.savings import AT_MOST_EVERY, COLUMNS, Case, Page, simulate, workload
 
@@ -22,7 +22,7 @@ def run(name: str, load: float = LOAD):
 
 
 def seen_again(pages: list[Page]) -> int:
-    """How many views are within the window of one that counts, by another way than the library's."""
+    """Count the views within the window of a counted one, independently of the library's own method."""
     last: dict[int, float] = {}
     again = 0
     for page in pages:
@@ -34,9 +34,9 @@ def seen_again(pages: list[Page]) -> int:
 
 
 def the_same_again(pages: list[Page]) -> int:
-    """How many upserts say what the one before said of that user, or account."""
+    """Count the upserts that repeat the previous one of the same user or account."""
     last: dict[int, int] = {}
-    accounts = [page.user // 10 for page in pages if page.signed_in]  # always with the same properties
+    accounts = [page.user // 10 for page in pages if page.signed_in]  # the properties never change
     again = len(accounts) - len(set(accounts))
     for page in pages:
         again += last.get(page.user) == page.section

@@ -1,4 +1,4 @@
-"""The Client: every call of the API, its request and its result."""
+"""The Client: each API call, its request and its result."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_call_sends_one_request_and_returns_a_success(api, client, call, metho
     check_request(received)
     assert isinstance(result, Success)
     assert result.success is True
-    assert result.request_id == received.request_id or received.status == 204  # its body is empty
+    assert result.request_id == received.request_id or received.status == 204  # a 204 has an empty body
     assert (result.calls_remaining, result.calls_limit) == (999_999, 1_000_000)
     assert result.rejected == {}
 

@@ -1,4 +1,4 @@
-"""What the Client refuses before anything is sent."""
+"""Arguments that the Client rejects before it sends anything."""
 
 from __future__ import annotations
 

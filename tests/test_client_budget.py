@@ -1,4 +1,4 @@
-"""What the Client costs the key, the trackers of that key learn."""
+"""Trackers learn how much of their key's budget the Client uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVENT = Event.for_user("signed_in", UserIdentified("u1"))
 
 
 class Http:
-    """Answers with a status, or raises."""
+    """An HTTP client that returns a status, or raises."""
 
     def __init__(self, answer: int | BaseException) -> None:
         self.answer = answer
@@ -24,7 +24,7 @@ class Http:
         return HttpResponse(self.answer, {"X-RateLimit-Limit": "600", "Retry-After": "30"}, b"{}")
 
     def close(self):
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 def client_with(answer) -> Client:
@@ -46,6 +46,6 @@ def test_a_call_that_raises_gives_its_place_back(error):
         result = client.add_event(EVENT)
     except KeyboardInterrupt:
         result = None
-    assert (result is None) == isinstance(error, KeyboardInterrupt)  # Ctrl-C alone goes through
+    assert (result is None) == isinstance(error, KeyboardInterrupt)  # only Ctrl-C is passed on
     (budget,) = budgets_of(URL, Secret("a-key"))
     assert budget._in_flight == 0

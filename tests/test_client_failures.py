@@ -1,4 +1,4 @@
-"""A call of the Client that fails answers a Failure, and never raises."""
+"""A Client call that fails returns a Failure and never raises."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_real_refusal_carries_what_support_asks_for(api):
 
 def test_a_refused_connection(api):
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening
         with Client(None, ClientConfig("key", base_url=f"http://127.0.0.1:{taken.getsockname()[1]}")) as client:
             result = client.add_event(EVENT)
     assert result == Failure(APIError.ConnectionFailed, "the connection was refused")
@@ -163,7 +163,7 @@ def test_a_redirect_is_never_followed_for_the_key_would_travel_along(api, client
 
 
 class Custom:
-    """An HttpClient by protocol alone: does what it is given."""
+    """An HttpClient by protocol alone, without a base class: returns or raises what it is given."""
 
     def __init__(self, answer):
         self.answer = answer
@@ -189,7 +189,7 @@ def test_a_custom_http_client_carries_the_request():
     assert request.headers["X-Api-Key"] == "key"
     assert request.body == b'{"identification":{"user":{"userId":"u1"}},"name":"signed_in"}'
     assert (result.request_id, result.calls_remaining) == ("r1", 5)
-    assert not http.closed  # it is its owner's
+    assert not http.closed  # only its owner closes it
 
 
 @pytest.mark.parametrize(

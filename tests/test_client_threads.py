@@ -1,4 +1,4 @@
-"""One Client for many threads, and for the processes that are forked."""
+"""One Client is shared by many threads, and by forked processes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_threads_that_come_first_together_use_one_http_client():
 
     def make():
         made.append(http := Http())
-        together.wait(10)  # nobody has one yet, everybody makes one
+        together.wait(10)  # no thread has one yet, so each creates one
         return http
 
     transport = HttpTransport(Secret("key"), "https://api.journy.io", 1.0, make_client=make)

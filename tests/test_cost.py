@@ -1,6 +1,6 @@
-"""What tracking costs, by counts that do not move with the machine: bytecodes, calls, bytes, modules.
+"""What tracking costs, in counts that do not depend on the machine: bytecodes, calls, bytes, modules.
 
-Times and ratios are in `python -m benchmarks`. A margin here is what a change may add before somebody has to look.
+Times and ratios are in `python -m benchmarks`. A margin here is what a change may add before it needs a review.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from journy_track._model.notices import Notices
 from journy_track._model.secret import Secret
 from journy_track._transport.rest import HttpTransport
 
-sys.path.append(str(Path(__file__).parents[1]))  # the benchmarks are beside the package, and not in the wheel
+sys.path.append(str(Path(__file__).parents[1]))  # the benchmarks are in the repository, but not in the wheel
 
 from benchmarks import capture as prototypes
 
@@ -37,7 +37,7 @@ SPAN = trace.NonRecordingSpan(trace.SpanContext(1 << 100, 1 << 50, is_remote=Fal
 
 @pytest.fixture
 def capturing(api, monkeypatch):
-    """A tracker whose worker takes nothing: what is captured stays in the queue, and nobody else computes."""
+    """A tracker whose worker never runs: captured items stay in the queue, and no other thread uses the CPU."""
     monkeypatch.setattr(Worker, "start", lambda self: self._queue.with_worker())
     monkeypatch.setattr(context, "any_dead", False)  # whatever other tests did in this process
     tracker = journy_track.configure("a-key", base_url=api.url, queue_size=100_000, shutdown_timeout=0)
@@ -47,7 +47,7 @@ def capturing(api, monkeypatch):
 
 
 def bytecodes(call: Callable[[], object]) -> int:
-    """How many bytecodes one call runs, in whatever Python code."""
+    """Count the bytecodes that one call runs in any Python code."""
     count = 0
 
     def trace_one(frame: Any, event: str, _: Any) -> Any:
@@ -57,9 +57,9 @@ def bytecodes(call: Callable[[], object]) -> int:
         return trace_one
 
     before = sys.gettrace()
-    for _ in range(3):  # what is done once is done
+    for _ in range(3):  # run anything that happens only once
         call()
-    gc.disable()  # no finaliser may run meanwhile
+    gc.disable()  # no finaliser may run in between
     sys.settrace(trace_one)
     try:
         call()
@@ -70,7 +70,7 @@ def bytecodes(call: Callable[[], object]) -> int:
 
 
 def calls(call: Callable[[], object]) -> list[str]:
-    """The functions that one call goes through, those written in C included."""
+    """Return the functions that one call goes through, including those written in C."""
     names: list[str] = []
 
     def profile(frame: Any, event: str, argument: Any) -> None:
@@ -89,7 +89,7 @@ def calls(call: Callable[[], object]) -> list[str]:
     finally:
         sys.setprofile(before)
         gc.enable()
-    return names[:-1]  # the last is the setprofile above
+    return names[:-1]  # the last one is the setprofile above
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="from Python 3.12 on, tracing does not tell of each bytecode")
@@ -122,12 +122,12 @@ def test_a_function_that_tracks_nothing_runs_no_more_than_a_bare_wrapper_and_a_l
     if configured:
         journy_track.configure("a-key", enabled=False)
     call = prototypes.ours()
-    bytecodes(call)  # says once that nothing is configured
+    bytecodes(call)  # logs once that nothing is configured
     assert bytecodes(call) <= bytecodes(prototypes.bare()) + 25
 
 
 def queued_bytes(record: Callable[[int], object], count: int = 2000) -> float:
-    """Bytes that stay for each recorded item."""
+    """Return how many bytes each recorded item keeps allocated."""
     for number in range(20):
         record(number)
     gc.collect()
@@ -143,7 +143,7 @@ def queued_bytes(record: Callable[[int], object], count: int = 2000) -> float:
 
 @pytest.mark.slow
 def test_an_event_that_waits_in_the_queue_takes_few_bytes(capturing):
-    """Each with a span of its own, its user, account and metadata those of one request."""
+    """Each event has its own span; the user, account and metadata are those of one request."""
     call = prototypes.ours()
 
     def record(number: int) -> None:
@@ -155,7 +155,7 @@ def test_an_event_that_waits_in_the_queue_takes_few_bytes(capturing):
 
 
 def record_one_of_its_own(call: Callable[[], None], number: int) -> None:
-    """An event whose user, account, metadata and span are no other's."""
+    """Record an event that shares its user, account, metadata and span with no other."""
     span = trace.NonRecordingSpan(trace.SpanContext((1 << 100) + number, (1 << 50) + number, is_remote=False))
     with (
         trace.use_span(span),
@@ -187,7 +187,7 @@ def test_an_event_that_waits_in_the_outbox_takes_few_bytes(capturing):
     assert len(outbox) == 2020
 
 
-#: What importing this library may load when each of these is done, and what it may not.
+#: The modules that must not be loaded yet when each of these steps is done.
 STEPS = {
     "import journy_track": "wrapt asyncio ssl opentelemetry dataclasses inspect json email",
     "from journy_track import track, user": "wrapt asyncio ssl opentelemetry json email",
@@ -225,7 +225,7 @@ def test_each_step_loads_what_it_needs_and_no_more(run_program):
 
 
 def test_once_configured_nothing_is_left_to_import_but_requests(run_program):
-    """In a signal handler, where events are captured too, an import could meet itself half done."""
+    """Events are captured in signal handlers, too, where an import could interrupt itself half done."""
     ran = run_program(
         """
         import sys, journy_track

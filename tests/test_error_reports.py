@@ -1,4 +1,4 @@
-"""An error report, which holds the variables of each function, never holds the key."""
+"""An error report, which includes local variables, never contains the API key."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_line_break_at_the_end_of_a_secret_is_left_out(end):
 
 
 class Interrupted(Exception):
-    """As Celery's SoftTimeLimitExceeded: of no kind that the standard library knows."""
+    """Like Celery's SoftTimeLimitExceeded: not one of the standard library's exception types."""
 
 
 INTERRUPTIONS = [Interrupted, KeyboardInterrupt, TimeoutError, SystemExit]
@@ -74,7 +74,7 @@ INTERRUPTIONS = [Interrupted, KeyboardInterrupt, TimeoutError, SystemExit]
 
 @pytest.fixture
 def interrupt(monkeypatch):
-    """Have a signal handler raise an exception, as soon as a condition holds."""
+    """Have a signal handler raise an exception as soon as a condition holds."""
     before = signal.getsignal(signal.SIGUSR1)
 
     def when(condition, error):
@@ -94,7 +94,7 @@ def interrupt(monkeypatch):
 
 @pytest.fixture
 def silent():
-    """A server that takes requests and answers none."""
+    """A server that receives requests and never responds."""
     heard: list[bytes] = []
 
     def serve():
@@ -121,11 +121,11 @@ def test_what_interrupts_a_call_is_raised_and_reported_without_the_key(silent, i
         with pytest.raises(error) as caught:
             client.upsert_user(user_id="u1", properties={"a": 1})
     assert canary not in shown_by(caught.value)
-    assert canary.encode() in heard[0]  # and it was sent
+    assert canary.encode() in heard[0]  # the key was sent
 
 
 class Own:
-    """An HTTP client of the app's, which waits for a server that does not answer."""
+    """An HTTP client of the app's own, which waits for a server that does not respond."""
 
     def __init__(self, heard):
         self.heard = heard
@@ -136,7 +136,7 @@ class Own:
         threading.Event().wait(10)
 
     def close(self):
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 @pytest.mark.parametrize("error", INTERRUPTIONS)
@@ -151,7 +151,7 @@ def test_what_interrupts_a_call_over_the_apps_own_http_client_is_raised(interrup
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_exception_at_any_line_of_a_call_is_reported_without_the_key(api, canary):
-    """Ctrl-C comes at any line: here at each of this library's, one after the other."""
+    """Ctrl-C can come at any line: here it comes at each line of this library in turn."""
     lines: set[tuple[str, int]] = set()
     config = ClientConfig(canary, base_url=api.url)
 
@@ -165,7 +165,7 @@ def test_an_exception_at_any_line_of_a_call_is_reported_without_the_key(api, can
             break
         assert canary not in shown_by(fresh)
     assert len(lines) > 100
-    gc.collect()  # here, where it is no mistake: a socket that was about to be kept, or closed
+    gc.collect()  # a socket was about to be kept or closed: its ResourceWarning is expected here
 
 
 @pytest.mark.parametrize("setting", ["api_key", "broker", "base_url"])
@@ -188,7 +188,7 @@ def test_an_exception_at_any_line_that_looks_at_a_setting_is_reported_without_it
     assert len(lines) > 5
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # redis-py's, half made
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # from redis-py's half-made objects
 def test_an_exception_at_any_line_that_makes_a_broker_is_reported_without_its_password(canary):
     pytest.importorskip("redis")
     lines: set[tuple[str, int]] = set()
@@ -199,11 +199,11 @@ def test_an_exception_at_any_line_that_makes_a_broker_is_reported_without_its_pa
             break
         assert canary not in shown_by(fresh)
     assert len(lines) > 20
-    gc.collect()  # here, where it is no mistake
+    gc.collect()  # warnings about half-made objects are expected here
 
 
 def _raise_at_first_line_not_in(lines, call, *files):
-    """What *call* raises when it is interrupted at a line that is none of *lines*; `None` when there is none."""
+    """Return what *call* raises when interrupted at a line not in *lines*, `None` when there is no such line."""
     raised = False
 
     def trace(frame, event, _):
@@ -224,12 +224,12 @@ def _raise_at_first_line_not_in(lines, call, *files):
         except KeyboardInterrupt as error:
             caught.append(error)
 
-    # In a thread of its own: Python may take what was being handled at that line for handled in the next test.
+    # In a separate thread: Python may otherwise treat an exception handled at that line as handled in the next test.
     caught: list[KeyboardInterrupt] = []
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    if raised and not caught:  # in a finalizer
+    if raised and not caught:  # raised in a finaliser
         return _raise_at_first_line_not_in(lines, call, *files)
     return caught[0] if caught else None
 

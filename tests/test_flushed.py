@@ -1,4 +1,4 @@
-"""flushed(): what a short-lived process captured has left when its handler returns."""
+"""flushed(): when a handler returns, everything that a short-lived process captured has been sent."""
 
 from __future__ import annotations
 

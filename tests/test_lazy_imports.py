@@ -1,4 +1,4 @@
-"""`lazy import`, of Python 3.15: nothing is loaded before it is used, and then all of it works."""
+"""`lazy import`, of Python 3.15: nothing is loaded before its first use, and then everything works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes from outside reaches the log as one printable line, and what may name a person does not reach it."""
+"""External text is logged as one printable line, and values that may identify a person are not logged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PERSON = "jane@acme.com"
 
 
 class Unreadable:
-    """A value whose own code fails, and names a person when it does."""
+    """A value whose own code raises, with a person's name in the error."""
 
     def __str__(self) -> str:
         raise ValueError(PERSON + HOSTILE)

@@ -1,6 +1,6 @@
-"""Threads that capture at once, and while it ends: each item is in exactly one count, and in the right one.
+"""Threads that capture concurrently, also during shutdown: each item is in exactly one count, and the right one.
 
-Worth running under `PYTHON_GIL=0` on a free-threaded Python. With the GIL, threads switch as often as Python can.
+Worth running with `PYTHON_GIL=0` on a free-threaded Python. With the GIL, threads switch as often as Python can.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from journy_track._capture.queue import UNIT, BoundedQueue, Tally
 
 PLENTY = {"X-RateLimit-Limit": "1000000", "X-RateLimit-Remaining": "1000000"}
 THREADS = 8
-#: A generous deadline, in seconds: never what a test waits for.
+#: A generous deadline, in seconds; no test depends on it.
 LONG = 30.0
 
 
@@ -29,7 +29,7 @@ def _switching():
 
 
 class Server:
-    """Takes all that is sent, and holds up requests that contain a text until it is released."""
+    """Accepts every request, but holds those that contain a given text until it is released."""
 
     def __init__(self, *held: bytes) -> None:
         self.held = {text: threading.Event() for text in held}
@@ -49,7 +49,7 @@ class Server:
 
 
 def at_once(work, count=THREADS):
-    """Run work(number) in threads that begin together, until all have ended."""
+    """Run work(number) in threads that start together, and wait until all have ended."""
     barrier = threading.Barrier(count)
     problems = []
 
@@ -75,7 +75,7 @@ def test_a_tally_loses_no_count():
 
 
 def test_units_are_charged_and_given_back_without_loss():
-    # Catches: `self.used += units`, which loses some between threads.
+    # Catches: `self.used += units`, which loses updates between threads.
     queue = BoundedQueue(100_000, 100_000 * UNIT)
     queue.with_worker()
     at_once(lambda number: [queue.offer(object(), 3) for _ in range(500)])
@@ -117,11 +117,11 @@ def test_what_threads_capture_during_shutdown_is_delivered_or_refused():
 
 
 def test_an_item_that_was_just_being_captured_when_shutdown_began_is_waited_for(monkeypatch):
-    # Catches: a shutdown that waits for what was in the queue as it closed, and counts this one as dropped while its
-    # request is on its way.
+    # Catches: a shutdown that only waits for what was in the queue when it closed, and counts this item as dropped
+    # while its request is in flight.
     server = Server(b"first", b"second")
     tracker = Tracker("test-key-0123456789", http_client=server)
-    tracker.track("known", user="u0")  # so that the pace allows several at once
+    tracker.track("known", user="u0")  # so that the pacer allows several requests at once
     assert tracker.flush(LONG)
     tracker.track("first", user="u1")
     assert server.arrived[b"first"].wait(LONG)
@@ -146,7 +146,7 @@ def test_an_item_that_was_just_being_captured_when_shutdown_began_is_waited_for(
     go_on.set()
     assert server.arrived[b"second"].wait(LONG)
     server.held[b"first"].set()
-    ending.join(0.5)  # not a wait for anything: as it was, it ends here
+    ending.join(0.5)  # not a wait for anything: with the bug, shutdown() returned here
     server.held[b"second"].set()
     ending.join(LONG)
     capturing.join(LONG)

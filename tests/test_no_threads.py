@@ -1,4 +1,4 @@
-"""Where no thread can be started at all, as in Pyodide: whoever waits delivers."""
+"""Where threads cannot be started, as in Pyodide, the caller that waits delivers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tracker(monkeypatch):
     tracker = Tracker("test-key-0123456789", http_client=Server())
     for _ in range(3):
         tracker.track("worked", user="u1")
-    assert tried == ["journy_track"]  # once, and not with each capture
+    assert tried == ["journy_track"]  # once, and not for each capture
     return tracker
 
 
@@ -41,7 +41,7 @@ def tracker(monkeypatch):
     "wait",
     [
         lambda tracker: tracker.flush(30),
-        # Catches: a wait, up to its end, for a thread that cannot be started.
+        # Catches: waiting for the whole timeout for a thread that cannot be started.
         lambda tracker: asyncio.run(tracker.aflush(30)),
         lambda tracker: tracker.shutdown(30),
     ],

@@ -1,4 +1,4 @@
-"""Every snippet of the official Node SDK's README, said in Python one to one."""
+"""Every snippet of the official Node SDK's README, translated one to one into Python."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def client(api):
 
 @pytest.fixture
 def sent(api):
-    """The one request that was made, as method, path and body, once it is one that the API takes."""
+    """Returns the only request that arrived as method, path and body, once the API is known to accept it."""
 
     def sent():
         [received] = api.requests

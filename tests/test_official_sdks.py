@@ -1,4 +1,4 @@
-"""Beside the official Python SDK: for the same call, this Client sends the same request."""
+"""Compared with the official Python SDK: for the same call, this Client sends the same request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOMENT = datetime(2024, 5, 17, 9, 30, 1, 234000, timezone(timedelta(hours=2)))
 
 
 class Words(NamedTuple):
-    """The same words in both libraries."""
+    """The names of the same classes in both libraries."""
 
     Event: type
     User: type
@@ -48,7 +48,7 @@ def both(w):
 
 
 VALUES = {"plan": "pro", "seats": 5, "paying": True, "tags": ["a", "b"], "empty": "", "gone": None, "since": MOMENT}
-#: Ours, theirs.
+#: Our call and theirs.
 CALLS = {
     "an event of a user": (
         lambda c: c.add_event(OURS.Event.for_user("login", OURS.User.by_user_id("u1"))),
@@ -117,7 +117,7 @@ def theirs(api):
 
 
 def comparable(value):
-    """A body without what says nothing: how an instant is written, and a member that is empty."""
+    """Return a body without differences that have no meaning: the format of an instant, and empty members."""
     if isinstance(value, dict):
         return {name: comparable(inner) for name, inner in value.items() if inner not in ({}, None) or name == "gone"}
     if isinstance(value, str) and value.startswith("2024-05-17T"):

@@ -1,4 +1,4 @@
-"""OpenTelemetry: the span's IDs on each event, events on the span, and no spans of our own requests."""
+"""OpenTelemetry: each event has the span's IDs, the span has the events, and our own requests are not traced."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tracer(provider):
 
 @pytest.fixture
 def instrumented(provider):
-    """requests, instrumented as an application would."""
+    """`requests`, instrumented as an application would do it."""
     instrumentor = RequestsInstrumentor()
     instrumentor.instrument(tracer_provider=provider)
     yield
@@ -152,7 +152,7 @@ def test_our_requests_make_no_spans_and_the_users_do(api, tracker, tracer, spans
 
 
 class Session:
-    """An HTTP client that an instrumentation sees: it uses requests as everybody does."""
+    """An HTTP client that the instrumentation sees: it uses `requests` like any app."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[bool, dict[str, object]]] = []
@@ -165,7 +165,7 @@ class Session:
         return HttpResponse(answer.status_code, answer.headers, answer.content)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 def test_requests_of_another_http_client_are_hidden_from_instrumentations_too(api, tracer, spans, instrumented):

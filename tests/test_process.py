@@ -1,4 +1,4 @@
-"""The end of the process, and forks: in processes of their own."""
+"""The end of a process, and forks, each tested in a separate process."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ import journy_track
 tracker = journy_track.configure("a-key", base_url=sys.argv[1], shutdown_timeout=float(os.environ.get("WAIT", "5")))
 """
 )
-#: Prints when the end begins, with all on its way: the time it takes to start is no part of the end.
+#: Prints the time when the exit begins and everything is in flight, so that startup time is not counted.
 END_BEGINS = """
 def end_begins(*trackers):
     deadline, look = monotonic() + 20, threading.Event()
@@ -57,7 +57,7 @@ def end_begins(*trackers):
 
 
 def seconds_since(done: Ran) -> float:
-    """What the end of a program took that printed when it began."""
+    """Return how long the end of a program took, from the time that it printed."""
     return monotonic() - float(done.out)
 
 
@@ -65,7 +65,7 @@ def names(api) -> list[str]:
     return sorted(event.name for event in api.events)
 
 
-# ── The end ──
+# ── The end of the process ──
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_the_end_waits_no_longer_than_asked_and_says_what_is_lost(hung_server, r
         assert "5 items could not be delivered in the 0." in done.err
         return seconds_since(done)
 
-    keeps_to(0.5, end, slack=2.5)  # a server that hangs would take it 30
+    keeps_to(0.5, end, slack=2.5)  # a server that hangs would take 30 s
 
 
 def test_the_end_of_many_trackers_with_spools_takes_one_time_budget(hung_server, run_program, tmp_path):
@@ -124,7 +124,7 @@ end_begins(*trackers)
         assert done.err == ""
         return seconds_since(done)
 
-    keeps_to(0.5, end, slack=2.5)  # a fifth of a second for each would be 4 more
+    keeps_to(0.5, end, slack=2.5)  # a fifth of a second for each would add 4 s
 
 
 def test_the_end_of_two_trackers_takes_one_time_budget(hung_server, run_program):
@@ -142,7 +142,7 @@ def test_the_end_of_two_trackers_takes_one_time_budget(hung_server, run_program)
         assert done.err.count("1 item could not be delivered") == 2
         return seconds_since(done)
 
-    keeps_to(3, end, slack=2.5)  # one after the other would be 3 more
+    keeps_to(3, end, slack=2.5)  # one after the other would add 3 s
 
 
 def test_what_other_exit_handlers_capture_is_delivered_when_they_were_registered_later(api, run_program):
@@ -168,8 +168,7 @@ def early():  # registered first, so run last
 
 
 def test_a_first_event_at_the_end_still_leaves(api, run_program):
-    # Catches: an exit that waits for a thread: Python 3.12 starts none any more.
-    # Python 3.12 starts no threads any more when exit handlers run.
+    # Catches: an exit that waits for a thread. Python 3.12 does not start threads once exit handlers run.
     late = "atexit.register(lambda: journy_track.track('late', user='u1'))\n"
     done = run_program(START + late, api.url)
     assert (done.status, done.err, names(api)) == (0, "", ["late"])
@@ -183,7 +182,7 @@ def test_a_first_event_at_the_end_keeps_to_the_time_of_the_end(hung_server, run_
         assert "1 item could not be delivered" in done.err
         return seconds_since(done)
 
-    keeps_to(0.5, end, slack=2.5)  # a server that hangs would take it 30
+    keeps_to(0.5, end, slack=2.5)  # a server that hangs would take 30 s
 
 
 def test_flush_in_an_exit_handler_sends_by_itself_and_keeps_its_time(hung_server, run_program):
@@ -219,7 +218,7 @@ def test_a_replaced_tracker_is_delivered_at_the_end_too(api, run_program):
     assert names(api) == ["new", "old"]
 
 
-# Longer than the patience with a server that gives nothing, and each answer within it.
+# Takes longer than shutdown waits for a server that does not respond, but each response comes within that time.
 STEADY = "for number in range(12): journy_track.track(f'event_{number:02}', user='u1')\n"
 
 
@@ -236,12 +235,12 @@ def test_the_end_of_a_server_goes_on_up_to_its_limit(api, run_program):
     done = run_program(program, api.url, WAIT="0.5", JOURNY_SHUTDOWN_LIMIT="1")
     lost = 12 - len(api.events)
     assert 4 < lost < 12
-    # The one that was cut off may have been taken.
+    # The server may have accepted the request that was cut off.
     assert re.match(rf"journy_track: ({lost}|{lost + 1}) items could not be delivered in the ", done.err)
 
 
 def test_with_a_spool_the_end_takes_a_fixed_time(api, run_program, tmp_path):
-    # Nothing is lost: a deploy does not wait for a backlog.
+    # Nothing is lost: a deploy does not have to wait for a backlog.
     api.answer_next(None, delay=0.2, count=12)
     done = run_program(START + STEADY, api.url, WAIT="0.5", JOURNY_SPOOL=str(tmp_path))
     assert done.status == 0
@@ -253,7 +252,7 @@ def test_with_a_spool_the_end_takes_a_fixed_time(api, run_program, tmp_path):
 @pytest.mark.slow
 def test_what_is_on_its_way_when_the_time_is_over_is_counted_by_what_came_of_it():
     class Late:
-        """Answers a moment after the time that it was given."""
+        """Responds shortly after its timeout has passed."""
 
         def send(self, request: HttpRequest) -> HttpResponse:
             threading.Event().wait(0.55)
@@ -267,14 +266,14 @@ def test_what_is_on_its_way_when_the_time_is_over_is_counted_by_what_came_of_it(
         tracker.shutdown(0.5)
         return tracker.stats().delivered, dict(tracker.stats().dropped)
 
-    assert (1, {}) in (counts() for _ in range(5))  # a busy machine may be later than the moment of grace
+    assert (1, {}) in (counts() for _ in range(5))  # a busy machine may miss the grace period
 
 
 @pytest.mark.skipif(
     sys.version_info[:2] == (3, 12), reason="Python 3.12 starts no thread once the main one has ended"
 )
 def test_threads_for_what_waits_are_started_before_none_can_be(api, run_program):
-    # Some Pythons start no thread once exit handlers run: one connection would take 4 s.
+    # Some Pythons do not start threads once exit handlers run: one connection would take 4 s.
     api.answer_next(None, delay=0.2, count=20)
     program = START + (
         "began = monotonic()\n"
@@ -292,7 +291,7 @@ TAKE_THE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def on_a_terminal(source: str, url: str, *, press: bytes = b"", after: bytes = b"to deliver") -> tuple[str, int]:
-    """What a person sees of that program's standard error, and its status; *press* is typed when *after* shows."""
+    """Return what a user sees of the program's stderr, and its status. Types *press* when *after* appears."""
     master, slave = pytest.importorskip("pty", reason="needs a pseudo terminal, as on Unix").openpty()
     environment = {**os.environ, "WAIT": "30"}
     process = subprocess.Popen(
@@ -329,7 +328,7 @@ def test_a_terminal_shows_what_the_end_waits_for(api):
     seen, status = on_a_terminal(program, api.url)
     assert status == 0
     assert re.search(r"journy_track: \d items? to deliver, about \d s\. Ctrl-C ends it\.", seen)
-    assert "\x1b" not in seen  # a console of Windows would show it
+    assert "\x1b" not in seen  # a Windows console would display it
     assert re.search(r"\r +\r$", seen)
     assert len(api.events) == 9
 
@@ -345,18 +344,18 @@ def test_ctrl_c_ends_the_end(hung_server):
     assert "Traceback" not in seen
     waited = re.search(r"3 items could not be delivered in the ([\d.]+) s that shutdown waited", seen)
     assert waited is not None
-    assert float(waited[1]) >= 2  # from the start of the end, and not from Ctrl-C: the line came after two seconds
+    assert float(waited[1]) >= 2  # from the start of the exit, and not from Ctrl-C: the line came after two seconds
 
 
 # ── Forks ──
 
 FORK = {
     "os.fork": "child = os.fork()",
-    # uWSGI forks so: no hook runs, and the worker's thread looks alive in the child. The others have to be at rest,
-    # in a request or waiting for work: CPython itself may hang after such a fork when they want its lock.
+    # uWSGI forks like this: no hook runs, and the worker's thread looks alive in the child. The other threads must be
+    # idle, in a request or waiting for work: CPython itself may hang after such a fork when they want its lock.
     "without hooks": "import ctypes; wait_until_still(); child = ctypes.PyDLL(None).fork()",
 }
-# A fork without hooks must not come while the worker imports requests: only a hook can know.
+# A fork without hooks must not happen while the worker imports requests: only a hook could detect that.
 WARM = START + "journy_track.track('first', user='u1')\nassert tracker.flush(10)\n"
 
 
@@ -369,7 +368,7 @@ END_OF_BOTH = "if child: assert os.waitpid(child, 0)[1] == 0\n"
 
 
 def test_a_forked_child_sends_its_own_events_and_nothing_of_its_parents(api, run_program, fork):
-    # Catches: a fork hook without the check of the process ID: uWSGI runs no hooks.
+    # Catches: a fork hook without a check of the process ID: uWSGI does not run hooks.
     api.answer_next(None, delay=0.1, count=11)
     program = WARM + (
         "for number in range(10): journy_track.track('parents', user='u1')\n"
@@ -453,7 +452,7 @@ def test_a_fork_that_comes_while_the_worker_imports_leaves_a_child_that_works(ap
 
 
 def test_no_thread_lives_before_the_first_event_so_that_a_fork_is_clean(api, run_program):
-    # Catches: a worker that is started by configure(): nothing of it lives in a preloaded worker.
+    # Catches: a worker that configure() starts: it does not survive in a preloaded server's workers.
     program = START + (
         "import warnings; warnings.simplefilter('error')\n"
         "child = os.fork()\n"
@@ -474,7 +473,7 @@ def test_the_identity_survives_a_fork(api, run_program, fork):
     assert api.events[0].user == {"userId": "u1"}
 
 
-# ── Ends without an exit ──
+# ── Processes that end without an exit ──
 
 
 def test_a_forked_child_that_ends_without_exit_handlers_delivers_first(api, run_program, fork):

@@ -1,4 +1,4 @@
-"""Children of multiprocessing: atexit does not run there, and what they captured leaves all the same."""
+"""Children of multiprocessing, where atexit does not run: what they captured is still delivered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
-#: A file, since a child that does not fork imports it anew.
+#: A file, since a child that is not forked imports it again.
 PROGRAM = """
 import multiprocessing, os, sys
 from concurrent.futures import ProcessPoolExecutor
@@ -68,11 +68,11 @@ METHODS = ["fork", "forkserver", "spawn"]
 
 @pytest.fixture
 def run(api, run_program, tmp_path):
-    """Run one function of the program with children of a method, and answer the names of what arrived."""
+    """Run a function of the program with one start method for children, and return the names that arrived."""
     (tmp_path / "program.py").write_text(PROGRAM)
 
     def start(function: str, method: str) -> list[str]:
-        # In a process of its own: a file, not -c, is what a child can import.
+        # In a separate process: a child can import a file, but not what was passed with -c.
         launch = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, *sys.argv[1:]]))"
         program = str(tmp_path / "program.py")
         done = run_program(
@@ -93,7 +93,7 @@ TWENTY = [f"event_{number:02}" for number in range(20)]
     ["in_a_process", "in_a_grandchild", "in_a_failing_process", "in_a_pool", "in_an_executor"],
 )
 def test_what_a_child_captured_leaves_when_it_ends(run, function, method):
-    # Catches: atexit alone, which does not run in a child of multiprocessing.
+    # Catches: relying on atexit alone, which does not run in a child of multiprocessing.
     assert run(function, method) == TWENTY
 
 

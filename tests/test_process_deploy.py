@@ -1,4 +1,4 @@
-"""A deploy: processes on one key get SIGTERM while they work, and nothing is lost while the server answers."""
+"""A deploy: processes with one key get SIGTERM while they work, and nothing is lost while the server responds."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ for number in itertools.count():
 
 @pytest.fixture
 def key() -> Iterator[Inspector]:
-    """A journy.io of its own, with the limit of a key there."""
+    """A separate inspector with the rate limit of a key."""
     with Inspector(port=0, limit=1800) as api:
         yield api
 
 
 def captured_by(processes) -> int:
-    """How many events they captured in all, each delivered as far as they know."""
+    """Return how many events they captured in all, after checking that they count each as delivered."""
     captured = 0
     for process in processes:
         out, err = process.communicate(timeout=40)

@@ -1,4 +1,4 @@
-"""At every line of the capture path: a fork, and a signal handler that captures. Nobody blocks, nothing is lost."""
+"""A fork and a capturing signal handler at every line of the capture path: nothing blocks, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ print(explore(globals()[sys.argv[1]], sys.argv[2]))
 @pytest.mark.parametrize("way", ["cold", "warm"])
 @pytest.mark.parametrize("kind", ["fork", "reenter"])
 def test_at_every_line_of_a_capture(run_program, kind, way):
-    # Catches: queue.Queue, Event.set or any lock on the way of a capture: the child, or the handler, hangs.
+    # Catches: queue.Queue, Event.set or any lock in the capture path: the child or the handler hangs.
     done = run_program(EXPLORE, kind, way, timeout=120)
     assert (done.status, done.err) == (0, "")
     assert int(done.out) > 50

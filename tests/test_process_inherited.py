@@ -1,4 +1,4 @@
-"""Children of multiprocessing that begin anew, as on Linux since Python 3.14, get the settings of their parent."""
+"""Children of multiprocessing that are not forked, the default on Linux since Python 3.14, inherit the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from journy_track._model.children import hand_over
 from journy_track._runtime import inherit
 
 METHODS = [method for method in ("forkserver", "spawn") if method in multiprocessing.get_all_start_methods()]
-#: A file, since a child imports it anew: what is beneath the last line runs in the parent alone.
+#: A file, since a child imports it again: what is below the last line runs in the parent only.
 PROGRAM = """
 import multiprocessing, os, sys
 from concurrent.futures import ProcessPoolExecutor
@@ -84,7 +84,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def run(api, run_program, tmp_path):
-    """Run one function of the program with children of a method."""
+    """Run one function of the program with one start method for its children."""
     (tmp_path / "program.py").write_text(PROGRAM)
 
     def start(function: str, method: str):
@@ -121,7 +121,7 @@ def test_so_it_does_in_the_processes_of_loky(run, api):
 def test_a_child_that_did_not_get_them_logs_once_what_to_do(run, api, method):
     done = run("where_it_cannot", method)
     assert done.status == 0
-    assert done.err.count("journy_track") == 2, done.err  # who speaks, and what to call
+    assert done.err.count("journy_track") == 2, done.err  # the prefix of the line, and what to call
     assert "its parent: before_send cannot be pickled. Call journy_track.configure() in the child" in done.err
     assert not api.events
 

@@ -1,4 +1,4 @@
-"""uWSGI without Python's threads, or without exit handlers, where items would be lost: logged once."""
+"""uWSGI without Python threads or without exit handlers, where items would be lost: logged once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import journy_track
 
 @pytest.fixture
 def uwsgi(monkeypatch):
-    """Be a worker of uWSGI with these options."""
+    """Pretend to be a uWSGI worker with these options."""
 
     def be(options: dict[bytes, object], version: tuple[int, ...] = (2, 0, 20, 0, b"")) -> None:
         module = ModuleType("uwsgi")

@@ -1,4 +1,4 @@
-"""The pytest plugin, as a user's suite meets it."""
+"""The pytest plugin, as it runs in a user's test suite."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _nothing_kept():
 
 @pytest.fixture
 def suite(pytester):
-    """Runs these tests in a pytest of their own, in this process."""
+    """Runs these tests in a separate pytest session, in this process unless *subprocess* is true."""
 
     def run(source: str, *arguments: str, ini: str = "", subprocess: bool = False) -> pytest.RunResult:
         pytester.makeini(f"[pytest]\n{ini}")
@@ -178,7 +178,7 @@ def test_links_and_what_was_said_are_each_tests_own(suite):
             [line] = [line for line in caplog.messages if "before journy_track.configure() is called" in line]
             assert re.search(r"as at test_[a-z_]+[.]py:[0-9]+[.] ", line)
         """,
-        subprocess=True,  # what other tests of this process leave behind may end, and say something, meanwhile
+        subprocess=True,  # objects left by other tests of this process may be finalised meanwhile, and log something
     ).assert_outcomes(passed=6)
 
 
@@ -403,8 +403,8 @@ def test_journy_live_takes_the_refusal_away_and_only_there(suite):
     suite(source.format(False)).assert_outcomes(passed=1)
 
 
-#: Writes down which host is looked up, in a file, as pytest captures what is printed; and ends the process there: how
-#: long a look-up may take is not the matter.
+#: Writes the first host that is looked up to a file, since pytest captures output, and ends the process there: the
+#: test does not depend on how long a look-up takes.
 LOOK_UPS = """
 import os
 import pathlib
@@ -416,7 +416,7 @@ def looked_up(host, *_, **__):
 
 socket.getaddrinfo = looked_up
 """
-#: Leaves to the process's exit what it tracked.
+#: Leaves delivery to the exit of the process.
 LEFT_BEHIND = """
 import journy_track
 def test_it():
@@ -427,7 +427,7 @@ def test_it():
 
 @pytest.fixture
 def look_ups(pytester) -> Callable[[], str | None]:
-    """Answers which host the tests of a process looked up, if any."""
+    """Returns the host that the tests of a process looked up, `None` if there was none."""
     pytester.makeconftest(LOOK_UPS)
     written = pytester.path / "looked_up"
 
@@ -514,7 +514,7 @@ def test_only_tracks(journy_events):
 
 @pytest.fixture
 def covered(suite, pytester):
-    """Runs tests of a small product, which assert two of its four events."""
+    """Runs the tests of a small product, which assert two of its four events."""
 
     def run(*arguments: str) -> pytest.RunResult:
         pytester.makepyfile(shop=SHOP)
@@ -550,7 +550,7 @@ def test_too_few_asserted_events_fail_the_run(covered, workers):
     assert covered("--journy-coverage-fail-under", "50", *workers).ret == 0
 
 
-# ── Unused ──
+# ── When the plugin is not used ──
 
 
 @pytest.mark.slow
@@ -563,7 +563,7 @@ def test_unused_it_loads_nothing(suite):
             assert not [name for name in sys.modules if name.split(".")[0] in ("journy_track", "requests", "wrapt")]
         """,
         "-p",
-        "no:requests_mock",  # which loads requests
+        "no:requests_mock",  # the plugin loads requests
         subprocess=True,
     ).assert_outcomes(passed=1)
 

@@ -1,4 +1,4 @@
-"""configure(): the one tracker, what it takes and what it replaces."""
+"""configure(): the global tracker, the arguments it accepts, and what it replaces."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
-# ── Before ──
+# ── Before configure() ──
 
 
 def test_before_configure_everything_is_a_no_op_and_the_first_use_warns_once(caplog):
@@ -73,7 +73,7 @@ def test_what_an_unusable_spool_left_in_memory_is_delivered_after_another_config
     assert old.stats().delivered == 20
 
 
-# ── What it says of itself ──
+# ── The docstring of configure() ──
 
 
 def test_the_docstring_names_every_setting_and_the_guide_promises_the_same_of_the_spool():
@@ -166,7 +166,7 @@ def test_disabled_by_the_environment(api, monkeypatch):
     assert not api.requests
 
 
-# ── Again ──
+# ── A second configure() ──
 
 
 def test_the_same_settings_again_are_a_no_op(api, caplog):
@@ -259,7 +259,7 @@ def test_eight_threads_that_configure_alike_get_one_tracker(api):
     assert len(set(map(id, trackers))) == 1
 
 
-# ── Settings at work ──
+# ── Settings in effect ──
 
 
 def test_configured_metadata_is_on_every_event_and_the_events_own_wins(api):

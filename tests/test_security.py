@@ -1,4 +1,4 @@
-"""The API key shows nowhere: a random one, and every way to fail."""
+"""The API key never appears anywhere: tested with a random key and every way to fail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from journy_track import Client, ClientConfig, HttpRequest, MaybeSent, NotSent, 
 
 
 class Raises:
-    """An HTTP client that fails, and has the request in its hands when it does."""
+    """An HTTP client that fails while it holds the request."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -23,7 +23,7 @@ class Raises:
         raise self.error
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Beside Segment's own clients, for Python and for Node: for the same call, the same message is sent."""
+"""Compared with Segment's own clients for Python and Node: for the same call, the same message is sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VALUES = {"plan": "pro", "seats": 5, "price": 9.5, "paying": True, "empty": "", 
 
 
 class Said(NamedTuple):
-    """One thing in the words of each library. Theirs: the method, and the message as Node takes it."""
+    """The same call in each library. *theirs* is the method, and the message as Node accepts it."""
 
     ours: Callable[[], None]
     theirs: list[tuple[str, dict[str, Any]]]
@@ -106,7 +106,7 @@ def by_node(url: str, calls: list[tuple[str, dict[str, Any]]]) -> None:
 
 
 class Sent(NamedTuple):
-    """What a client of Segment's sent: its messages by the names of the calls, and its first request."""
+    """What a Segment client sent: its messages by the name of the call, and its first request."""
 
     messages: dict[str, list[dict[str, Any]]]
     request: Received

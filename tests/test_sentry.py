@@ -1,4 +1,4 @@
-"""Sentry, with its default integrations: no headers of the app's traces on our requests, no spans of ours in them."""
+"""Sentry with its default integrations adds no trace headers to our requests, and no spans of ours to its traces."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ sentry_sdk.init(
 
 @pytest.fixture
 def run_app(run_program, api):
-    """Run a program in which Sentry is on, and return the transactions and events that Sentry got."""
+    """Run a program in which Sentry is enabled, and return the transactions and events that Sentry received."""
 
     def run(source: str) -> list[dict]:
         done = run_program(APP + source + "\nprint(json.dumps(events))\n", api.url, NO_PROXY="*")
@@ -65,7 +65,7 @@ def test_our_requests_are_no_spans_and_no_breadcrumbs_and_the_apps_own_are(run_a
 
 
 def test_what_our_threads_log_belongs_to_no_request_of_the_app(run_app):
-    # Catches: a worker that starts in a request and is that request's for the life of the process.
+    # Catches: a worker that is started in a request and stays attached to it for the life of the process.
     events = run_app(
         """
 def before_send(item):

@@ -1,4 +1,4 @@
-"""Subinterpreters, which allow no daemon threads: whoever flushes delivers, and so does their end."""
+"""Subinterpreters, which do not allow daemon threads: a flush delivers, and so does the interpreter's end."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_flush_delivers(run):
 
 
 def test_aflush_delivers(run):
-    # Catches: a wait, up to its end, for a thread that cannot be started.
+    # Catches: waiting for the whole timeout for a thread that cannot be started.
     assert run("print(asyncio.run(journy_track.aflush(20)), tracker.stats().delivered)") == ["True", "3"]
 
 

@@ -1,4 +1,4 @@
-"""journy_track.testing.capture(): what was tracked, checked, and nothing sent."""
+"""journy_track.testing.capture(): what was tracked can be checked, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_nothing_is_lost_to_threads_that_track_while_it_is_read():
             assert sorted(event.metadata["number"] for event in events) == list(range(400))
 
 
-# ── configure() inside ──
+# ── configure() inside a block ──
 
 
 def test_configure_checks_its_arguments_and_answers_the_capturing_tracker(events):

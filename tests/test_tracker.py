@@ -1,4 +1,4 @@
-"""Waiting for delivery, and ending."""
+"""flush(), aflush() and shutdown() of a tracker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ours() -> list[threading.Thread]:
 
 @pytest.fixture
 def hung(hung_server) -> Tracker:
-    """The global tracker, in front of a server that accepts and never answers, with two events."""
+    """The global tracker with two events, pointed at a server that accepts connections and never responds."""
     tracker = journy_track.configure(base_url=hung_server)
     journy_track.track("signed_in", user="u1")
     journy_track.track("signed_out", user="u1")
@@ -240,7 +240,7 @@ def test_no_thread_of_ours_stays_when_the_server_answers_after_shutdown(hung_ser
     assert not ours()
 
 
-# ── The thread ──
+# ── The worker's thread ──
 
 
 def test_the_thread_starts_with_the_first_item(api, tracker):
@@ -301,7 +301,7 @@ def test_eight_threads_that_come_first_start_one(api, tracker):
 def test_an_event_after_a_long_silence_is_sent_without_being_asked_for(api, tracker):
     journy_track.track("signed_in", user="u1")
     api.wait_for(lambda api: len(api.events) == 1)
-    threading.Event().wait(2.5)  # longer than the worker looks by itself: it sleeps now
+    threading.Event().wait(2.5)  # longer than the worker's polling interval: now it sleeps
     journy_track.track("signed_out", user="u1")
     api.wait_for(lambda api: len(api.events) == 2, timeout=0.5)
 

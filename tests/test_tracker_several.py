@@ -1,4 +1,4 @@
-"""A second tracker beside the global one, and trackers that come and go."""
+"""A second tracker next to the global one, and trackers that come and go."""
 
 from __future__ import annotations
 
@@ -70,5 +70,5 @@ def test_a_hundred_replaced_trackers_leave_nothing_behind(api, balance):
     assert not _process._living
     gc.collect()
     if before:
-        # A connection that stayed would hold two, ours and the server's, which may be late in closing its own.
+        # A connection left open would hold two descriptors, ours and the server's. The server may close its own late.
         assert len(os.listdir("/proc/self/fd")) < before + 120

@@ -1,6 +1,6 @@
-"""The way of one event through the library stays short: who follows it has to read these functions and files.
+"""The path of one event through the library stays short: a reader who follows it reads these functions and files.
 
-A ceiling is what was measured, and a small margin. Where a change exceeds it, look at what
+A ceiling is the measured value plus a small margin. Where a change exceeds it, look at what
 `python -m benchmarks.walk --names` prints before you raise it.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1]))  # the benchmarks are beside the package, and not in the wheel
+sys.path.append(str(Path(__file__).parents[1]))  # the benchmarks are in the repository, but not in the wheel
 
 from benchmarks.walk import measure
 

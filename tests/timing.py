@@ -1,4 +1,4 @@
-"""Whether a promise about time is kept, on a machine that may be busy."""
+"""Checks of timing promises, on a machine that may be busy."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from time import monotonic
 
 
 def keeps_to(seconds: float, act: Callable[[], float | None], slack: float = 0.5, tries: int = 3) -> None:
-    """Assert that *act* takes *seconds*, and no more than *slack* beyond.
+    """Assert that *act* takes at least *seconds*, and at most *slack* longer.
 
-    A busy machine may be late once, what is broken is late each time: one of *tries* has to be in time, and none
-    may be early. *act* answers what it took, where it measures that itself.
+    A busy machine may be late once, but a bug is late every time: one of *tries* has to be in time, and none may be
+    early. *act* may return how long it took, where it measures that itself.
     """
     took = []
     while len(took) < tries:
@@ -25,7 +25,7 @@ def keeps_to(seconds: float, act: Callable[[], float | None], slack: float = 0.5
 
 
 def eventually(condition: Callable[[], object], timeout: float = 30.0) -> None:
-    """Wait until *condition* holds. It looks often, and asserts that it is not in vain."""
+    """Wait until *condition* holds, polling often. Raises `AssertionError` after *timeout* seconds."""
     deadline = monotonic() + timeout
     pause = Event()
     while not condition():

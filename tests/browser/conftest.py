@@ -1,4 +1,4 @@
-"""A real Chromium, driven without a window; skipped where there is none. Screenshots are kept as artefacts."""
+"""A real headless Chromium; the tests are skipped where it is not installed. Screenshots are kept as artefacts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from journy_track.inspector import Inspector
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 DESK, TABLET, PHONE = ({"width": width, "height": height} for width, height in ((1280, 800), (768, 1024), (390, 844)))
-TIMEOUT = 15_000  # milliseconds: a loaded machine is slow, and a test that passes doesn't wait
+TIMEOUT = 15_000  # milliseconds: generous for a loaded machine, and a passing test does not wait for it
 
 
 @pytest.fixture(scope="module")  # playwright keeps an event loop running in this thread: other tests need theirs
@@ -45,7 +45,7 @@ def api(running: Inspector) -> Inspector:
 
 @pytest.fixture(scope="module")
 def context_of(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Browser contexts by size and colour scheme, made once: each takes a second."""
+    """Browser contexts by size and colour scheme, each created once because that takes a second."""
     made: dict[tuple[int, str], Any] = {}
 
     def context(viewport: dict[str, int], scheme: str) -> Any:
@@ -66,12 +66,12 @@ def context_of(browser: Any) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def open_page(context_of: Callable[..., Any], api: Inspector) -> Iterator[Callable[..., Any]]:
-    """Opens the page. A test fails when the page logs an error or asks another host for anything."""
+    """Opens the page. The test fails when the page logs an error or requests anything from another host."""
     wrong: list[str] = []
     pages = []
 
     def is_wrong(message: Any) -> bool:
-        # An answer that was refused, or a connection that was lost, is no mistake of the page.
+        # A response with an error status or a lost connection is not an error of the page.
         return message.type in ("error", "warning") and not re.search(r"ERR_|status of 4\d\d", message.text)
 
     def open_one(
@@ -96,7 +96,7 @@ def open_page(context_of: Callable[..., Any], api: Inspector) -> Iterator[Callab
 
 @pytest.fixture
 def screenshot(tmp_path: Path) -> Callable[[Any, str], None]:
-    """Keeps a picture, in the folder that SCREENSHOTS names, or else in the test's own."""
+    """Saves a screenshot in the folder that SCREENSHOTS names, or else in the test's temporary folder."""
     folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -132,7 +132,7 @@ def call(api: Inspector) -> Iterator[Caller]:
 
 @pytest.fixture
 def sample(api: Inspector, call: Caller) -> Caller:
-    """A few users and accounts and what they did, with one of each thing that can go wrong."""
+    """A few users and accounts with their events, and one of each thing that can go wrong."""
     for number, (user, account) in enumerate([("ada", "acme"), ("grace", "globex"), ("alan", "acme")]):
         named = {"userId": user, "email": f"{user}@{account}.example"}
         call("/users/upsert", {"identification": named, "properties": {"full_name": user.title(), "mrr": number}})

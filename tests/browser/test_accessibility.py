@@ -1,4 +1,4 @@
-"""axe-core finds nothing wrong, in any view, at any width, light or dark."""
+"""axe-core finds no violations, in any view, at any width, in light or dark mode."""
 
 from collections.abc import Iterator
 from importlib import resources
@@ -37,7 +37,7 @@ FOUND = """axe.run(document, { resultTypes: ["violations"] }).then(({ violations
 
 @pytest.fixture(scope="module")
 def full() -> Iterator[Inspector]:
-    """An inspector with all that it can show: a mirror, of which something failed, a catalogue, a split batch."""
+    """An inspector that shows everything it can: a mirror with a failed request, a catalogue, and a split batch."""
     with Inspector() as journy_io:
         target = JournyIo(Config.load(Secret("a-real-key"), {"base_url": journy_io.url}, {}))
         with Inspector(forward=target, catalogue=lambda: Catalogue("events.md", ("signed_up", "other"))) as api:
@@ -78,7 +78,7 @@ def full() -> Iterator[Inspector]:
 @pytest.mark.parametrize("size", SIZES)
 def test_axe_finds_nothing_in_any_view(browser, full, size, scheme):
     script = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
-    # The page's own policy lets no other script in, and what is asked here is the page, not the policy.
+    # The page's own policy blocks injected scripts such as axe. The test checks the page, not the policy.
     with browser.new_context(
         viewport=SIZES[size], color_scheme=scheme, reduced_motion="reduce", bypass_csp=True
     ) as context:

@@ -1,4 +1,4 @@
-"""An item that is tried again is one entry of the list, with its attempts under it."""
+"""An item that is retried is one entry in the list, with its attempts below it."""
 
 from playwright.sync_api import expect
 
@@ -18,7 +18,7 @@ def test_the_latest_attempt_stands_for_all_of_them(api, call, open_page):
     expect(page.get_by_role("grid", name="Requests")).to_be_visible()
     expect(page.locator(".row")).to_have_count(1)
     expect(page.locator(".row .attempt")).to_have_text("3×")
-    expect(page.locator(".detail-head .badge")).to_have_text("503")  # the one that was chosen
+    expect(page.locator(".detail-head .badge")).to_have_text("503")  # the attempt that was clicked
     expect(page.locator("nav [data-view=requests] output")).to_have_text("1")
 
 
@@ -51,7 +51,7 @@ def test_attempts_are_one_in_the_timeline_too(api, call, open_page):
 def test_attempts_that_were_fetched_later_join_their_item(api, call, open_page):
     api.answer_next(503)
     call.track("created_invoice")
-    for number in range(250):  # more than the page asks for first
+    for number in range(250):  # more than the page loads first
         call.track(f"event_{number}")
     call.track("created_invoice")
     page = open_page()

@@ -1,4 +1,4 @@
-"""Batches on the page: one request, and messages that are shown as what they are."""
+"""Batches on the page: one request, whose messages are each shown as an event, an upsert and so on."""
 
 import pytest
 from playwright.sync_api import expect
@@ -26,7 +26,7 @@ def post(api, call):
 
 @pytest.fixture
 def batches(api, post):
-    """One of each: new messages of all types, a duplicate, one that is wrong, one with a wrong value, a retry."""
+    """One of each: new messages of all types, a duplicate, an invalid one, one with an invalid value, and a retry."""
     post(
         message("identify", "i1", userId="ada", traits={"email": "ada@acme.example", "plan": "pro"}),
         message("group", "g1", groupId="acme", anonymousId="acme", traits={"seats": 3}),
@@ -51,7 +51,7 @@ def test_the_messages_of_a_batch_are_listed_among_the_events(batches, call, open
     expect(rows.filter(has_text="ignored")).to_have_count(1)
     expect(rows.filter(has_text="1 left out")).to_have_count(1)
     expect(rows.filter(has_text="503")).to_have_count(0)
-    expect(rows.filter(has_text="2×")).to_have_count(3)  # those of the batch that was sent again
+    expect(rows.filter(has_text="2×")).to_have_count(3)  # the messages of the batch that was sent again
     screenshot(page, f"batch-events-{name}")
 
 
@@ -139,7 +139,7 @@ def test_a_fault_is_ordered_for_one_message(api, post, open_page):
 
 @pytest.fixture
 def split(api, post):
-    """Four messages in a batch that is refused as too large. It comes again in halves, and one is tried twice."""
+    """Four messages in a batch that is refused as too large, sent again in halves, one of them twice."""
     api.answer_next(413)
     post(*(track(number) for number in range(4)))
     post(track(0), track(1))

@@ -1,4 +1,4 @@
-"""Events over time above the list: by name, with counts, and a part that is chosen filters."""
+"""A chart of events over time above the list: by name, with counts, and selecting a range filters the list."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +11,7 @@ from .conftest import PHONE
 
 @pytest.fixture
 def spread(api, call):
-    """Ten events that arrived a minute apart."""
+    """Ten events that arrived one minute apart."""
     start = datetime.now(UTC) - timedelta(minutes=10)
     for number in range(10):
         call.track("early" if number < 4 else "late")
@@ -45,7 +45,7 @@ def test_a_part_that_is_brushed_filters_and_a_click_shows_all(spread, open_page)
     page.mouse.up()
     expect(page.locator("#matches")).to_have_text("3 match")
     expect(page.locator(".brush")).to_be_visible()
-    expect(page.locator(".name-count")).to_have_text(["late 6", "early 4"])  # of all, so that there is more to choose
+    expect(page.locator(".name-count")).to_have_text(["late 6", "early 4"])  # unfiltered, so there is more to choose
     page.reload()
     expect(page.locator("#matches")).to_have_text("3 match")
     page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + 20)

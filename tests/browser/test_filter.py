@@ -1,4 +1,4 @@
-"""The filter: by text, event, user, account, kind and failure, kept in the address."""
+"""The filter: by text, event, user, account, kind and failure; it is kept in the address."""
 
 from urllib.parse import parse_qs, urlsplit
 

@@ -1,4 +1,4 @@
-"""The journey of a user and of an account: sessions in the timeline, and a funnel over chosen events."""
+"""The journey of a user or an account: sessions in the timeline, and a funnel over selected events."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -13,7 +13,7 @@ START = datetime(2024, 5, 17, 9, 0, tzinfo=UTC)
 
 @pytest.fixture
 def at(call: Caller):
-    """Tracks an event that happened so many minutes after the start."""
+    """Tracks an event that happened the given number of minutes after the start."""
 
     def track(minutes, name="viewed", user="ada", account=None):
         named = {"user": user if isinstance(user, dict) else {"userId": user}}
@@ -29,7 +29,7 @@ def headings(page):
 
 
 def test_a_timeline_has_sessions_that_a_pause_of_30_minutes_ends(at, open_page):
-    for minutes in (0, 29, 59, 90, 200):  # of which 59 and 90 are 31 minutes apart
+    for minutes in (0, 29, 59, 90, 200):  # 59 and 90 are 31 minutes apart
         at(minutes)
     page = open_page("#/users/ada")
     expect(page.locator(".timeline .session")).to_have_count(3)
@@ -48,7 +48,7 @@ def test_an_accounts_sessions_count_its_users(at, open_page):
 
 @pytest.fixture
 def shop(at):
-    """Four users, of whom three sign up, two of them look around, and one buys; one buys before the rest."""
+    """Four users: three sign up, two of those look around, and one of those buys. The fourth buys before them."""
     for number, user in enumerate(["ada", "grace", "alan"]):
         at(number, "signed_up", user, "acme" if user == "ada" else "globex")
     at(10, "viewed", "ada", "acme")

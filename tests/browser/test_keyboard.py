@@ -1,4 +1,4 @@
-"""The page by keyboard, on the phone, and for readers of the screen."""
+"""The page used by keyboard, on a phone, and with a screen reader."""
 
 import json
 
@@ -9,7 +9,7 @@ from .conftest import PHONE
 
 
 def active(page):
-    """The text of the active row, as a reader of the screen is told it."""
+    """Return the text of the active row, as a screen reader gets it."""
     return page.evaluate(
         "document.getElementById(document.getElementById('grid').getAttribute('aria-activedescendant'))"
         "?.querySelector('.name').textContent"
@@ -64,7 +64,7 @@ def test_the_active_row_stays_the_same_when_others_arrive(page, call):
 def test_a_slash_searches_and_escape_leaves(page):
     page.keyboard.press("/")
     expect(page.get_by_label("Search")).to_be_focused()
-    page.keyboard.type("event_1/j")  # letters are letters while one types
+    page.keyboard.type("event_1/j")  # inside a text field, keys are text and not shortcuts
     expect(page.get_by_label("Search")).to_have_value("event_1/j")
     page.keyboard.press("Escape")
     expect(page.get_by_label("Search")).to_have_value("")
@@ -85,7 +85,7 @@ def test_everything_can_be_reached_with_tab_and_the_focus_is_seen(page):
             " getComputedStyle(document.activeElement).outlineStyle]"
         )
         reached.append(name)
-        assert outline != "none" or name == "grid", reached  # the list shows its active row instead
+        assert outline != "none" or name == "grid", reached  # the list marks its active row instead
     for name in (
         "skip",
         "events",

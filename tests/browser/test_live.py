@@ -1,4 +1,4 @@
-"""What arrives is on the page at once, newest first, however much it is."""
+"""Whatever arrives is on the page at once, newest first, however much arrives."""
 
 from playwright.sync_api import expect
 
@@ -6,7 +6,7 @@ from journy_track.inspector import Inspector
 
 
 def rows(page):
-    """The rows in sight, from the top."""
+    """Return the names of the visible rows, from the top."""
     return page.evaluate(
         "[...document.querySelectorAll('.row')].sort((a, b) => a.ariaRowIndex - b.ariaRowIndex)"
         ".map((row) => row.querySelector('.name').textContent)"
@@ -17,7 +17,7 @@ def test_an_empty_inspector_says_how_to_point_an_app_here(api, open_page, screen
     page = open_page()
     expect(page.get_by_role("heading", name="Nothing has arrived yet")).to_be_visible()
     lines = page.get_by_test_id("hint").inner_text().splitlines()
-    assert lines == [f"export JOURNY_BASE_URL={api.url}", "python your_app.py"]  # and no key
+    assert lines == [f"export JOURNY_BASE_URL={api.url}", "python your_app.py"]  # without a key
     page.get_by_role("button", name="Copy the lines").click()
     assert page.evaluate("navigator.clipboard.readText()").splitlines() == lines
     screenshot(page, "empty")

@@ -1,4 +1,4 @@
-"""What is also sent to journy.io is marked, and so is what the committed catalogue does not know."""
+"""The page marks what is also sent to journy.io, and what is missing in the committed catalogue."""
 
 from collections.abc import Iterator
 
@@ -84,7 +84,7 @@ def test_what_arrived_is_compared_with_the_catalogue(compared, open_page):
         expect(never).to_have_text(["Created Invoice", "bought"])
         call.track("bought")
         expect(never).to_have_text(["Created Invoice"])
-        names.append("created_invoice")  # the file was written anew
+        names.append("created_invoice")  # the catalogue file was rewritten
         expect(page.locator("#catalogue")).to_contain_text("None: all events that arrived are in it.")
         page.get_by_role("link", name="created_invoice").click()
         expect(page.get_by_role("row", name="created_invoice")).to_be_visible()
@@ -113,5 +113,5 @@ def test_a_trace_is_linked_to_where_the_inspector_was_told(compared, open_page):
     page.reload()
     expect(link).to_have_attribute("href", f"http://other.example/?t={'ab' * 16}")
     page.get_by_text("Link to your tracing").click()
-    page.get_by_label("Address of a trace").fill("")  # this browser's again
+    page.get_by_label("Address of a trace").fill("")  # clears what this browser stored
     page.close()

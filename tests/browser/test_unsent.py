@@ -1,4 +1,4 @@
-"""What the app did not send stands among the events, with the reason, the place and the remedy."""
+"""What the app did not send is listed among the events, with the reason, the place in the code and the remedy."""
 
 import pytest
 from playwright.sync_api import expect

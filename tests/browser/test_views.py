@@ -1,4 +1,4 @@
-"""Each view, what it shows, and that nothing of what arrived is ever markup."""
+"""Each view and what it shows. Nothing that arrived is ever rendered as markup."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -123,7 +123,7 @@ ADDRESSES = [("events/13", "13"), ("requests/7", "7"), ("users/u1", "u1"), ("acc
 
 @pytest.mark.parametrize(("address", "number"), ADDRESSES, ids=[address for address, _ in ADDRESSES])
 def test_an_address_marks_its_row_and_brings_it_into_sight(call, open_page, address, number):
-    for place in range(250):  # more than the page asks for first
+    for place in range(250):  # more than the page loads first
         call.track(f"event_{place + 1}", f"u{place}", f"a{place}")
     page = open_page(f"#/{address}")
     name = number if number[0] in "ua" else f"event_{number}"
@@ -167,7 +167,7 @@ def test_every_key_of_the_budget_can_be_chosen(api, open_page):
 
 def test_the_legend_names_what_is_drawn(api, call, open_page):
     call.track()
-    page = open_page("#/budget")  # 100 000 a minute: far above what was sent
+    page = open_page("#/budget")  # a limit of 100 000 a minute, far more than was sent
     expect(page.locator(".legend.taken")).to_be_visible()
     expect(page.locator(".legend.pace")).to_have_count(0)
     with Inspector(limit=60) as slow:
@@ -246,7 +246,7 @@ def test_every_view_fits_and_can_be_read(sample, open_page, screenshot, size, sc
         assert page.evaluate(CONTRAST) == [], view
 
 
-#: What stands side by side in the bar on top, and runs into its neighbour or out of the page.
+#: Elements next to each other in the top bar that overlap or extend beyond the page.
 CROWDED = """() => {
   const seen = [...document.querySelectorAll(".brand img, .brand b, .brand span span, nav a, .tools > *")]
     .filter((one) => one.checkVisibility()).map((one) => one.getBoundingClientRect());
@@ -268,7 +268,7 @@ CROWDED = """() => {
 def test_the_bar_on_top_has_room_at_every_width(call, open_page, width):
     page = open_page(viewport=PHONE)
     page.set_viewport_size({"width": width, "height": 800})
-    # As after a long day.
+    # Counts as large as after a long day.
     page.evaluate(
         "document.querySelector('[data-view=catalogue]').hidden = false;"
         "for (const output of document.querySelectorAll('[data-count]')) output.textContent = '12,345';"
@@ -282,7 +282,7 @@ def test_the_bar_on_top_has_room_at_every_width(call, open_page, width):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-# Text whose contrast to the nearest ground behind it is below what WCAG asks for at level AA.
+# Text whose contrast to the nearest background behind it is below the WCAG minimum for level AA.
 CONTRAST = """() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgba = (color) => {

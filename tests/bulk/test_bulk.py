@@ -1,4 +1,4 @@
-"""`bulk()`: verbs wait for room, leaving waits for delivery, and the report adds up."""
+"""`bulk()`: verbs wait for room in the queue, leaving the block waits for delivery, and the report adds up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY = "test-key-0123456789"
 
 @pytest.fixture
 def small(api):
-    """A tracker with a queue of ten."""
+    """A tracker with a queue of ten items."""
     return journy_track.configure(KEY, base_url=api.url, queue_size=10)
 
 

@@ -1,4 +1,4 @@
-"""What a block shows while it is open."""
+"""The progress that a `bulk()` block shows while it is open."""
 
 from __future__ import annotations
 

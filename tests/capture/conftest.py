@@ -1,4 +1,4 @@
-"""Events as they would be sent, without sending any; and every kind of callable."""
+"""Captured events as they would be sent, without sending them; and fixtures for every kind of callable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from journy_track import Event
 
 
 class Kept:
-    """Called, it returns what was captured so far, and forgets it."""
+    """When called, returns the events captured since the last call."""
 
     def __init__(self) -> None:
         self._items: list[Event] = []
@@ -33,7 +33,7 @@ class Kept:
         return [None if event.user is None else event.user.user_id for event in self()]
 
     def lost(self) -> dict[str, int]:
-        """How many were dropped, by reason; `before_send` dropped what was kept."""
+        """Return how many were dropped, by reason, without `before_send`, which drops the events kept here."""
         self()
         return {reason: count for reason, count in self.tracker.stats().dropped.items() if reason != "before_send"}
 
@@ -44,29 +44,29 @@ class Kept:
 
 @pytest.fixture
 def kept() -> Kept:
-    """The global tracker, keeping what it captures: `kept()`, `kept.names()`, `kept.users()`, `kept.one()`."""
+    """A global tracker that keeps what it captures: `kept()`, `kept.names()`, `kept.users()`, `kept.one()`."""
     return Kept()
 
 
 @pytest.fixture
 def elsewhere() -> Callable[..., Any]:
-    """Runs a function in a copy of the context, for what would outlive the test."""
+    """Runs a function in a copy of the context, for state that would outlive the test."""
     return lambda function, *arguments: contextvars.copy_context().run(function, *arguments)
 
 
 def user_id() -> str | None:
-    """Who acts now."""
+    """Return the ID of the current user, `None` when there is none."""
     user = journy_track.current_context().user
     return None if user is None else user.user_id
 
 
 @pytest.fixture
 def whoami() -> Callable[[], str | None]:
-    """Returns the ID of the user who acts now, `None` for nobody."""
+    """Returns the ID of the current user, `None` when there is none."""
     return user_id
 
 
-# ── Kinds: each gives a function of (plan, fail), decorated, that runs to its end and returns the result ──
+# ── Kinds: each returns a function of (plan, fail), decorated, that runs to its end and returns the result ──
 
 
 def body(plan: str, fail: bool) -> str:
@@ -237,11 +237,11 @@ KINDS = [
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
 def kind(request):
-    """Decorates one kind of callable: gives a function of (plan, fail) that runs it to its end."""
+    """Decorates one kind of callable: returns a function of (plan, fail) that runs it to its end."""
     return request.param
 
 
 @pytest.fixture
 def every_kind() -> list[Any]:
-    """All that `kind` is in turn."""
+    """All the values that `kind` takes in turn."""
     return KINDS

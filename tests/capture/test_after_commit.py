@@ -1,4 +1,4 @@
-"""after_commit: what waits, what is let go, and what is counted."""
+"""after_commit: what is held back until the commit, what is released or discarded, and how it is counted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from journy_track._capture.request import Actor, Cell, Pending
 
 
 class Transaction:
-    """A database transaction, as an integration would offer it."""
+    """A database transaction, as an integration would provide it."""
 
     def __init__(self) -> None:
         self.emits: list[Callable[[], object]] = []
@@ -38,7 +38,7 @@ class Transaction:
 
 @pytest.fixture
 def open_transactions(monkeypatch) -> list[Transaction]:
-    """The transactions that are open here: none, until one is put in."""
+    """The transactions that are open in a test. The list starts empty; tests add to it."""
     found: list[Transaction] = []
     monkeypatch.setattr(commit, "_finders", [lambda: found])
     return found
@@ -213,12 +213,12 @@ def test_a_span_gets_its_event_when_it_is_let_go_if_it_still_runs(api, transacti
     assert trace_ids == {f"{span.get_span_context().trace_id:032x}"}
 
 
-# ── Where it is not known yet who acts ──
+# ── When the actor is not known yet ──
 
 
 @pytest.fixture
 def pending() -> Iterator[Pending]:
-    """A request of which nobody can say yet who acts in it. It ends with the test, unless that closed it."""
+    """A request whose actor is not known yet. It ends with the test, unless the test has ended it."""
     cell = Cell()
     cell.pending = waiting = Pending(cell, lambda moment: None)
     entry = enter(Change(cell=cell))
@@ -268,7 +268,7 @@ def test_without_a_transaction_a_span_gets_the_event_whose_actor_is_not_known_ye
 
 
 def test_a_commit_and_an_actor_that_come_at_once_let_an_item_go_once(open_transactions, events):
-    # Catches: two flags, each looked at by both threads.
+    # Catches: two separate flags that both threads check.
     rounds = 50
     for number in range(rounds):
         transaction, cell, start = Transaction(), Cell(), threading.Barrier(2)

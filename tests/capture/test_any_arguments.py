@@ -1,4 +1,4 @@
-"""Whatever is passed to a verb or a block: outside `strict` nothing comes back, and each call is in one count."""
+"""Any arguments to a verb or block: outside `strict`, nothing is raised, and each call is in exactly one count."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def raiser(error):
 
 
 def hostile(name, error, *bases):
-    """An object whose method or property of that name raises."""
+    """Return an object whose method or property *name* raises."""
     method = raiser(error)
     kind = type("Hostile", bases, {name: property(method) if name == "__class__" else method})
     return kind()
@@ -54,7 +54,7 @@ names = st.sampled_from(
     ["__str__", "__eq__", "__hash__", "__bool__", "__class__", "__iter__", "__len__", "__index__", "__getattr__"]
 )
 SINGLES = [object(), object, print, UserIdentified("u2"), AccountIdentified("a2"), UserIdentified]
-#: Functions that make a value: hypothesis itself must not ask what raises.
+#: Functions that create a value, since hypothesis itself must not touch values that raise.
 recipes = st.one_of(
     st.one_of(
         *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.binary(max_size=3)),
@@ -77,7 +77,7 @@ OPTIONS = {
     "add_users_to_account": ("after_commit",),
     "remove_users_from_account": ("after_commit",),
 }
-#: How many arguments by position.
+#: The number of positional arguments.
 POSITIONS = {"track": 2, "add_users_to_account": 2, "remove_users_from_account": 2}
 EMPTY = ("link", "add_users_to_account", "remove_users_from_account")
 quickly = settings(
@@ -87,8 +87,9 @@ quickly = settings(
 
 @pytest.fixture
 def count(monkeypatch):
-    """Returns how many items were captured since the last time, each in one count. Those taken are prepared,
-    here and not by the worker: what runs beside it would disturb hypothesis.
+    """Returns how many items were captured since the last call, each in exactly one count.
+
+    Queued items are prepared here and not by the worker: a concurrent thread would disturb hypothesis.
     """
     monkeypatch.setattr(Worker, "start", lambda self: self._queue.with_worker())
     tracker = journy_track.configure("a-key", base_url="http://127.0.0.1:9", strict=False, shutdown_timeout=0)

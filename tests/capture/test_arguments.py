@@ -1,4 +1,4 @@
-"""The arguments of a call are those that were given, whatever decorators are in between."""
+"""The captured arguments of a call are those that the caller passed, whatever decorators are in between."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ captured = track_event("worked", user="u1", capture=("plan",))
 
 @pytest.fixture
 def plans(kept):
-    """Returns what each event captured as its plan, and `None` where it captured none."""
+    """Returns what each event captured as its plan, and `None` for an event without one."""
     return lambda: [event.metadata.get("plan") for event in kept()]
 
 
 def with_db(function):
-    """Adds an argument."""
+    """Adds a positional argument."""
 
     @functools.wraps(function)
     def inner(*args, **kwargs):
@@ -32,7 +32,7 @@ def with_db(function):
 
 
 def without_request(function):
-    """Takes an argument away, which it has a name for."""
+    """Removes an argument, which its wrapper names."""
 
     @functools.wraps(function)
     def inner(request, *args, **kwargs):
@@ -42,7 +42,7 @@ def without_request(function):
 
 
 def retried(function):
-    """Calls until it works."""
+    """Retries after a ConnectionError."""
 
     @functools.wraps(function)
     def inner(*args, **kwargs):
@@ -186,7 +186,7 @@ def test_calls_that_run_at_once_keep_their_arguments_apart(kept):
 
     async def main():
         await asyncio.gather(*(work(f"plan {number}") for number in range(20)))
-        in_turn = [work("a"), work("b")]  # driven by hand, in one and the same context
+        in_turn = [work("a"), work("b")]  # both driven by hand, in the same context
         while in_turn:
             for coroutine in list(in_turn):
                 try:
@@ -242,7 +242,7 @@ def test_a_cache_passes_its_arguments_on(plans):
 
 
 def test_the_decorator_in_between_is_left_alone(kept):
-    """Others call it, too: its attributes and variables are those that it had."""
+    """Other code uses that decorator, too: its attributes and variables stay as they were."""
     counted = []
 
     def counting(function):
@@ -307,7 +307,7 @@ def test_functions_that_are_made_to_wrap_each_other_are_called_all_the_same(kept
 
 
 class Injecting:
-    """A class as a decorator."""
+    """A decorator that is a class."""
 
     def __init__(self, function):
         self.function = function
@@ -395,7 +395,7 @@ _calls = {}
 
 
 def counted(function):
-    """Finds its count by the function that it was given."""
+    """Looks its count up by the function that it was given."""
     _calls[function] = 0
 
     @functools.wraps(function)

@@ -1,4 +1,4 @@
-"""Whatever goes wrong while capturing, a decorated function behaves exactly as before."""
+"""Whatever goes wrong in capturing, a decorated function behaves exactly as it does undecorated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def fails(*_: object) -> None:
 
 
 class Blocked:
-    """An HTTP client that does not respond until it is let go."""
+    """An HTTP client that does not respond until it is released."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -61,7 +61,7 @@ def queue_is_full() -> Iterator[None]:
 
 def server_is_down() -> Iterator[None]:
     with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        reserved.bind(("127.0.0.1", 0))  # bound, but not listening: connections are refused
         journy_track.configure(KEY, base_url=f"http://127.0.0.1:{reserved.getsockname()[1]}")
         yield
 
@@ -113,12 +113,12 @@ def _condition(request):
 
 @pytest.fixture(params=list(OPTIONS))
 def decorate(request, _condition):
-    """A `track_event` whose capturing goes wrong in one way or another."""
+    """A `track_event` decorator whose capturing fails in one way or another."""
     return track_event("worked", **OPTIONS[request.param])
 
 
 class Unusual:
-    """A result that breaks whoever looks at it."""
+    """A result that raises when anything inspects it."""
 
     def __bool__(self) -> bool:
         raise AssertionError("looked at")
@@ -250,7 +250,7 @@ def test_an_option_that_raises_costs_the_event_which_is_counted(option, kept, ca
 
 
 class OutOfReach(Mapping):
-    """Reads what it gives from a database that is down."""
+    """A mapping that reads its values from a database that is down."""
 
     def __getitem__(self, key):
         raise ConnectionError("the database is down")

@@ -1,4 +1,4 @@
-"""For any arguments, result and exception: a decorated function gives what the bare one gives."""
+"""For any arguments, result and exception, a decorated function behaves like the bare one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ decorators = st.sampled_from(
 
 
 class Body:
-    """Ends as told, and remembers what it was called with."""
+    """A function body that ends in a given way, and records the arguments it was called with."""
 
     def __init__(self, how: str, what: Any) -> None:
         self.how = how

@@ -1,4 +1,4 @@
-"""Tracked async generators: what they take and give, and when they count."""
+"""Tracked async generators: what is sent into them, what they yield, and when they count."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _as_jane():
 
 
 async def echo():
-    """Yields what it is sent; what is thrown in, too, but for GeneratorExit."""
+    """Yield whatever is sent or thrown in, except GeneratorExit."""
     got = None
     while got != "end":
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""A function that returns a task, a future or another awaitable ends when that ends."""
+"""A function that returns a task, a future or another awaitable ends when the awaitable ends."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_an_awaitable_of_its_own_kind_is_left_alone(kept):
 
 
 class Untouchable(type):
-    """A metaclass that breaks whoever compares, hashes or prints its classes."""
+    """A metaclass that raises when anything compares, hashes or prints its classes."""
 
     def __eq__(cls, other):
         raise AssertionError("looked at")
@@ -154,7 +154,7 @@ class Untouchable(type):
 
 
 class Lazy(metaclass=Untouchable):
-    """As Django's SimpleLazyObject: to ask for its class is to evaluate it."""
+    """Like Django's SimpleLazyObject: reading its class evaluates it."""
 
     @property
     def __class__(self):
@@ -201,7 +201,7 @@ def test_flushed_waits_for_what_a_sync_wrapper_returns(api, tracker):
 
 
 def compiled_generator():
-    """A generator function that mypyc compiled: mypy's own."""
+    """A generator function compiled by mypyc, from mypy itself."""
     graph = pytest.importorskip("mypy.graph_utils", reason="needs mypy")
     if hasattr(graph.strongly_connected_components, "__code__"):
         pytest.skip("this mypy is not compiled")
@@ -231,7 +231,7 @@ def test_a_compiled_generator_runs_in_its_block(whoami):
 
 
 class _Raising(type):
-    """As of a registry, whose classes have any attribute."""
+    """The metaclass of a registry, where any attribute of a class is looked up."""
 
     def __getattr__(cls, name):
         raise KeyError(name)
@@ -242,7 +242,7 @@ class _OfARegistry(metaclass=_Raising):
 
 
 class _NotReady:
-    """Of a class property that cannot be had yet."""
+    """A class property whose value is not available yet."""
 
     def __get__(self, instance, owner):
         raise RuntimeError("not configured")

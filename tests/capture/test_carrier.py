@@ -1,4 +1,4 @@
-"""Who acts, carried as text: written, read, signed, and whatever a stranger may send."""
+"""The acting user carried as text: written, read and signed, and whatever a stranger may send."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRET = "a secret of the tests 0123456789"
 
 
 def carried(**options) -> dict[str, str]:
-    """The headers that Jane's work goes on with."""
+    """Return the headers with which Jane's work continues elsewhere."""
     headers: dict[str, str] = {}
     with (
         journy_track.user("u1", email="jane@acme.com"),
@@ -97,7 +97,7 @@ def test_a_block_may_be_entered_twice_and_decorates():
     block = journy_track.extract(carried())
     with block:
         journy_track.set_user("u2")
-    with block as context:  # a scope of its own
+    with block as context:  # each entry gets a new scope
         assert context.user == UserIdentified("u1")
 
     @journy_track.extract(carried())
@@ -256,7 +256,7 @@ def test_the_secret_shows_nowhere(api, shows_no_key, canary):
 
 
 def written() -> dict[str, str]:
-    """The headers of work that Jane's impersonator sends on."""
+    """Return the headers of work done as Jane while tracking is suppressed."""
     headers: dict[str, str] = {}
     with journy_track.suppressed(), journy_track.user("u1"):
         journy_track.inject(headers)

@@ -1,4 +1,4 @@
-"""Garbage collections that interrupt Python while it sets, or copies, a context's variables."""
+"""Garbage collections that interrupt Python while it sets or copies the variables of a context."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def begun(generator):
     ids=["decorated generator", "block in a generator", "decorated coroutine", "decorated function in __del__"],
 )
 def abandoned(request):
-    """Leaves something to the garbage collector, which sets a variable of ours as it ends."""
+    """Leaves a cycle to the garbage collector that sets one of the library's variables when it is collected."""
 
     def abandon() -> None:
         cycle = [request.param()]
@@ -60,14 +60,14 @@ def abandoned(request):
 
 
 def variables() -> Any:
-    """What Python keeps a context's variables in: one object, which it replaces when one of them is set."""
+    """Return the object that holds the variables of a context. Python replaces it when one of them is set."""
     return gc.get_referents(contextvars.copy_context())[0]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="since Python 3.12, no collection interrupts a set or a copy")
 def test_the_variables_that_an_interrupted_set_reads_outlive_the_collection(abandoned):
-    """https://github.com/python/cpython/issues/148891: else the set that is interrupted reads freed memory."""
+    """https://github.com/python/cpython/issues/148891: otherwise the interrupted set reads freed memory."""
     seen = []
 
     def see(phase: str, info: dict[str, int]) -> None:
@@ -110,7 +110,7 @@ def test_a_program_that_abandons_decorated_generators_does_not_crash(run_program
 
 
 class Value:
-    """What a variable held."""
+    """The value of a variable."""
 
 
 def context_with_a_value() -> tuple[contextvars.Context, weakref.ref[Value]]:

@@ -14,7 +14,7 @@ from journy_track import AccountIdentified, Context, InvalidArgument, UserIdenti
 
 @pytest.fixture
 def switching_often():
-    """Threads interrupt each other wherever they can."""
+    """Make threads switch as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

@@ -1,4 +1,4 @@
-"""When a call has ended: what counts, and what is read then."""
+"""When a call has ended, whether it counts, and what is read at that moment."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_the_time_is_that_of_the_end(kept):
     @track_event("worked")
     def work():
         while datetime.now(UTC) == started:
-            pass  # until the clock has moved
+            pass  # until the clock has advanced
         ended.append(datetime.now(UTC))
 
     started = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Tracked generators: what they take and give, and when they count."""
+"""Tracked generators: what is sent into them, what they yield, and when they count."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _as_jane():
 
 
 def echo():
-    """Yields what it is sent; what is thrown in, too, but for GeneratorExit. Returns the last."""
+    """Yield whatever is sent or thrown in, except GeneratorExit. Returns the last value."""
     got = None
     while got != "end":
         try:
@@ -233,9 +233,9 @@ def test_the_generator_carries_the_functions_name():
 
 @pytest.fixture
 def sets(monkeypatch):
-    """Every frame that a body sets, in order: of its own, or the consumer's again."""
+    """Every frame that a body sets, in order: its own, or the consumer's when it gives back control."""
     frames = []
-    gc.collect()  # what other tests abandoned sets frames as it ends
+    gc.collect()  # generators that other tests abandoned set frames when they are collected
     monkeypatch.setattr(bodies, "set_frame", lambda frame: frames.append(frame) or context.set_frame(frame))
     return frames
 
@@ -294,7 +294,7 @@ def test_what_a_body_leaves_behind_in_its_consumers_context_stays_its_own(whoami
 
 
 def test_a_generator_that_no_python_code_resumes_works(kept):
-    """Naive: a look at whoever resumes it, where that is a thread without any frame."""
+    """Naive: inspecting the resuming frame, which does not exist in such a thread."""
     ended = threading.Event()
 
     @track_event("listed", user="u1")

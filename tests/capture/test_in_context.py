@@ -1,4 +1,4 @@
-"""in_context(): the context of now, in a thread or an executor."""
+"""in_context(): runs a function with the current context in a thread or an executor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_an_executor_starts_without_the_context_unless_it_is_carried(whoami):
 
 
 def test_one_carried_function_may_run_in_many_threads_at_once(whoami):
-    """Naively, one `Context.run` for all calls: the second thread gets "context is already entered"."""
+    """Naive: one `Context.run` for all calls: the second thread gets "context is already entered"."""
     together = threading.Barrier(4)
 
     def work(number: int) -> tuple[int, str | None]:
@@ -178,7 +178,7 @@ def test_what_is_not_a_function_is_refused():
 def test_what_is_carried_cannot_be_pickled_and_says_what_to_do_instead():
     with pytest.raises(TypeError, match=r"pass what inject\(\) writes"):
         pickle.dumps(in_context(functools.partial(print)))
-    with pytest.raises(pickle.PicklingError):  # by its name it is another function
+    with pytest.raises(pickle.PicklingError):  # its name refers to a different function
         pickle.dumps(in_context(functools.lru_cache))
 
 

@@ -1,4 +1,4 @@
-"""A decorated function is what it was: to inspect, to pickle, to copy."""
+"""A decorated function can still be inspected, pickled and copied as before."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def async_generator(plan: str, /, seats: int = 3, *, trial: bool = False):
 
 @types.coroutine
 def awaitable_generator(plan: str):
-    """As event loops and their libraries define what suspends a task."""
+    """A generator-based coroutine, which is how event loops and their libraries define what suspends a task."""
     yield
     journy_track.track("resumed", user="u1")
     return plan
@@ -57,7 +57,7 @@ def awaitable_generator(plan: str):
 
 @pytest.fixture(params=list(DECORATORS))
 def decorate(request):
-    """One of our decorators."""
+    """One of the library's decorators."""
     return DECORATORS[request.param]
 
 
@@ -196,7 +196,7 @@ MODULE = """
 
 @pytest.fixture
 def app(tmp_path, monkeypatch):
-    """A module of an app, importable here and in new processes."""
+    """A module of an app that can be imported here and in new processes."""
     (tmp_path / "app_under_test.py").write_text(textwrap.dedent(MODULE))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(__import__("sys").modules, "app_under_test", raising=False)

@@ -1,6 +1,6 @@
-"""Identities that must not leak: generators that are suspended, closed elsewhere, abandoned.
+"""Identities that must not leak: generators that are suspended, closed elsewhere or abandoned.
 
-Each test fails on the naive way that its docstring names.
+Each test fails with the naive implementation that its docstring describes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import journy_track
 
 @pytest.fixture(params=["block in the body, tracked", "block in the body, scoped", "decorator"])
 def rows(request, whoami):
-    """A decorated generator function that holds user A while it is suspended, and yields who acts."""
+    """A decorated generator function that holds user A while it is suspended, and yields the current user."""
 
     def holding():
         with journy_track.user("A"):
@@ -35,7 +35,7 @@ def rows(request, whoami):
 
 
 def test_a_suspended_generator_leaves_the_consumers_user_alone(rows, kept, whoami):
-    """Naive: a plain wrapper (E1, E4): the consumer tracks as A, or the body runs as nobody."""
+    """Naive: a plain wrapper (E1, E4): the consumer tracks as A, or the body runs without a user."""
     stream = rows()
     assert [next(stream), whoami()] == ["A", None]
     journy_track.track("as_nobody", account="acme")
@@ -47,7 +47,7 @@ def test_a_suspended_generator_leaves_the_consumers_user_alone(rows, kept, whoam
 
 
 def test_a_generator_closed_in_anothers_block_does_not_change_the_user(rows, whoami):
-    """Naive: `reset(token)` (E2): B becomes what was there before A."""
+    """Naive: `reset(token)` (E2): B is replaced by the user before A."""
     with journy_track.user("outer"):
         stream = rows()
         next(stream)
@@ -76,7 +76,7 @@ def test_a_generator_closed_in_another_thread_changes_neither(rows, whoami):
 
 
 def test_a_generator_resumed_in_another_thread_is_still_as_its_user(rows, whoami):
-    """Naive: the identity stays in the thread that started it; the next step runs as nobody."""
+    """Naive: the identity stays in the thread that started it; the next step runs without a user."""
     stream = rows()
     seen = [next(stream)]
 
@@ -91,7 +91,7 @@ def test_a_generator_resumed_in_another_thread_is_still_as_its_user(rows, whoami
 
 
 def test_interleaved_generators_keep_their_own_users(kept, whoami):
-    """Naive: a stack: whoever was resumed last is who acts in all of them."""
+    """Naive: a stack: the user of the last resumed generator acts in all of them."""
 
     @journy_track.track_event("listed")
     def rows(user: str):
@@ -110,7 +110,7 @@ def test_interleaved_generators_keep_their_own_users(kept, whoami):
 
 @pytest.mark.parametrize("ending", ["returns", "raises"])
 def test_a_generator_that_ends_gives_back_the_consumers_user(ending, whoami):
-    """Naive: the step's context is put back only when the step yields."""
+    """Naive: the step's context is restored only when the step yields."""
 
     @journy_track.track_event("listed")
     def rows():
@@ -129,7 +129,7 @@ def test_a_generator_that_ends_gives_back_the_consumers_user(ending, whoami):
 
 @pytest.mark.slow
 def test_an_abandoned_generator_leaves_nothing_behind(rows, whoami):
-    """Naive: whoever lets go of the generator gets the user of before it."""
+    """Naive: the code that drops the last reference gets the user from before the generator started."""
     stream = rows()
     next(stream)
     with journy_track.user("B"):
@@ -140,7 +140,7 @@ def test_an_abandoned_generator_leaves_nothing_behind(rows, whoami):
 
 
 def test_what_the_body_sets_stays_in_the_body(whoami):
-    """Naive: `set_user()` in a generator outside any scope stays with the consumer."""
+    """Naive: `set_user()` in a generator outside any scope affects the consumer, too."""
 
     @journy_track.track_event("listed")
     def rows():
@@ -177,7 +177,7 @@ def holding(user: str = "A"):
 
 
 def test_undecorated_closed_in_anothers_block_neither_erases_nor_swaps_it(whoami):
-    """Naive: `reset(token)` or `set(before)` (E2): B becomes nobody."""
+    """Naive: `reset(token)` or `set(before)` (E2): B is lost."""
     stream = holding()
     next(stream)
     with journy_track.user("B"):
@@ -202,7 +202,7 @@ def test_undecorated_closed_under_an_unrelated_context_changes_nothing_there(who
 
 
 def test_undecorated_closed_in_a_copy_of_its_context_ends_in_both(whoami):
-    """Naive: popping what is on top: the copy is right, and here A goes on acting."""
+    """Naive: popping the top entry: that is right in the copy, but A keeps acting here."""
     stream = holding()
     next(stream)
     copy = contextvars.copy_context()
@@ -211,7 +211,7 @@ def test_undecorated_closed_in_a_copy_of_its_context_ends_in_both(whoami):
 
 
 def test_undecorated_and_interleaved_ends_clean_in_any_order(whoami):
-    """Naive: `reset(token)` out of order brings back a user whose block was left."""
+    """Naive: `reset(token)` out of order restores a user whose block has ended."""
     for order in ([0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]):
         with journy_track.user("outer"):
             streams = [holding(user) for user in "ABC"]
@@ -239,7 +239,7 @@ def test_a_shared_block_left_elsewhere_takes_only_its_own_entry_away(whoami):
 
 
 def test_a_scope_left_out_of_order_takes_its_user_with_it(whoami):
-    """Naive: the request of before is who acts in the request of now."""
+    """Naive: the user of the previous request acts in the current one."""
     with journy_track.scope():
         journy_track.set_user("outer")
 

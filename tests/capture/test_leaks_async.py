@@ -1,6 +1,6 @@
-"""Identities that must not leak between tasks: async generators closed elsewhere, cancelled, abandoned.
+"""Identities that must not leak between tasks: async generators closed elsewhere, cancelled or abandoned.
 
-Each test fails on the naive way that its docstring names.
+Each test fails with the naive implementation that its docstring describes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import journy_track
 
 @pytest.fixture(params=["block in the body", "decorator"])
 def rows(request, whoami):
-    """A decorated async generator function that holds user A while it is suspended, and yields who acts."""
+    """A decorated async generator function that holds user A while it is suspended, and yields the current user."""
 
     async def holding():
         with journy_track.user("A"):
@@ -35,7 +35,7 @@ def rows(request, whoami):
 
 
 def test_a_suspended_async_generator_leaves_the_consumers_user_alone(rows, kept, whoami):
-    """Naive: a plain wrapper (E1, E4): the consumer tracks as A, or the body runs as nobody."""
+    """Naive: a plain wrapper (E1, E4): the consumer tracks as A, or the body runs without a user."""
 
     async def main() -> None:
         async with contextlib.aclosing(rows()) as stream:
@@ -50,7 +50,7 @@ def test_a_suspended_async_generator_leaves_the_consumers_user_alone(rows, kept,
 
 
 def test_an_async_generator_closed_in_anothers_block_does_not_change_the_user(rows, whoami):
-    """Naive: `reset(token)` (E2): B becomes what was there before A."""
+    """Naive: `reset(token)` (E2): B is replaced by the user before A."""
 
     async def main() -> None:
         stream = rows()
@@ -83,7 +83,7 @@ def test_an_async_generator_closed_from_another_task_changes_neither(rows, whoam
 
 
 def test_an_async_generator_resumed_by_several_tasks_is_always_as_its_user(rows, whoami):
-    """Naive: the identity stays in the task that started it; the next step runs as nobody."""
+    """Naive: the identity stays in the task that started it; the next step runs without a user."""
 
     async def main() -> list[list[str | None]]:
         stream = rows()
@@ -100,7 +100,7 @@ def test_an_async_generator_resumed_by_several_tasks_is_always_as_its_user(rows,
 
 
 def test_interleaved_async_generators_keep_their_own_users(whoami):
-    """Naive: a stack: whoever was resumed last is who acts in all of them."""
+    """Naive: a stack: the user of the last resumed generator acts in all of them."""
 
     @journy_track.track_event("listed")
     async def rows(user: str):
@@ -118,7 +118,7 @@ def test_interleaved_async_generators_keep_their_own_users(whoami):
 
 
 def test_cancelling_a_task_that_waits_inside_restores_its_user(rows, whoami):
-    """Naive: without `finally` the cancelled task goes on as A."""
+    """Naive: without `finally`, the cancelled task continues as A."""
 
     async def main() -> list[str | None]:
         inside = asyncio.Event()
@@ -148,7 +148,7 @@ def test_cancelling_a_task_that_waits_inside_restores_its_user(rows, whoami):
 
 
 def test_cancelling_a_task_suspended_in_a_step_restores_its_user(kept, whoami):
-    """Naive: the step's context is put back only when the step yields."""
+    """Naive: the step's context is restored only when the step yields."""
 
     @journy_track.track_event("listed", on="always")
     async def rows(inside: asyncio.Event):
@@ -184,7 +184,7 @@ def test_cancelling_a_task_suspended_in_a_step_restores_its_user(kept, whoami):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_an_abandoned_async_generator_leaves_nothing_behind(rows, whoami):
-    """Naive: the event loop closes it in a task of its own, where `reset(token)` raises."""
+    """Naive: the event loop closes it in a separate task, where `reset(token)` raises."""
 
     async def main() -> list[str | None]:
         seen: list[str | None] = []
@@ -203,7 +203,7 @@ def test_an_abandoned_async_generator_leaves_nothing_behind(rows, whoami):
 
 @pytest.mark.parametrize("decorate", [journy_track.user("A"), journy_track.track_event("listed")])
 def test_one_left_open_when_the_loop_ends_is_closed_once_by_the_loop(decorate, whoami, caplog):
-    """Naive: the loop knows the inner generator as well, and closes it beside the outer one."""
+    """Naive: the loop knows the inner generator as well, and closes it in addition to the outer one."""
     closed: list[str | None] = []
     held = []
 
@@ -261,7 +261,7 @@ def test_undecorated_closed_from_another_task_neither_erases_nor_swaps_its_user(
 
 
 def test_undecorated_closed_in_anothers_block_neither_erases_nor_swaps_it(whoami):
-    """Naive: `reset(token)` or `set(before)` (E2): B becomes nobody."""
+    """Naive: `reset(token)` or `set(before)` (E2): B is lost."""
 
     async def main() -> list[str | None]:
         stream = holding()
@@ -275,7 +275,7 @@ def test_undecorated_closed_in_anothers_block_neither_erases_nor_swaps_it(whoami
 
 
 def test_undecorated_closed_from_a_child_task_ends_here_too(whoami):
-    """Naive: popping what is on top: right in the child's copy, while the parent goes on as A."""
+    """Naive: popping the top entry: that is right in the child's copy, but the parent continues as A."""
 
     async def main() -> list[str | None]:
         with journy_track.user("outer"):
@@ -306,7 +306,7 @@ def test_undecorated_and_left_by_break_ends_as_soon_as_the_loop_has_closed_it(wh
 
 
 def test_a_task_started_in_a_block_keeps_its_user_though_the_block_was_left(whoami):
-    """Naive: marking every frame dead when it is left takes it from the tasks that were started in it."""
+    """Naive: marking each frame as dead when its block ends takes the user from tasks started in the block."""
 
     async def main() -> str | None:
         left = asyncio.Event()

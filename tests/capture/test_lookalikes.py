@@ -1,4 +1,4 @@
-"""Keywords that look like an option, and are metadata: they stay that, and are logged once."""
+"""Keywords that look like an option but are metadata: they stay metadata, and are logged once."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 import journy_track
 from journy_track import AccountIdentified, UserIdentified
 
-#: An async generator has no result; the other kinds return the plan in capitals.
+#: An async generator has no result; the other kinds return the plan in uppercase.
 RESULT = {"async_generator": None}
 
 JANE, JOE = UserIdentified("jane"), UserIdentified("joe")
@@ -167,7 +167,7 @@ def test_a_call_with_wrong_arguments_fails_as_before_and_is_not_a_success(kind, 
 
 
 def test_every_kind_is_what_its_name_says(every_kind):
-    """The matrix holds what it promises, so that no kind is tested as another."""
+    """The matrix contains what it claims, so that no kind is tested as another."""
     kinds: list[Any] = []
     for make in every_kind:
         make(lambda function: kinds.append(function) or function)

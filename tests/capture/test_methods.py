@@ -1,4 +1,4 @@
-"""Decorated methods are methods, and decorated functions are functions."""
+"""Decorated methods still behave as methods, and decorated functions as functions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DECORATORS = {
 
 @pytest.fixture(params=list(DECORATORS))
 def decorate(request):
-    """One of our decorators."""
+    """One of the library's decorators."""
     return DECORATORS[request.param]
 
 
@@ -202,7 +202,7 @@ def test_a_traceback_shows_no_line_of_another_file(decorate):
 
 
 class Receiver:
-    """Connects its methods to signals; each event that arrives is of the method that was called."""
+    """Connects its methods to signals; each event that arrives names the method that was called."""
 
     @track_event("paid", user="u1")
     def on_paid(self, *_args, **_more):

@@ -1,4 +1,4 @@
-"""Where the flags of code decide what a call makes, as on PyPy: only code that the compiler made has such flags."""
+"""Where code flags decide what a call creates, as on PyPy: only code from the compiler has such flags."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_arguments_of_every_kind_have_their_names(kind, kept, arguments):
 
 
 def test_the_code_of_no_stand_in_makes_something(monkeypatch):
-    """Also of those that only put arguments in order."""
+    """This includes stand-ins that only reorder arguments."""
     from journy_track._capture.signatures import named
     from journy_track._capture.stand_ins import stand_in
 

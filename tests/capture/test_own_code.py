@@ -1,4 +1,4 @@
-"""Code that capturing itself calls: callbacks, values that convert themselves, IDs that make their text."""
+"""Application code that capturing calls: callbacks, values that convert themselves, IDs that create their text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from journy_track import track, track_event
 
 
 class Zone(tzinfo):
-    """Its methods are decorated, and what they track is converted by them again."""
+    """A time zone with decorated methods: converting what they track calls them again."""
 
     @track_event("asked_zone", metadata=lambda call: {"at": datetime(2026, 1, 1, tzinfo=Zone())})
     def utcoffset(self, at):

@@ -1,4 +1,4 @@
-"""A scope whose actor has to be asked for: what waits until it is known, and how that is counted."""
+"""A scope whose actor has to be looked up: what waits until the actor is known, and how that is counted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JANE = Actor(UserIdentified("jane"), AccountIdentified("acme"), journy_track.cur
 
 
 class Asked:
-    """Returns *actor*, and counts how often it was asked."""
+    """Returns *actor*, and counts the calls."""
 
     def __init__(self) -> None:
         self.actor: Actor | None = None
@@ -167,7 +167,7 @@ def test_nobody_is_asked_after_the_end_of_a_request_that_did_not_need_to_know(ke
     asked.actor = JANE
     with request(asked) as pending:
         assert pending.end()
-        assert pending.attributes() is not None  # as a thread that found it pending a moment ago
+        assert pending.attributes() is not None  # like a thread that found it pending a moment ago
         track("late", account="acme")
     assert asked.times == 0
     assert kept.users() == [None]
@@ -276,11 +276,11 @@ def test_no_item_stays_behind_when_the_request_ends_in_the_same_moment(api, trac
     assert balance(tracker, captured=1000).delivered == 1000
 
 
-# ── A user who changes within a request, as far as that can be seen ──
+# ── A user who changes within a request, as far as that can be detected ──
 
 
 class Seen:
-    """What the actor depends on, and the actor of each moment."""
+    """What the actor depends on, and the actor for each value of it."""
 
     def __init__(self) -> None:
         self.user: object = None

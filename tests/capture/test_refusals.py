@@ -1,4 +1,4 @@
-"""What `track_event` and the blocks refuse, and with which message."""
+"""What `track_event` and the blocks reject, and with which message."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_what_cannot_be_called_is_refused(decorate, thing):
     ],
 )
 def test_a_celery_task_is_refused(decorate, kind):
-    pytest.importorskip("celery")  # what is known of a framework is known once it is imported
+    pytest.importorskip("celery")  # a framework is only recognised once it is imported
     with pytest.raises(InvalidArgument, match=r"got a Celery task.*put @\w+(\(\))? below the framework's own"):
         decorate(kind())
 

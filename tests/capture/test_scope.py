@@ -1,4 +1,4 @@
-"""scope(), and what fills it: set_user(), set_account(), add_metadata()."""
+"""scope(), and the functions that fill it: set_user(), set_account() and add_metadata()."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_what_a_child_task_sets_is_seen_by_the_request_and_its_other_tasks(whoam
 
 
 def test_what_a_thread_pool_sets_is_seen_by_the_request(whoami):
-    """As in a sync dependency of FastAPI. The naive way, a ContextVar set in the pool's copy, is lost."""
+    """As in a sync dependency of FastAPI. Naive: a ContextVar that is set in the thread pool's copy is lost."""
 
     async def main() -> str | None:
         with journy_track.scope():

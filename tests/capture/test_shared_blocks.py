@@ -1,4 +1,4 @@
-"""One block object that a whole program shares: whoever leaves it ends its own entry, and nobody else's."""
+"""One block object shared by a whole program: leaving it ends the caller's own entry and no other."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def iter_with(block):
 
 
 class stack_of:
-    """Enters and leaves in functions of its own."""
+    """A context manager that enters and leaves a block in its own methods."""
 
     def __init__(self, block) -> None:
         self._block = block

@@ -1,4 +1,4 @@
-"""Where the app wants nothing tracked: counted, silent, and what takes data away still goes out."""
+"""Where the app wants nothing tracked: calls are counted but not logged, and removals of data are still sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from journy_track.testing import capture
 
 
 def suppressed_of(tracker) -> dict[str, int]:
-    """How many were dropped, by reason; `before_send` dropped what was kept."""
+    """Return how many were dropped, by reason, without `before_send`, which drops the events kept by the fixture."""
     return {reason: count for reason, count in tracker.stats().dropped.items() if reason != "before_send"}
 
 

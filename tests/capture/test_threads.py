@@ -1,4 +1,4 @@
-"""Threads and greenlets: who acts there is whoever was handed over, and never whoever happened to start them."""
+"""Threads and greenlets: they act for the user passed to them, never for the user who happened to start them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ theirs: ContextVar[str] = ContextVar("of the app", default="")
 
 @pytest.fixture
 def inheriting(monkeypatch) -> type[threading.Thread]:
-    """A `threading.Thread` that copies the context of its starter, as that of Python 3.14 does."""
+    """A `threading.Thread` that copies the context of its starter, as in Python 3.14."""
 
     class Inheriting(threading.Thread):
         def start(self):

@@ -1,4 +1,4 @@
-"""Typed events: `@event` on a class, and all the ways to track what it makes."""
+"""Typed events: `@event` on a class, and all the ways to track its instances."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def tracked(journy_events):
     return [(one.name, dict(one.metadata)) for one in journy_events]
 
 
-# ── Ways to track one ──
+# ── Ways to track a typed event ──
 
 
 def test_an_event_tracks_itself_with_the_options_of_track(journy_events):
@@ -409,7 +409,7 @@ def test_annotations_for_type_checkers_only_raise_neither_at_import_nor_later(tm
     assert ended.stdout.splitlines() == ["pro", "SignedUp.later must be Later or None, got int 3"], ended.stderr
 
 
-# ── In tests of users ──
+# ── In users' tests ──
 
 
 def test_tests_name_the_class_or_a_whole_event(journy_events):

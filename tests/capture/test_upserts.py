@@ -1,4 +1,4 @@
-"""Whom an upsert is about: `user_id=` and `email=` name the user, as the `Client`'s do."""
+"""Whom an upsert is about: `user_id=` and `email=` name the user, as in the `Client`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from journy_track.integrations.asgi import JournyMiddleware
 
 @pytest.fixture
 def upserted(kept):
-    """The identities of what was upserted, and its properties."""
+    """Returns the identity and the properties of each upsert."""
 
     def items():
         return [(getattr(item, "user", None) or item.account, dict(item.properties)) for item in kept()]

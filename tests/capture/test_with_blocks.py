@@ -1,4 +1,4 @@
-"""Decorated generators that `contextlib` makes context managers of: the block's context is the body's."""
+"""Decorated generators that `contextlib` turns into context managers: the block runs in the body's context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that come from data: outside `strict` they never raise, and never become somebody else's."""
+"""Values that come from data: outside `strict` they never raise, and are never attributed to another user."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ HERE = Path(__file__)
 
 @pytest.fixture
 def lenient(api):
-    """The global tracker as in production, although tests run."""
+    """The global tracker as in production, although tests are running."""
     return journy_track.configure("a-key", base_url=api.url, strict=False)
 
 
 def sent(tracker, api):
-    """Name or kind, user and account of what arrived."""
+    """Return name or kind, user and account of each request that arrived."""
     assert tracker.flush(20)
     return [
         (request.json.get("name") or request.path, *map(request.json["identification"].get, ("user", "account")))
@@ -38,7 +38,7 @@ def line_of(mark: str) -> str:
     return f"{HERE.name}:{number}"
 
 
-# ── Where it is strict ──
+# ── In strict mode ──
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_in_production_they_do_not(run_program, configure, environment, says):
     assert ran.out == f"{says}\n", ran.err
 
 
-# ── What goes on ──
+# ── Outside strict mode ──
 
 
 def test_a_wrong_time_is_now(lenient, api):
@@ -226,14 +226,14 @@ def test_a_scope_with_a_wrong_option_inherits_nothing(lenient):
 
 
 class Unreadable:
-    """As a lazy object whose source is out of reach."""
+    """A lazy object whose source is not reachable."""
 
     def __getattribute__(self, name):
         raise ConnectionError(name)
 
 
 class Registry(type):
-    """Its classes look attributes up in it, and cannot be hashed."""
+    """A metaclass through which its classes look up attributes, and which makes them unhashable."""
 
     __hash__ = None
 
@@ -291,8 +291,8 @@ def test_a_block_as_decorator_without_a_call_raises_where_it_is_written(lenient,
 
 
 def test_it_is_logged_with_its_place_in_the_users_code_and_without_what_was_passed(lenient, caplog):
-    journy_track.track("invited", account="acme", user="u1", happened_at="jane@acme.com")  # a wrong time
-    with journy_track.user(b"jane@acme.com"):  # a wrong user
+    journy_track.track("invited", account="acme", user="u1", happened_at="jane@acme.com")  # an invalid time
+    with journy_track.user(b"jane@acme.com"):  # an invalid user
         pass
     first, second = (record.getMessage() for record in caplog.records)
     assert first == (
@@ -308,7 +308,7 @@ def test_it_is_logged_with_its_place_in_the_users_code_and_without_what_was_pass
 
 @pytest.fixture
 def limit(monkeypatch):
-    """The limit of lines, with a clock of its own: moved by setting `now[0]`."""
+    """The limit of log lines, with a clock that the test advances by setting `now[0]`."""
     now = [1000.0]
     monkeypatch.setattr(mistakes, "monotonic", lambda: now[0])
     monkeypatch.setattr(mistakes, "_limiter", mistakes._Limiter())

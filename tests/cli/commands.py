@@ -1,4 +1,4 @@
-"""Runs commands as people do: in a process of their own, without a terminal."""
+"""Helpers that run commands as users do: in a separate process, without a terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 from journy_track.cli.app import app
 
-#: The key that commands get.
+#: The API key that commands get.
 KEY = "test-key-0123456789"
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """What a command gets: nothing of ours but *variables*."""
+    """Return the environment of a command: no JOURNY_* or PYTHON* variables of the tests, but *variables*."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("JOURNY_", "PYTHON"))}
     return {**kept, "COLUMNS": "300", "JOURNY_API_KEY": KEY, **variables}
 
@@ -40,7 +40,7 @@ def journy(*arguments: str | Path, cwd: Path | None = None, **variables: str) ->
 def started(
     *arguments: str | Path, cwd: Path | None = None, output: int = subprocess.PIPE, **variables: str
 ) -> subprocess.Popen[str]:
-    """Start `journy-track`; the caller ends it."""
+    """Start `journy-track`; the caller has to end it."""
     return subprocess.Popen(
         [sys.executable, "-m", "journy_track", *map(str, arguments)],
         env=environment(**variables),
@@ -52,19 +52,19 @@ def started(
 
 
 def words(text: str) -> str:
-    """*text* on one line: where it was wrapped does not matter."""
+    """Return *text* on one line, since it does not matter where it was wrapped."""
     return " ".join(text.split())
 
 
 def runner() -> CliRunner:
-    """Runs commands in this process, with stdout and stderr apart."""
-    # Before click 8.2 it mixes them, unless it is told.
+    """Return a runner for commands in this process that keeps stdout and stderr apart."""
+    # Before 8.2, click mixes them by default.
     apart: dict[str, Any] = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner.__init__).parameters else {}
     return CliRunner(**apart)
 
 
 def run(*arguments: str | Path, **variables: str) -> Result:
-    """Run a command in this process: quicker, and all that most tests need."""
+    """Run a command in this process, which is faster and enough for most tests."""
     cleared = {name: None for name in os.environ if name.startswith("JOURNY_")}
     with_key = {**cleared, "JOURNY_API_KEY": KEY, **variables}
     return runner().invoke(app, [str(argument) for argument in arguments], env=with_key)

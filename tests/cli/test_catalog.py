@@ -1,4 +1,4 @@
-"""`journy-track catalog`: what a code base tracks, found by reading it."""
+"""`journy-track catalog`: what a code base tracks, found by reading its source."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_path_that_is_too_long_goes_on_behind_a_slash(tmp_path):
 
 @pytest.mark.parametrize("name", ["events.md", "events.json"])
 def test_check_fails_when_the_code_tracks_something_else_and_not_when_lines_move(project, name):
-    assert run("catalog", "--check", name).exit_code == 1  # not there yet
+    assert run("catalog", "--check", name).exit_code == 1  # the file does not exist yet
     assert run("catalog", "--output", name).exit_code == 0
     ended = run("catalog", "--check", name)
     assert (ended.exit_code, ended.stdout) == (0, "")

@@ -1,4 +1,4 @@
-"""`journy-track catalog --against-api`: the code beside what journy.io knows."""
+"""`journy-track catalog --against-api`: compares the code with what journy.io knows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ journy_track.upsert_account({"plan": "pro"}, mrr=Decimal(3))
 
 @pytest.fixture
 def known(api, tmp_path, monkeypatch):
-    """Asks the inspector, which has learnt of what was sent to it."""
+    """Runs the command against the inspector, which knows what was sent to it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "app.py").write_text(APP)
     tracker = journy_track.configure("a-key", base_url=api.url)

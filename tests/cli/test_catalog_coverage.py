@@ -1,4 +1,4 @@
-"""`journy-track catalog --coverage`: what frameworks call, and what of it tracks nothing."""
+"""`journy-track catalog --coverage`: the functions that frameworks call, and which of them track nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .commands import journy, run, words
 
 @pytest.fixture
 def write(tmp_path, monkeypatch):
-    """Writes modules of a project, and goes there."""
+    """Writes the modules of a project to the current directory of the test."""
     monkeypatch.chdir(tmp_path)
 
     def files(**sources):
@@ -27,7 +27,7 @@ def write(tmp_path, monkeypatch):
 
 
 def covered():
-    """Name → whether it tracks."""
+    """Return whether each handler tracks, by its name."""
     ended = run("catalog", "--coverage", "--json")
     assert ended.exit_code == 0, ended.stderr
     return {one["name"]: one["tracks"] for one in json.loads(ended.stdout)["handlers"]}

@@ -1,4 +1,4 @@
-"""`journy-track catalog` on typed events: their fields and types, where they are made, and what is wrong there."""
+"""`journy-track catalog` with typed events: their fields and types, where they are created, and mistakes there."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def catalog(*options):
 
 
 def problems(project, source):
-    """What is wrong in a module of the project, which need not name journy_track."""
+    """Return the problems in a module of the project, which does not have to import journy_track."""
     (project / "views.py").write_text(source)
     return [
         (place["line"], place["problem"], place["mistake"])
@@ -197,7 +197,7 @@ def test_what_an_event_does_not_take_is_a_mistake_and_fails_the_check(project, l
     source = f"import journy_track\nfrom .events import Moved, SignedUp\n{line}\n"
     assert problems(project, source) == [(3, problem, True)]
     assert run("catalog", "--output", "events.md").exit_code == 0
-    ended = run("catalog", "--check", "events.md")  # the file is the same, and still
+    ended = run("catalog", "--check", "events.md")  # the file is up to date, and the check still fails
     assert ended.exit_code == 1
     assert problem in words(ended.stderr)
 

@@ -1,4 +1,4 @@
-"""`journy-track check`: what it says of a good key, and why a bad one is bad."""
+"""`journy-track check`: what it prints about a valid key, and the reason why a key is invalid."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_refused_key_differs_from_a_disabled_one(api, key, said):
 
 
 def test_a_refused_connection_differs_from_an_unknown_host(monkeypatch):
-    monkeypatch.setattr(pytest_journy_track, "live", True)  # the name leads nowhere
+    monkeypatch.setattr(pytest_journy_track, "live", True)  # the name does not resolve
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     ended = run("check", JOURNY_BASE_URL=f"http://127.0.0.1:{port}")

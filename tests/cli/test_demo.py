@@ -1,4 +1,4 @@
-"""`journy-track demo`, as a newcomer runs it."""
+"""`journy-track demo`, as a new user runs it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def demo() -> subprocess.CompletedProcess[str]:
 
 
 def numbers(printed: str) -> dict[str, int]:
-    """Those of the last two sentences."""
+    """Return the numbers in the last two sentences."""
     found = re.search(
         r"The sample: captured (\d+), delivered (\d+), arrived (\d+)(?:, merged into others (\d+))?\. "
         r"The client: (\d+) calls\. The inspector: (\d+) requests with (\d+) events; "
@@ -135,7 +135,7 @@ def test_the_environment_of_a_real_project_does_not_disturb_the_demo(tmp_path: P
             JOURNY_QUEUE_SIZE="not a number",
         )
         queue_of_production.setblocking(False)
-        with pytest.raises(BlockingIOError):  # nobody called
+        with pytest.raises(BlockingIOError):  # nothing connected
             queue_of_production.accept()
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "real-key-1234" not in ended.stdout + ended.stderr

@@ -1,4 +1,4 @@
-"""`journy-track demo --jobs`: three real processes, and whose all of their events are."""
+"""`journy-track demo --jobs`: three real processes, and the user to whom all of their events belong."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ needs_redis = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Running:
-    """The demo, while it stays up."""
+    """A demo that is still running."""
 
     process: subprocess.Popen[str]
     said: str
@@ -119,7 +119,7 @@ def test_of_many_customers_at_once_each_event_is_of_the_one_who_clicked(shop: Ru
     assert of_whom == {
         (service, event, user, account): clicks
         for event, service in EVENTS.items()
-        for user, account, clicks in (("jane", "acme", 5), ("omar", "globex", 4))  # one of Jane's is the demo's
+        for user, account, clicks in (("jane", "acme", 5), ("omar", "globex", 4))  # one of Jane's is the demo's own
     }
 
 
@@ -132,7 +132,7 @@ def test_whoever_ends_the_demo_ends_all_of_it(shop: Running, number: int, code: 
     assert list(shop.folder.iterdir())
     assert shop.end(number) == code
     assert all(map(is_gone, children))
-    assert not list(shop.folder.iterdir())  # redis-server's, which would not end without it
+    assert not list(shop.folder.iterdir())  # the folder in which redis-server ran is removed
 
 
 @needs_rq
@@ -151,7 +151,7 @@ def test_without_rq_the_remedy_is_printed(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The shop's folder, to be changed."""
+    """A copy of the shop's folder that a test may change."""
     folder = tmp_path / "shop"
     shutil.copytree(demo_jobs.SHOP, folder)
     monkeypatch.setattr(demo_jobs, "SHOP", folder)

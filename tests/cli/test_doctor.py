@@ -1,4 +1,4 @@
-"""`journy-track doctor`: a setup seen from inside."""
+"""`journy-track doctor`: a setup as seen from inside."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_server_without_tls_is_a_problem_of_tls(hung_server):
 
 
 def test_a_proxy_is_printed_without_its_password_and_reached_instead(api, monkeypatch):
-    monkeypatch.setattr(pytest_journy_track, "live", True)  # the proxy is this machine
+    monkeypatch.setattr(pytest_journy_track, "live", True)  # the proxy is on this machine
     proxy = "http://jane:swordfish@127.0.0.1:9"
     seen = findings(JOURNY_BASE_URL="https://api.example", HTTPS_PROXY=proxy, NO_PROXY="")
     assert seen["network", "HTTPS_PROXY"]["value"] == "http://…@127.0.0.1:9"

@@ -1,4 +1,4 @@
-"""`journy-track guide`: the page of the docs, laid out on a terminal."""
+"""`journy-track guide`: prints the page of the docs, formatted for a terminal."""
 
 from __future__ import annotations
 

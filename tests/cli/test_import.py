@@ -1,4 +1,4 @@
-"""`journy-track import`: what arrives, what is refused, and how it goes on."""
+"""`journy-track import`: what arrives, what is rejected, and how an import resumes."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_while_rows_are_at_fault_nothing_is_sent_unless_they_are_skipped(api, wr
 def test_what_the_api_refuses_goes_to_a_file_with_the_reason(api, write):
     path = write("events.csv", *events("u1", "u2", "u3"))
     body = {"message": "Some fields are wrong.", "meta": {"requestId": "r-1"}, "errors": {"fields": {"name": "No."}}}
-    api.answer_next(None)  # the key is asked first
+    api.answer_next(None)  # the check of the key comes first
     api.answer_next(400, body)
     ended = run("import", path, "--json", JOURNY_BASE_URL=api.url)
     document = json.loads(ended.stdout)
@@ -206,7 +206,7 @@ def test_a_key_that_lacks_the_permission_ends_it_and_rejects_no_row(api, write):
     path = write("events.csv", *events("u1", "u2"))
     api.answer_next(None)
     api.answer_next(403)
-    api.answer_next(None)  # the key itself is good
+    api.answer_next(None)  # the key itself is valid
     ended = run("import", path, JOURNY_BASE_URL=api.url)
     assert (ended.exit_code, "lacks the permission" in words(ended.stderr)) == (1, True)
     assert not path.with_name("events.csv.rejected.jsonl").exists()
@@ -234,7 +234,7 @@ def test_stopped_it_prints_how_to_go_on_and_then_sends_what_is_left(api, write, 
     users = [f"u{n}" for n in range(40)]
     path = write("events.csv", *events(*users))
     api.answer_next(None, count=11)
-    api.answer_next(None, delay=60, count=1000)  # the rest is slow
+    api.answer_next(None, delay=60, count=1000)  # all other requests are slow
     with started("import", path, JOURNY_BASE_URL=api.url) as process:
         api.wait_for(lambda seen: seen.counts.accepted >= 10, timeout=60)
         process.send_signal(number)

@@ -1,4 +1,4 @@
-"""`journy-track import`: rejected rows that were mended, and rows that journy.io has like this already."""
+"""`journy-track import`: rejected rows that were corrected, and rows that journy.io already has unchanged."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_rejected_rows_are_mended_and_imported(api, write):
     assert ended.exit_code == 0, ended.stderr
     assert [(event.user, dict(event.metadata)) for event in api.events] == [
         ({"userId": "u1"}, {"plan": "pro"}),
-        ({"userId": "u2"}, {}),  # an empty cell is left out the second time, too
+        ({"userId": "u2"}, {}),  # an empty cell is left out again
     ]
 
 
@@ -146,7 +146,7 @@ def test_what_journy_io_has_like_this_is_not_sent_again(api, write, state):
 
 def test_the_state_is_that_of_a_sync(api, write, state):
     path = write("accounts.csv", "id,plan", "a1,pro", "a2,free")
-    assert run("import", path, "--state", state, JOURNY_BASE_URL=api.url).exit_code == 0  # notes what it sends
+    assert run("import", path, "--state", state, JOURNY_BASE_URL=api.url).exit_code == 0  # records what it sends
     journy_track.configure(KEY, base_url=api.url)
     report = journy_track.sync_accounts([("a1", {"plan": "pro"}), ("a2", {"plan": "pro"})], state=state)
     assert journy_track.shutdown(5)

@@ -1,4 +1,4 @@
-"""The progress bar of `import`: its percentage is that of its count."""
+"""The progress bar of `import`: its percentage matches its count."""
 
 from __future__ import annotations
 

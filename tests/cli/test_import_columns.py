@@ -1,4 +1,4 @@
-"""How cells become calls: by rules that are written down, never by guess."""
+"""How cells become calls: by documented rules, never by guessing."""
 
 from __future__ import annotations
 

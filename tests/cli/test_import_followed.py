@@ -1,4 +1,4 @@
-"""Which row is settled, whatever the order in which it is told; and what of that is on disk."""
+"""Which row is settled, in whatever order the outcomes come in, and how much of that is on disk."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_rows_that_were_rejected_after_the_state_was_written_are_not_there_twice
     journal.begin(position)
     journal.save(position, [{"line": 2, "reason": "ü\ud800"}])
     with journal.rejected.open("a") as file:
-        file.write('{"line": 3, "rea')  # it was killed here
+        file.write('{"line": 3, "rea')  # the process was killed here
     known = journal.load()
     journal.begin(known)
     journal.save(known, [{"line": 3, "reason": "again"}])

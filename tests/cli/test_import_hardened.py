@@ -1,4 +1,4 @@
-"""Files that are large, broken, changed or planted while they are imported."""
+"""Files that are large, broken, or changed or planted during an import."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def path(tmp_path):
     return path
 
 
-# ── Files beside the input ──
+# ── Files next to the input ──
 
 
 @needs_links
@@ -94,7 +94,7 @@ def test_rows_that_are_changed_after_they_were_checked_are_not_read(tmp_path):
     moment = path.stat().st_mtime_ns
     with path.open("r+b") as file:
         file.seek(size - 10)
-        file.write(b"evil")  # as long as what was there
+        file.write(b"evil")  # as long as what it overwrites
     os.utime(path, ns=(moment, moment))
     seen = 0
     with pytest.raises(Unreadable, match=r"users\.csv was changed"):
@@ -125,7 +125,7 @@ def test_an_import_whose_file_is_changed_on_the_way_stops_and_sends_no_changed_r
 
     from journy_track.cli import import_file
 
-    ask = import_file.ask  # between the check and the first row that is sent
+    ask = import_file.ask  # runs between the check and the first row that is sent
 
     def change_and_ask(*arguments: object) -> object:
         path.write_text(lines.replace('"u100"', '"e100"'))
@@ -138,7 +138,7 @@ def test_an_import_whose_file_is_changed_on_the_way_stops_and_sends_no_changed_r
     assert "e100" not in [user.user_id for user in api.users]
 
 
-# ── Large and broken ones ──
+# ── Large and broken files ──
 
 
 def seconds_for(tmp_path, columns):
@@ -170,7 +170,7 @@ def test_a_quote_that_is_not_closed_ends_it_with_the_line(tmp_path):
     assert perf_counter() - began < 20
 
 
-# ── What is easily wrong ──
+# ── Easy mistakes ──
 
 
 @pytest.mark.parametrize(

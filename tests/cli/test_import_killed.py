@@ -21,7 +21,7 @@ from journy_track.inspector import Inspector
 from .commands import environment
 
 ROWS = int(os.environ.get("IMPORT_ROWS", "1500"))
-#: kB that an import may take, whatever the size of the file: the interpreter and its imports are most of it.
+#: The memory in kB that an import may use, whatever the size of the file. The interpreter and imports use most of it.
 MAX_MEMORY = 100_000
 
 
@@ -32,7 +32,7 @@ def write(path: Path) -> None:
             file.write(f'signed_in,u{number},2026-01-01T00:00:00Z,pro,"a note, with\na second line"\n')
 
 
-#: The command, telling at its end what memory it had. (What wait4() tells begins with that of the parent.)
+#: The command, which writes its own memory use at exit. (The peak that wait4() returns starts with the parent's.)
 PROGRAM = """
 import atexit, pathlib, sys
 from journy_track.cli import main
@@ -54,7 +54,7 @@ def start(folder: Path, url: str) -> subprocess.Popen[bytes]:
 
 
 def peak(status: Path) -> int:
-    """The most memory that a process had, in kB."""
+    """Return the peak memory of a process, in kB."""
     return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
 
 

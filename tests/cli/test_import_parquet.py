@@ -1,4 +1,4 @@
-"""`journy-track import` of Parquet files: types, resuming, memory, and what is refused."""
+"""`journy-track import` with Parquet files: types, resuming, memory, and what is rejected."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_each_type_becomes_the_value_that_the_api_takes(api, write):
     path = write(
         "accounts.parquet",
         {
-            "id": pa.array([Decimal(42), None], pa.decimal128(38, 0)),  # as Snowflake has whole numbers
+            "id": pa.array([Decimal(42), None], pa.decimal128(38, 0)),  # the type of whole numbers from Snowflake
             "domain": ["acme.com", "x.com"],
             "mrr": pa.array([Decimal("399.50"), None], pa.decimal128(10, 2)),
             "score": pa.array([0.1, float("nan")], pa.float32()),
@@ -162,7 +162,7 @@ def test_a_damaged_page_is_told_in_a_sentence(api, write):
     assert api.users == []
 
 
-#: Reads all rows, as the first pass of an import does, and prints what memory it had.
+#: Reads all rows, like the first pass of an import, and prints its peak memory.
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -188,4 +188,4 @@ def test_memory_does_not_grow_with_the_file(write):
 
     small, large = peak(20_000), peak(400_000)
     print(f"peak memory: {small} kB for 20 000 rows, {large} kB for 400 000")
-    assert large < small + 40_000  # in kB; the rows are 30 MB, and as Python values 200
+    assert large < small + 40_000  # in kB; the rows are 30 MB, and 200 MB as Python values

@@ -1,4 +1,4 @@
-"""`journy-track inspect`, started and ended as people do."""
+"""`journy-track inspect`, started and ended as users do it."""
 
 from __future__ import annotations
 

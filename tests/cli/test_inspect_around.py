@@ -1,4 +1,4 @@
-"""`journy-track inspect -- COMMAND`: a program that is pointed at the inspector."""
+"""`journy-track inspect -- COMMAND`: runs a program whose requests go to the inspector."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_real_projects_queue_gets_nothing_and_nothing_is_hidden(start: Start, 
         process = start("--", sys.executable, "-c", TRACKS, "0", JOURNY_SHARE="0.0001", **elsewhere)
         _, said = process.communicate(timeout=60)
         queue_of_production.setblocking(False)
-        with pytest.raises(BlockingIOError):  # nobody called
+        with pytest.raises(BlockingIOError):  # nothing connected
             queue_of_production.accept()
     assert "Requests: 1 × 201. Events: 1." in said
     assert not spool.exists()
@@ -113,7 +113,7 @@ def test_whoever_ends_the_inspector_ends_the_program(start: Start) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)  # the pipe ends when the program has, too
+    process.communicate(timeout=30)  # the pipe is closed once the program has ended, too
     assert process.returncode == 128 + signal.SIGTERM
 
 
@@ -121,7 +121,7 @@ def test_ctrl_c_is_the_programs_own_affair(start: Start) -> None:
     process = start("--", sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(1.5)")
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)  # to us alone: a terminal would send it to the program as well
+    process.send_signal(signal.SIGINT)  # to the inspector only: a terminal would send it to the program as well
     _, said = process.communicate(timeout=30)
     assert process.returncode == 0, said
     assert "Traceback" not in said

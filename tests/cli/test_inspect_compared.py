@@ -40,7 +40,7 @@ def test_a_catalogue_that_was_written_is_read_again(folder: Path, file: str) -> 
     assert run("catalog", "app.py", "--output", file).exit_code == 0
     found = read_committed(folder / file)
     assert sorted(found.names) == ["bought | paid", "signed_up"]
-    assert not found.is_whole  # one name is made when the code runs
+    assert not found.is_whole  # one name is computed at run time
     assert usual_catalogue(folder) == folder / file
 
 

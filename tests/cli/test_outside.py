@@ -1,4 +1,4 @@
-"""What comes from outside is shown, and does nothing to the terminal or its reader."""
+"""External text is displayed without any effect on the terminal or its reader."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from journy_track.cli.outside import harmless, json_text, styled
 from .commands import run
 from .test_terminal import on_a_terminal
 
-#: Clears the screen, renames the window, turns text around, is red as markup, and begins a line of its own.
+#: Clears the screen, renames the window, reverses text, contains markup for red, and starts a new line.
 EVIL = "a\x1b[2J\x1b]0;owned\x07\u202eb\x9b31m[bold red]c[/bold red][/]\r\nNothing is wrong.\x08\u200b"
 SHOWN = r"a\x1b[2J\x1b]0;owned\x07\u202eb\x9b31m[bold red]c[/bold red][/]\r\nNothing is wrong.\x08\u200b"
 
 
 def assert_harmless(text: str) -> None:
-    ours = re.sub(r"\x1b\[[0-9;]*m", "", text)  # the styles of ours
+    ours = re.sub(r"\x1b\[[0-9;]*m", "", text)  # without our own styles
     assert all(char.isprintable() or char == "\n" for char in ours), repr(ours)
     assert not any(line.startswith("Nothing is wrong.") for line in ours.splitlines()[:-1])
 
@@ -72,7 +72,7 @@ def test_errors_of_a_server_are_harmless(api, command):
 def test_doctor_shows_the_environment(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", EVIL)
     ended = run("doctor", "--offline", JOURNY_BASE_URL=f"https://{EVIL}", JOURNY_TIMEOUT=EVIL)
-    assert "[bold" in ended.stdout or "[/bold" in ended.stdout  # one of them is folded
+    assert "[bold" in ended.stdout or "[/bold" in ended.stdout  # one of the two may be wrapped
     assert_harmless(ended.stdout)
     told = run("doctor", "--offline", "--json")
     assert EVIL in [finding["value"] for finding in json.loads(told.stdout)["findings"]]

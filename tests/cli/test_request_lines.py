@@ -1,4 +1,4 @@
-"""The lines that `journy-track inspect` prints: one for each request, and for what an app did not send."""
+"""The lines that `journy-track inspect` prints: one for each request, and for each item that an app did not send."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIME = r"\d\d:\d\d:\d\d  "
 
 
 class Printed:
-    """Prints what arrives, and gives the lines at the end of the block."""
+    """Prints what arrives, and provides the lines at the end of the block."""
 
     def __init__(self, api: Inspector, *, width: int | None = None) -> None:
         terminal = width is not None

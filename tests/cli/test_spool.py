@@ -1,4 +1,4 @@
-"""`journy-track spool`, on the spool of a process that lives and on what one left."""
+"""`journy-track spool`, with the spool of a running process and with one left behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFUSED = b'{"meta": {"requestId": "r7", "status": 400}, "errors": {"fields": {"
 
 
 class Ended:
-    """What a command did."""
+    """The result of a command."""
 
     def __init__(self, *arguments: object, **environment: str) -> None:
         done = runner().invoke(app, ["spool", *map(str, arguments)], env=environment, catch_exceptions=False)
@@ -48,7 +48,7 @@ def event(name: str, user: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """What a process left: two items that wait, three that were given up."""
+    """A spool left by a process: two items that wait, and three that were given up."""
     file = SpoolFile.create(tmp_path, URL)
     file.write([(1.0, event("waits", "jane")), (2.0, event("waits", "joe"))])
     letters = (
@@ -64,7 +64,7 @@ def folder(tmp_path) -> Path:
 
 
 def counts(folder: Path) -> tuple[int, int]:
-    """How many wait, and how many were given up."""
+    """Return how many items wait, and how many were given up."""
     totals = Ended("status", folder, "--json").json["totals"]
     return totals["waiting"], totals["dead"]
 
@@ -254,7 +254,7 @@ def test_purge_removes_all_that_is_about_a_user_from_all_files(folder):
     )
     another.write([(1.0, event("waits", "jane")), (1.0, message_of(members))])
     assert Ended("purge", folder, "--user-id", "jane", "--yes").out == "3 items removed.\n"
-    assert not any(b"jane" in path.read_bytes() for path in folder.iterdir())  # not in SQLite's log either
+    assert not any(b"jane" in path.read_bytes() for path in folder.iterdir())  # not in SQLite's WAL either
     another.close()
     kept = Ended("export", folder, "--waiting")
     assert "jane" not in kept.out
@@ -283,12 +283,12 @@ def test_purge_refuses_what_it_cannot_mean(folder, wrong):
     assert counts(folder) == (2, 3)
 
 
-# ── A process that lives ──
+# ── A running process ──
 
 
 @pytest.fixture
 def living(gate, tmp_path) -> Tracker:
-    """A tracker with three items in its spool, whose first request hangs."""
+    """A tracker with three items in its spool, whose first request does not return."""
     tracker = journy_track.configure("a-key", spool=tmp_path / "spool", http_client=gate)
     for number in range(3):
         journy_track.track(f"event_{number}", user="u1")
@@ -309,7 +309,7 @@ def test_a_purge_of_what_waits_is_noticed_by_the_process_that_lives(living, gate
     wait_until(living, lambda: living.stats().dropped.get("deleted") == 2)
     gate.opened.set()
     assert journy_track.flush(30, delivered=True)
-    assert len(gate.bodies) == 1  # the one that was on its way
+    assert len(gate.bodies) == 1  # the item that was in flight
     assert living.stats().delivered == 1
 
 
@@ -324,7 +324,7 @@ def test_what_was_given_up_is_tried_again_by_the_process_that_lives(tmp_path):
             return answers.pop() if answers else HttpResponse(201, {}, b"")
 
         def close(self):
-            """Nothing is kept open."""
+            """Do nothing: no connection is kept open."""
 
     tracker = journy_track.configure("a-key", spool=tmp_path / "spool", http_client=Client())
     journy_track.track("signed_in", user="u1")
@@ -338,7 +338,7 @@ def test_what_was_given_up_is_tried_again_by_the_process_that_lives(tmp_path):
 
 
 def wait_until(tracker: Tracker, happened: Any, seconds: float = 30.0) -> None:
-    """Wait until that is so; the tracker's worker looks by itself."""
+    """Wait until *happened* returns true; the tracker's worker notices changes without being woken."""
     deadline, never = monotonic() + seconds, threading.Event()
     while not happened():
         assert monotonic() < deadline, tracker.stats()

@@ -1,4 +1,4 @@
-"""What only a terminal shows: a progress bar, and colour unless NO_COLOR says otherwise."""
+"""Output that depends on a terminal: a progress bar, and colour unless NO_COLOR disables it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pty = pytest.importorskip("pty", reason="needs a pseudo terminal, as on Unix")
 
 
 def on_a_terminal(*arguments: str, **variables: str) -> tuple[int, str]:
-    """Run a command whose output and errors go to one terminal; its exit code, and what the terminal got."""
+    """Run a command with stdout and stderr on one terminal. Returns its exit code and the terminal's output."""
     ours, theirs = pty.openpty()
     try:
         process = subprocess.Popen(
@@ -33,7 +33,7 @@ def on_a_terminal(*arguments: str, **variables: str) -> tuple[int, str]:
     while True:
         try:
             chunk = os.read(ours, 65536)
-        except OSError:  # how Linux says that nobody has the other end open
+        except OSError:  # how Linux reports that the other end is closed
             break
         if not chunk:
             break
@@ -71,18 +71,18 @@ def test_the_bar_leaves_room_for_a_ctrl_c_that_the_terminal_shows(api, path, col
         line for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)) if "rejected" in line
     ]
     assert frames
-    assert max(map(len, frames)) == columns - 4  # blanks and all: behind them is the cursor
+    assert max(map(len, frames)) == columns - 4  # including trailing blanks: the cursor is right behind them
 
 
 def test_no_color_is_honoured(api, path):
     for command in (["import", path], ["check"], ["catalog", path], ["doctor", "--offline"]):
         _, seen = on_a_terminal(*command, NO_COLOR="1", COLUMNS="100", JOURNY_BASE_URL=api.url)
         assert seen
-        assert not any(f"\x1b[{code}" in seen for code in ("3", "4", "9")), seen  # bold and the cursor remain
+        assert not any(f"\x1b[{code}" in seen for code in ("3", "4", "9")), seen  # bold and cursor movement remain
 
 
 def screen(seen: str) -> list[str]:
-    """The lines that the terminal got, without colour."""
+    """Return the lines of the terminal's output, without escape sequences."""
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen).replace("\r", "").splitlines()
 
 
@@ -97,7 +97,7 @@ def large_project(tmp_path):
 def test_a_large_catalog_fits_a_screen_with_what_is_wrong_first_and_a_summary(large_project):
     _, seen = on_a_terminal("catalog", large_project, COLUMNS="80", LINES="24")
     lines = screen(seen)
-    assert len(lines) < 24  # the prompt has the last one
+    assert len(lines) < 24  # the prompt needs the last line
     assert max(map(len, lines)) <= 80
     assert "the name is known only when the code runs" in f"{lines[0]} {lines[1]}"
     assert any(re.fullmatch(r"… and \d+ more problems: --all", line) for line in lines), lines
@@ -114,7 +114,7 @@ def test_a_doctor_fits_a_screen_with_what_is_wrong_first_and_a_summary():
     assert status == 1
     assert len(lines) < 24
     assert lines[0].startswith("✗ share ")
-    assert "JOURNY_TIMEOUT" in seen  # it is set
+    assert "JOURNY_TIMEOUT" in seen  # it is set in the environment
     assert "queue_size" not in seen
     assert "Not shown: " in seen
     _, seen = on_a_terminal("doctor", "--offline", "--all", COLUMNS="80", LINES="24", **settings)

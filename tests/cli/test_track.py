@@ -1,4 +1,4 @@
-"""`journy-track track`: one event by hand."""
+"""`journy-track track`: sends one event by hand."""
 
 from __future__ import annotations
 

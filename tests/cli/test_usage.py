@@ -1,4 +1,4 @@
-"""What commands have in common: their help, errors in one style, and completion in a shell."""
+"""What all commands have in common: their help, the style of errors, and shell completion."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_bash_completes_commands_options_and_values(tmp_path: Path) -> None:
         pytest.skip("there is no bash")
     settings = environment(HOME=str(tmp_path), PS1="$ ", TERM="dumb", PATH=f"{_script().parent}:{os.environ['PATH']}")
     installed = subprocess.run(
-        [bash, "-c", "journy-track --install-completion; true"],  # of the shell above it
+        [bash, "-c", "journy-track --install-completion; true"],  # the shell is detected from the parent process
         env=settings,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""The commands with a write key: what they send, what they can know, and what they say."""
+"""The commands with a write key: what they send, what they can find out, and what they print."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WRITE_KEY = "a-write-key-0123456789"
 
 
 def only(api, **variables: str) -> dict[str, str]:
-    """The environment of who has a write key alone; the REST API would be elsewhere, where nobody is asked."""
+    """Return an environment with a write key only. The REST API is elsewhere, and must not be called."""
     return {
         "JOURNY_API_KEY": "",
         "JOURNY_WRITE_KEY": WRITE_KEY,

@@ -1,4 +1,4 @@
-"""HTTP clients that do as they are told, and the worker without its thread and its clock."""
+"""Scripted HTTP clients, and a tracker's worker without its thread and with a simulated clock."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from journy_track._delivery.pipeline import Pipeline
 from journy_track._model.config import Config
 from journy_track._verbs import Verbs
 
-#: What an answer says of a budget that never ends: the pace does not matter.
+#: Response headers for a budget that never runs out, so that pacing does not matter.
 PLENTY = {"X-RateLimit-Limit": "1000000", "X-RateLimit-Remaining": "1000000"}
 ANSWER = b'{"meta": {"requestId": "r", "status": 0}}'
 
 
 @dataclass
 class Script:
-    """An HTTP client that answers, or raises, what is next on its list; then 201."""
+    """An HTTP client that returns or raises the next of its *answers*, and 201 after the last one."""
 
     answers: list[Any] = field(default_factory=list)
     requests: list[HttpRequest] = field(default_factory=list)
@@ -37,11 +37,11 @@ class Script:
         return answer if isinstance(answer, HttpResponse) else HttpResponse(answer, PLENTY, ANSWER)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """Simulated time, which passes only when a test advances it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -51,7 +51,7 @@ class Clock:
 
 
 class Desk(Verbs):
-    """A tracker in pieces: no thread, and time in our hands. *turn()* is one turn of the worker."""
+    """The parts of a tracker, without a thread and with a simulated clock. *turn()* is one turn of the worker."""
 
     def __init__(self, script: Script, settings: dict[str, Any]) -> None:
         self.clock = Clock()
@@ -80,18 +80,18 @@ class Desk(Verbs):
             self.track("signed_in", user="u1")
 
     def take_captured(self) -> None:
-        """The first half of a turn: what was captured is handed to the dispatcher."""
+        """Run the first half of a turn: hand what was captured to the dispatcher."""
         self.pipeline.keep_captured()
         self.pipeline.feed.fetch(self.dispatcher)
 
     def turn(self) -> float | None:
-        """One turn of the worker: seconds until the next, `None` when nothing waits."""
+        """Run one turn of the worker. Returns the seconds until the next one, `None` when nothing waits."""
         return self.worker.step()
 
 
 @pytest.fixture
 def desk() -> Iterator[Callable[..., Desk]]:
-    """Make a tracker in pieces that gets these answers, one after the other, with these settings."""
+    """Makes the parts of a tracker with these settings, whose HTTP client returns *answers* in order."""
     all_made: list[Desk] = []
 
     def make(*answers: Any, **settings: Any) -> Desk:

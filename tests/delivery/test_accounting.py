@@ -1,4 +1,4 @@
-"""Every item is in exactly one count, after every step, whatever the server does; and what it has is in order."""
+"""Every item is in exactly one count after each step, whatever the server does; the server gets items in order."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def balanced(made: Any, in_flight: int = 0) -> None:
 
 
 class Books:
-    """Looks over a desk's shoulder: which item each request carried, and what the server has taken."""
+    """Records, for a desk, which item each request carried and what the server has accepted."""
 
     def __init__(self, made: Any) -> None:
         self.made = made
-        #: Items by number, as they came, and the number of the one each was merged into.
+        #: Items by number, in the order of capture, and the number of the item each was merged into.
         self.came: dict[int, Any] = {}
         self.part_of: dict[int, int] = {}
         self.unchanged: set[int] = set()
         self.loose: set[int] = set()
-        #: Numbers in the order in which the server took them, and the properties that it has.
+        #: Numbers in the order in which the server accepted them, and the properties that it stores.
         self.taken: list[int] = []
         self.properties: dict[str, dict[str, Any]] = {}
         self._current: Any = None
@@ -93,7 +93,7 @@ class Books:
                 assert place[self.root(earlier)] <= place[self.root(later)], (self.came[earlier], self.came[later])
 
     def check_properties(self) -> None:
-        """What the server has is what the items say that were delivered, in the order of capture."""
+        """Assert that the server stores what the delivered items add up to, in the order of capture."""
         if not self.loose:
             expected: dict[str, dict[str, Any]] = {}
             for number, item in self.came.items():
@@ -111,7 +111,7 @@ def applied(properties: dict[str, dict[str, Any]], item: Any) -> None:
 
 
 def must_wait(later: Any, earlier: Any) -> bool:
-    """The promise: in order are the items of a user, and barriers with what names the same user or account."""
+    """What is promised: items of one user stay in order, and so do barriers and what names their user or account."""
     pairs = [(a, b) for a in users_of(later) for b in users_of(earlier)]
     if any(a.same_as(b) for a, b in pairs):
         return True
@@ -141,12 +141,12 @@ captures = st.one_of(
     st.tuples(st.just("delete_user"), users),
     st.tuples(st.just("delete_account"), accounts),
 )
-#: A step, and whether the worker looks after it.
+#: A step, and whether the worker runs after it.
 steps = st.tuples(
     st.one_of(captures, captures, captures, st.tuples(st.just("pass"), st.sampled_from([0.1, 3.0, 70.0, 400.0]))),
     st.sampled_from([True, True, False]),
 )
-#: Faults come in runs, so that items are tried, and fail, again and again.
+#: Faults come in runs, so that items are retried and fail repeatedly.
 faults = st.lists(st.tuples(st.sampled_from(ANSWERS), st.integers(1, 4)), max_size=25)
 
 
@@ -238,7 +238,7 @@ def test_the_counts_stay_right_through_a_long_outage(desk, lot):
     event(f"loose: {min(len(books.loose), 1)}")
 
 
-# ── What is said when nothing gets through ──
+# ── What is logged when nothing is delivered ──
 
 
 def stalls(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -263,5 +263,5 @@ def test_a_backlog_that_moves_is_no_stall(desk, caplog):
         made.turn()
         made.clock.now += 10
         made.script.answers.insert(0, 503)
-        made.ledger.last_success = made.clock.now  # something else got through
+        made.ledger.last_success = made.clock.now  # another item was delivered
     assert not stalls(caplog)

@@ -1,4 +1,4 @@
-"""From the verb to the API: everything arrives, once, as it was when it was captured."""
+"""From the verb to the API: everything arrives once, with the values it had when it was captured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every item is in exactly one count, whatever becomes of its batches, by the server's own log."""
+"""Every item is in exactly one count, whatever happens to its batches, checked against the server's own log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .conftest import ANSWER, PLENTY
 from .test_accounting import balanced
 from .test_batches import KEYS, opened, refused, settle, taken
 
-#: What becomes of a request: whether the server takes what is in it, and what comes back.
+#: What happens to a request: whether the server accepts its contents, and what it returns.
 FAULTS: dict[str, tuple[bool, Any]] = {
     "taken": (True, None),
     "503": (False, 503),
@@ -33,13 +33,13 @@ KINDS = ["track", "track", "track", "bad", "upsert", "members", "bad member", "w
 
 
 class Server:
-    """Knows messages by their IDs, refuses requests with one that is `bad`, and is at fault as it is told to be."""
+    """Recognises messages by their IDs, refuses requests with one that is `bad`, and fails as scripted."""
 
     def __init__(self, made: Any, faults: list[str], largest: int) -> None:
         self.made = made
         self.faults = faults
         self.largest = largest
-        #: What it took, in order; each message's first time, and how often it came.
+        #: What it accepted, in order: each message once, and how often it came.
         self.log: list[str] = []
         self.seen: Counter[str] = Counter()
         made.script.send = self.send
@@ -49,7 +49,7 @@ class Server:
         in_batches = request.url.endswith("/batch")
         messages = opened(request)["batch"] if in_batches else [json.loads(request.body)] if request.body else []
         takes, response = FAULTS[self.faults.pop(0)] if self.faults else (True, None)
-        if response == 401 and not in_batches:  # there it may be a permission that is missing
+        if response == 401 and not in_batches:  # outside batches, a 401 may mean a missing permission
             response = 503
         if response is None and in_batches and (status := self._verdict(messages)):
             return refused(status)
@@ -71,8 +71,8 @@ class Server:
 
     def _take(self, message: dict[str, Any]) -> None:
         if "messageId" not in message:
-            device = message.get("deviceId")  # none: a trial of the key
-            if device is not None and device not in self.log:  # a link has no ID by which it would be known
+            device = message.get("deviceId")  # without a device, it is a probe of the key
+            if device is not None and device not in self.log:  # a link has no ID, and is recognised by its device
                 self.log.append(device)
             return
         self.seen[message["messageId"]] += 1

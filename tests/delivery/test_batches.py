@@ -1,4 +1,4 @@
-"""The write key: what goes in batches and what does not, when, in which order, and what each outcome means."""
+"""With a write key: what is sent in batches and what is not, when, in which order, and what each outcome means."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ KEYS = {"write_key": "a-write-key", "batch_interval": 0.5}
 
 
 def opened(request: HttpRequest) -> dict[str, Any]:
-    """The body of a batch."""
+    """Return the body of a batch."""
     body = request.body or b""
     return json.loads(zlib.decompress(body, 31) if request.headers.get("Content-Encoding") == "gzip" else body)
 
 
 def batches(made: Any) -> list[list[dict[str, Any]]]:
-    """The messages of each batch that was sent."""
+    """Return the messages of each batch that was sent."""
     return [opened(request)["batch"] for request in made.script.requests if request.url.endswith("/batch")]
 
 
 def names(made: Any) -> list[list[str]]:
-    """The events of each batch."""
+    """Return the names of the events in each batch."""
     return [[message["event"] for message in batch] for batch in batches(made)]
 
 
 def calls(made: Any) -> list[str]:
-    """Method and path of each request by the REST API."""
+    """Return the method and path of each request to the REST API."""
     return [f"{r.method} {r.url.partition('.io')[2]}" for r in made.script.requests if "api.journy" in r.url]
 
 
 @pytest.fixture
 def batching(desk):
-    """A desk with a write key, and no API key, that gets these answers."""
+    """Makes a desk with a write key and, by default, no API key, that gets these responses."""
 
     def make(*answers: Any, api_key: str | None = None, **settings: Any) -> Any:
         answers = tuple(taken() if answer == 200 else answer for answer in answers)
@@ -80,13 +80,13 @@ def settle(made: Any, turns: int = 5000) -> None:
 
 
 def fill(made: Any) -> None:
-    """Let the time pass for which a batch waits to be filled."""
+    """Let enough time pass for a batch to be sent although it is not full."""
     made.turn()
     made.clock.now += 0.5
     made.turn()
 
 
-# ── When a batch goes ──
+# ── When a batch is sent ──
 
 
 def test_a_batch_waits_to_be_filled_and_takes_all_that_waits(batching):
@@ -164,7 +164,7 @@ def test_a_large_body_is_compressed_and_a_small_one_is_not(batching):
     assert len(large.body) < 10_000
 
 
-# ── What goes which way ──
+# ── What is sent in batches, and what by the REST API ──
 
 
 def everything(made: Any) -> None:
@@ -321,7 +321,7 @@ def test_retry_after_is_honoured(batching):
 
 
 class Picky:
-    """A server that refuses each request with one of these events in it, by *status*."""
+    """A server that refuses, with *status*, each request that contains one of the *bad* events."""
 
     def __init__(self, made: Any, *bad: str, status: int = 400) -> None:
         self.taken: list[str] = []
@@ -354,7 +354,7 @@ def test_a_refused_batch_is_split_until_the_message_at_fault_stands_alone(batchi
 
 
 class Club:
-    """A server that refuses each request with one of these users in it, by *status*, and is *at_fault* at first."""
+    """A server that refuses requests with one of the *bad* users, and requests that *at_fault* lists by number."""
 
     def __init__(self, made: Any, *bad: str, status: int = 400, at_fault: dict[int, int] | None = None) -> None:
         self.taken: dict[str, str] = {}
@@ -405,7 +405,7 @@ def test_a_delete_while_a_membership_goes_user_by_user_takes_that_user_out(batch
     club = Club(made, at_fault={1: 400, 3: 503})
     made.add_users_to_account("acme", ["u1", "u2", "u3"])
     for _ in range(100):
-        if len(made.script.requests) == 3:  # u1 has gone, and u2 was put off
+        if len(made.script.requests) == 3:  # u1 was sent, and u2 was deferred
             break
         made.clock.now += max(made.turn() or 0.0, 0.001)
     batched, rest = made.script.send, []

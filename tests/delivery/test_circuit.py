@@ -1,4 +1,4 @@
-"""A refused key stops everything but probes; a missing permission stops one operation."""
+"""A refused key stops everything except probes; a missing permission stops one operation."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_when_the_key_works_again_everything_is_delivered_in_order(desk, caplog)
     assert made.dispatcher.circuit == "closed"
     assert made.ledger.stats().delivered == 4
     (line,) = [record for record in caplog.records if "accepts the API key again" in record.getMessage()]
-    assert line.levelno == logging.INFO  # nothing to do about it
+    assert line.levelno == logging.INFO  # no action is needed
 
 
 def test_the_pauses_begin_anew_after_the_key_worked(desk):
@@ -123,7 +123,7 @@ def test_the_key_can_be_refused_and_accepted_over_the_wire(api, caplog):
     assert not tracker.flush(0.2)
     health = tracker.health()
     assert (health.ok, health.reason, health.circuit) == (False, "the API key is refused", "open")
-    tracker._pipeline().dispatcher.ways[0].circuit.try_at = 0.0  # the pause is over
+    tracker._pipeline().dispatcher.ways[0].circuit.try_at = 0.0  # end the pause
     assert tracker.flush(10)
     assert [(request.path, request.status) for request in api.requests] == [
         *(("/track", 401), ("/validate", 401), ("/validate", 200), ("/track", 201)),
@@ -176,7 +176,7 @@ def test_without_a_verdict_on_the_key_item_and_key_are_asked_again_ever_more_slo
     assert made.ledger.stats().delivered == 2
 
 
-# ── Whose answer it is ──
+# ── Whether a response is from journy.io ──
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 418, 422])
@@ -213,7 +213,7 @@ def test_a_success_without_a_body_is_journy_ios(desk):
 
 
 def test_an_answer_of_nobodys_is_tried_until_max_age(desk):
-    # Catches: a 404 that is taken for a verdict whoever gave it.
+    # Catches: a 404 that counts as journy.io's verdict, whatever server it comes from.
     told = []
     made = warmed(desk, *[HTML_404] * 100, max_age=600, on_error=told.append)
     made.track("one", user="u1")
@@ -247,7 +247,7 @@ def test_a_redirect_is_a_failure_and_not_followed(desk, status, body):
     assert receipt.outcome == f"a redirect ({status}), which is never followed: check base_url"
 
 
-# ── What health says ──
+# ── What health() reports ──
 
 
 def test_health_is_well_while_nothing_is_wrong(api, tracker):
@@ -269,7 +269,7 @@ def test_health_names_the_permission_that_is_missing(desk):
     made.track("one", user="u1")
     made.upsert_user(user="u2", plan="pro")
     turn(made)
-    assert made.ledger.stats().delivered == 2  # the upsert: what else the key may do goes on
+    assert made.ledger.stats().delivered == 2  # the upsert: other operations of the key continue
     health = made.pipeline.health()
     assert (health.ok, health.circuit) == (False, "closed")
     assert health.reason == "the API key lacks the permission for track: such items are given up"
@@ -290,12 +290,12 @@ def test_health_says_when_items_were_given_up_within_a_minute(desk):
         "the last: a redirect (302), which is never followed: check base_url"
     )
     made.clock.now += 61
-    assert made.pipeline.health().ok  # nobody knows better, now
+    assert made.pipeline.health().ok  # no problem within the last minute
     made.track("refused", user="u1")
     made.track("taken", user="u2")
     turn(made)
     assert made.ledger.stats().given_up == 2
-    assert not made.pipeline.health().ok  # others arrive, but somebody has to know
+    assert not made.pipeline.health().ok  # other items are delivered, but the loss has to be noticed
     made.clock.now += 61
     assert made.pipeline.health().ok
 

@@ -1,4 +1,4 @@
-"""How long an answer of `allow` holds."""
+"""How long a result of `allow` is cached."""
 
 from __future__ import annotations
 

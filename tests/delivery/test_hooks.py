@@ -1,4 +1,4 @@
-"""before_send and on_error, and what runs on our own threads."""
+"""before_send, on_error, and other code that runs on the library's own threads."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Scrubber:
     def __call__(self, item):
         if item.name == "ping":
             return
-        item.with_metadata({})  # and returns nothing
+        item.with_metadata({})  # returns None
 
 
 def forgets_to_return(item):
@@ -152,7 +152,7 @@ def test_what_is_captured_in_our_own_hooks_is_counted_and_never_sent(api, caplog
 
 
 def test_a_log_handler_that_captures_events_starts_no_endless_loop(api, balance, monkeypatch):
-    # Catches: a worker without the guard: one event became 65 requests in 3 seconds, and no end.
+    # Catches: a worker without the guard: one event became 65 requests in 3 seconds, without end.
     import logging
 
     send = journy_track.RequestsHttpClient.send

@@ -1,4 +1,4 @@
-"""What a process reports to an inspector: drops, with their places, and the warnings of its log."""
+"""What a process reports to an inspector: drops with their places in the code, and logged warnings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reports(api: Inspector) -> list[dict[str, Any]]:
 
 
 def reported(api: Inspector, wanted: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-    """The report that *wanted* is true for, once it is there."""
+    """Wait for a report for which *wanted* returns true, and return it."""
     deadline = time.monotonic() + WITHIN
     while time.monotonic() < deadline:
         for report in reports(api):
@@ -54,7 +54,7 @@ def tracker(api: Inspector) -> Iterator[Tracker]:
 
 
 def line_of(function: Callable[..., object]) -> str:
-    """Where *function* begins."""
+    """Return the place where *function* begins."""
     code = function.__wrapped__.__code__  # type: ignore[attr-defined]
     return f"{os.path.relpath(code.co_filename)}:{code.co_firstlineno}"
 
@@ -77,7 +77,7 @@ def test_of_a_decorated_function_the_place_is_its_own(api: Inspector, tracker: T
     def late() -> None: ...
 
     for decorated, name in ((view, "viewed"), (late, "viewed_late")):
-        # As a framework calls it: from a file that is not the app's.
+        # As a framework calls it: from a file outside the app.
         exec(compile("decorated()", "/usr/lib/framework.py", "exec"), {"decorated": decorated})
         assert reported(api, lambda report, name=name: report["name"] == name)["place"] == line_of(decorated)
 
@@ -179,7 +179,7 @@ def test_a_forked_child_reports_too(api: Inspector) -> None:
 
 
 class _Other(http.server.BaseHTTPRequestHandler):
-    """A server on this machine that is not an inspector, such as a proxy of the app's."""
+    """A server on this machine that is not an inspector, such as a proxy of the app."""
 
     asked: list[tuple[str, str, bytes]]
 

@@ -1,4 +1,4 @@
-"""skip_unchanged_state: what journy.io confirmed is not sent again, also after a restart."""
+"""skip_unchanged_state: what journy.io has confirmed is not sent again, even after a restart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAY = 24 * 3600.0
 
 @pytest.fixture
 def restarted(api, tmp_path):
-    """Start a process that uses the state, one after the other."""
+    """Starts processes that share the state, one after the other."""
     started: list[Tracker] = []
 
     def start(**settings):
@@ -65,10 +65,10 @@ def test_what_is_on_its_way_counts_as_unknown_when_the_process_dies(api, restart
     killed = restarted(http_client=gate, shutdown_timeout=0)
     killed.upsert_user(user="u1", plan="free")
     assert gate.entered.wait(10)
-    tracker = Tracker(  # beside it: the other is as good as dead
+    tracker = Tracker(  # without shutting the other down: it counts as killed
         KEY, base_url=api.url, skip_unchanged=DAY, skip_unchanged_state=killed.config.skip_unchanged_state
     )
-    tracker.upsert_user(user="u1", plan="pro")  # nobody knows whether journy.io has that, or `free`
+    tracker.upsert_user(user="u1", plan="pro")  # it is unknown whether journy.io has that, or `free`
     assert tracker.shutdown(10)
     assert len(api.requests) == 2
 

@@ -1,4 +1,4 @@
-"""Two calls that wait become one, and nothing is lost or overtaken by it."""
+"""Two calls that wait are merged into one; nothing is lost or sent out of order because of it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_what_waits_is_as_old_as_its_first_part_and_tried_as_long_as_its_last(de
     made.clock.now += 70
     made.upsert_user(user="u1", plan="pro")
     made.take_captured()
-    assert made.ledger.ages()[0] == 70  # health() shows the stall
+    assert made.ledger.ages()[0] == 70  # health() reports the stall
     settle(made)
     assert sent(made) == ["upsert u1 {'plan': 'pro'}"]
 

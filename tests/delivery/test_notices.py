@@ -1,4 +1,4 @@
-"""Log lines that whoever sends requests can cause: a few of each kind a minute, and a count of the rest."""
+"""Log lines that external requests can cause: at most a few of each kind per minute, and a count of the rest."""
 
 from __future__ import annotations
 

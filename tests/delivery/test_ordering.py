@@ -1,4 +1,4 @@
-"""Which items have to wait for which."""
+"""Which items have to wait for which others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def event(user: UserIdentified | None = None, account: AccountIdentified | None 
 
 
 class Claims:
-    """Items that have come, in order."""
+    """Items that claim their ordering locks in order."""
 
     def __init__(self, *items: Item) -> None:
         self.locks: OrderingLocks = OrderingLocks()
@@ -112,7 +112,7 @@ items = st.one_of(
 
 
 def must_wait(later: Item, earlier: Item) -> bool:
-    """The promise, in its own words: the items of one user are in order, and barriers with what they name."""
+    """What is promised, stated independently: items of one user stay in order, and barriers with what they name."""
     both_events = isinstance(later, Event) and isinstance(earlier, Event)
     if both_events:
         if later.user is not None and earlier.user is not None:
@@ -136,7 +136,7 @@ def accounts_of(item: Item) -> list[AccountIdentified]:
 
 @given(st.lists(items, max_size=14), st.randoms(use_true_random=False))
 def test_the_order_holds_also_when_some_leave_who_still_wait(lot: list[Item], chance) -> None:  # type: ignore[no-untyped-def]
-    """A delete removes what waits, wherever it stands."""
+    """A delete removes waiting items, wherever they are in the order."""
     claimed = Claims(*lot)
     waiting = dict(enumerate(claimed.claims))
     while waiting:

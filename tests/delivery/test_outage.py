@@ -1,4 +1,4 @@
-"""An outage: when requests fail one after the other, everything pauses but a probe."""
+"""An outage: when successive requests fail, everything except a probe pauses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAILURES = [503, 500, HTML, NotSent("the connection was refused")]
 
 
 def times_of_requests(made, seconds: float) -> list[float]:
-    """Let time pass, with two new events a second; answers when requests went."""
+    """Let time pass, with two new events a second. Returns the times of requests."""
     times: list[float] = []
     began = made.clock.now
     captured = 0
@@ -56,7 +56,7 @@ def test_after_an_outage_everything_goes_at_full_speed_and_the_log_says_how_many
     assert sum("journy.io cannot be reached: the server responded with 503" in line for line in lines) in (1, 2)
     assert any("more lines like those before" in line for line in lines)
     warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert not any("recovered" in line or "left out" in line for line in warned)  # nothing to do about it
+    assert not any("recovered" in line or "left out" in line for line in warned)  # no action is needed
 
 
 def test_an_item_that_the_server_cannot_digest_stops_no_other(desk):

@@ -1,4 +1,4 @@
-"""What still has to go: in which order, what a retry holds back, what a delete takes with it."""
+"""What still has to be sent: in which order, what a retry holds back, and what a delete removes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_what_a_delete_takes_away_is_not_kept_while_nothing_may_go(desk):
     assert made.ledger.stats().delivered == 1 + 20
 
 
-# ── A retry holds its lane ──
+# ── A retry holds its ordering lock ──
 
 
 def test_a_retry_holds_its_own_user_and_nobody_else(desk):
@@ -84,7 +84,7 @@ def test_what_is_refused_for_good_lets_its_lane_go_on_at_once(desk):
     assert (stats.given_up, stats.delivered) == (1, 2)
 
 
-# ── How long it waits ──
+# ── How long an item waits ──
 
 
 def test_what_waited_behind_is_given_up_when_its_own_time_is_over(desk):

@@ -1,4 +1,4 @@
-"""The pacer: when this process may send its next request. Time is simulated throughout."""
+"""The pacer: when this process may send its next request. All times are simulated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are beside the package, and not in the wheel
+sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are in the repository, but not in the wheel
 
 from benchmarks._simulation import Process, Record, Simulation, SlidingLog
 from benchmarks.pacing import BURSTS, ENDLESS, HALF, SUDDEN, Case, lone_burst, most_in_a_window, scripts, simulate
@@ -18,7 +18,7 @@ from journy_track._delivery.pacing import Pacer
 
 
 class Api:
-    """A pacer, the clock it reads, and the answers it gets."""
+    """A pacer, the clock that it reads, and the responses that it gets."""
 
     def __init__(
         self, *, share: float | None = None, limit: int | None = 1800, seed: int = 1, bulk: bool = False
@@ -28,17 +28,17 @@ class Api:
         self.pacer = Pacer(lambda: self.now, random.Random(seed).uniform, share=share, bulk=bulk)
 
     def ask(self, remaining: int | None, *, takes: float = 0.1, **answer: object) -> None:
-        """One request goes, and is answered."""
+        """Send one request, and get its response."""
         self.pacer.sent()
         self.now += takes
         self.pacer.answered(limit=self.limit, remaining=remaining, **answer)  # type: ignore[arg-type]
 
     def wait(self, in_flight: int = 0) -> float:
-        """Seconds until the next request may go."""
+        """Return the seconds until the next request may be sent."""
         return self.pacer.ready_at(in_flight) - self.now
 
     def run(self, seconds: float, remaining: int | None, *, refused: bool = False) -> list[float]:
-        """Send, one after the other, whatever may go; answers the times."""
+        """Send requests as soon as each is allowed, one at a time. Returns their times."""
         until, times = self.now + seconds, []
         while (ready := max(self.now, self.pacer.ready_at(0))) < until:
             self.now = ready
@@ -130,7 +130,7 @@ def test_a_limit_that_changes_is_followed(limit):
     simulation.run(150.0)
     server.limit = limit
     simulation.run(450.0)
-    # A limit below what was sent already must refuse until that is a minute old.
+    # Where the new limit is below what was already sent, requests are refused until those are a minute old.
     assert sum(refused for _, refused in record.requests) <= 10
     used = sum(1 for at, _ in record.requests if at > 330) / 2
     assert used > 0.9 * min(limit, 60 * 8 / 0.18)
@@ -299,7 +299,7 @@ def test_a_share_is_never_exceeded_and_nearly_used(share):
     times = api.run(600, 1000)
     quota = int(share * 1800)
     assert most_in_a_window(times) <= quota
-    # one request at a time, a tenth of a second each
+    # one request at a time, each takes a tenth of a second
     assert len(times) >= min(0.95 * quota * 10, 0.9 * 6000)
 
 
@@ -321,7 +321,7 @@ def test_of_bulk_a_share_is_a_ceiling():
 
 def test_bulk_with_a_share_leaves_live_events_what_they_use():
     api = Api(share=0.5, bulk=True)
-    assert len(api.run(300, 200)) < 900  # of 4 500: the others are close to the limit
+    assert len(api.run(300, 200)) < 900  # of 4 500: live events use almost the whole limit
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.1, math.nan])
@@ -381,7 +381,7 @@ def test_a_lone_burst_goes_as_fast_as_the_connections_carry_it(after, later):
 
 @pytest.mark.parametrize("limit", [600, 1800])
 def test_short_scripts_one_after_another_each_send_their_burst_in_time(limit):
-    # Catches: a second request so late that the first one's reading is forgotten, and everybody's flow never known.
+    # Catches: a second request so late that the first reading is forgotten, so that the total rate is never known.
     assert max(scripts(6, limit // 18, limit=limit, seed=21)) < 5  # the default shutdown_timeout
 
 
@@ -396,7 +396,7 @@ def test_shares_that_add_up_to_one_are_never_refused():
 @pytest.mark.slow
 @pytest.mark.parametrize("headers", ["missing", "never changing"])
 def test_bad_headers_end_in_no_storm(headers):
-    # The fewer refusals, the slower a process alone would find out what it may send.
+    # The fewer the refusals, the longer a single process takes to find out what it may send.
     result = simulate(Case(ENDLESS, "log", 32, seed=21, headers=headers))
     assert result.refused < 6.5
 

@@ -1,4 +1,4 @@
-"""Several requests at once: as many as are allowed, and never two of one lane."""
+"""Concurrent requests: as many as are allowed, and never two with the same ordering lock."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ TAKEN = HttpResponse(201, PLENTY, b'{"meta": {"requestId": "r", "status": 201}}'
 
 
 class Hall:
-    """An HTTP client that holds requests while its doors are shut, and knows who is inside with whom."""
+    """An HTTP client that holds requests while its doors are shut, and records which are held at the same time."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self.shut = False
-        #: Users and accounts that get out through shut doors.
+        #: Users and accounts whose requests return although the doors are shut.
         self.passes: set[str] = set()
         self.inside: list[str] = []
         self.came: list[str] = []
         self.most = 0
-        #: By path; what is not here is taken.
+        #: Responses by path; other requests are accepted.
         self.answers: dict[str, HttpResponse] = {}
         self.together: list[list[str]] = []
 
@@ -52,7 +52,7 @@ class Hall:
         return self.answers.get(urlsplit(request.url).path, TAKEN)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         with self.changed:
@@ -72,7 +72,7 @@ def hall() -> Iterator[Hall]:
 
 
 def tracker_in(hall: Hall, **settings: object) -> journy_track.Tracker:
-    """A tracker that has learnt from three answers that there is budget, in front of shut doors."""
+    """Make a tracker that knows from three responses that it has budget, and then shut the doors."""
     tracker = journy_track.configure("a-key", http_client=hall, **settings)  # type: ignore[arg-type]
     for _ in range(3):
         journy_track.track("first", user="warmed")
@@ -130,7 +130,7 @@ def test_what_waited_for_an_accounts_upsert_goes_side_by_side_after_it(hall):
 def test_who_settles_what_held_several_back_wakes_the_worker_for_the_others(hall, monkeypatch):
     tracker = journy_track.configure("a-key", http_client=hall)
     engine = tracker._pipeline()
-    engine.queue.with_worker()  # nobody else takes turns: a worker that looks by itself would find them, too
+    engine.queue.with_worker()  # the worker's own thread does not run: it would also find them by polling
     for _ in range(3):
         journy_track.track("first", user="warmed")
         engine.worker.step()
@@ -198,7 +198,7 @@ def test_requests_that_are_refused_at_the_same_time_ask_for_the_key_once(hall, a
 
 
 def dies_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next turn of a worker kills its thread."""
+    """Make the next turn of a worker kill its thread."""
     keep, deaths = Pipeline.keep_captured, iter([SystemExit])
 
     def dying(pipeline: Pipeline) -> None:
@@ -261,16 +261,16 @@ def test_a_turn_that_fails_does_not_end_the_worker(hall, caplog, monkeypatch):
     assert "failed in a turn and continues" in caplog.text
 
 
-# ── How many take part ──
+# ── How many senders take part ──
 
 
 @pytest.fixture
 def senders(desk):
-    """A tracker whose clock stands still, and whose requests are made by threads; and its hall."""
+    """Yields a tracker with a simulated clock, whose threads make its requests, and its hall."""
     hall = Hall()
     made = desk(http_client=hall, max_connections=3)
     made.dispatcher.inline = False
-    for number in range(3):  # what is left of the budget is known, and how fast it is spent
+    for number in range(3):  # now the remaining budget is known, and how fast it is used
         made.track("warmed", user=f"w{number}")
         made.turn()
         assert made.ledger.wait(made.ledger.checkpoint(), 10)
@@ -282,9 +282,9 @@ def senders(desk):
 
 
 def test_where_answers_come_at_once_one_sender_does_it_all(senders):
-    # Catches: a thread for each, that only fight over the interpreter.
+    # Catches: a thread for each request, which would only compete for the interpreter.
     made, hall = senders
-    for number in range(6):  # the pacer lets go at once
+    for number in range(6):  # the pacer allows all of them at once
         made.track("signed_in", user=f"u{number}")
     made.turn()
     assert made.ledger.wait(made.ledger.checkpoint(), 10)
@@ -302,7 +302,7 @@ def test_where_an_answer_takes_time_another_joins_in_a_moment_later(senders):
         if busy < 3:
             assert wait == pytest.approx(NEXT_SENDER_DELAY)
             made.clock.now += NEXT_SENDER_DELAY
-    assert made.turn() > 1  # as many as may: whoever comes back looks again
+    assert made.turn() > 1  # the maximum number: the first sender to finish looks for more work
     hall.doors(shut=False)
     assert made.ledger.wait(made.ledger.checkpoint(), 10)
     assert hall.most == 3

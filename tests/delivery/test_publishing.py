@@ -1,4 +1,4 @@
-"""Handing items to a broker, without threads and with time in our hands: order, numbers, and what fails."""
+"""Items handed to a broker, without threads and with simulated time: order, numbers, and failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AWAY = BrokerError("away")
 
 @dataclass
 class Scripted:
-    """A broker that answers, or raises, what is next on its list; then takes all."""
+    """A broker that returns or raises the next of its *answers*, and accepts everything after the last one."""
 
     answers: list[Any] = field(default_factory=list)
     calls: list[list[tuple[int, str]]] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Scripted:
         return True
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
     @property
     def names(self) -> list[list[str]]:
@@ -43,7 +43,7 @@ class Scripted:
 
 @pytest.fixture
 def made(desk):
-    """Make a desk whose broker gets these answers."""
+    """Makes a desk whose broker returns *answers*."""
 
     def make(*answers, **settings):
         broker = Scripted(list(answers))
@@ -78,7 +78,7 @@ def test_what_failed_is_offered_again_under_the_same_numbers_before_what_came_la
     desk.put("b")
     assert desk.turn() == 2.0
     desk.put("c")
-    assert desk.turn() == 2.0  # it is not time yet
+    assert desk.turn() == 2.0  # the retry is not due yet
     assert counts(desk, 3).queued == 3
     desk.clock.now += 2.0
     assert desk.turn() is None

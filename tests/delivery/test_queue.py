@@ -19,7 +19,7 @@ def saying(caplog: pytest.LogCaptureFixture, part: str) -> list[str]:
 
 
 def held(gate, **settings) -> Tracker:
-    """The global tracker, its worker held in the request with the first event."""
+    """Return the global tracker, with its worker held in the request of the first event."""
     tracker = journy_track.configure("a-key", http_client=gate, **settings)
     journy_track.track("first", user="u1")
     assert gate.entered.wait(5)
@@ -74,7 +74,7 @@ def test_the_count_of_dropped_items_is_exact_with_8_threads_at_once(gate, balanc
     for thread in threads:
         thread.join()
     stats = balance(tracker, captured=16_001)
-    # Each thread looks at the length before it appends: they may overshoot the bound by one each.
+    # Each thread checks the length before it appends, so each may exceed the bound by one.
     assert 100 <= stats.queued + stats.in_flight <= 108
     gate.opened.set()
     assert tracker.flush(10)
@@ -197,7 +197,7 @@ def test_what_is_held_takes_about_as_much_as_it_may_whatever_it_is(gate, capture
             if tracker.stats().dropped:
                 break
         deadline = time.monotonic() + 60
-        while tracker._pipeline().dispatcher.waiting < tracker.stats().queued:  # until it is the outbox that holds it
+        while tracker._pipeline().dispatcher.waiting < tracker.stats().queued:  # until all items are in the outbox
             assert time.monotonic() < deadline
             time.sleep(0.01)
         gc.collect()
@@ -248,7 +248,7 @@ def test_capturing_never_waits_for_a_server_that_does_not_answer(hung_server, ba
         before = time.thread_time()
         began = time.perf_counter()
         journy_track.track("signed_in", user="u1")
-        # What other threads and processes took of the processor is none of ours.
+        # Do not count CPU time that other threads and processes used.
         slowest = max(slowest, min(time.perf_counter() - began, time.thread_time() - before + 0.05))
     assert slowest < 0.1
     assert balance(tracker, captured=2_001).dropped == {"queue_full": 1_901}
@@ -256,7 +256,7 @@ def test_capturing_never_waits_for_a_server_that_does_not_answer(hung_server, ba
 
 @pytest.mark.slow
 def test_capturing_in_a_signal_handler_that_interrupts_capturing_loses_nothing(api, balance):
-    # Catches: a lock, or a count that is read and written, on the way of a capture.
+    # Catches: a lock in the capture path, or a counter with a separate read and write.
     tracker = journy_track.configure("a-key", base_url=api.url, queue_size=1_000)
     interruptions = 0
 
@@ -282,7 +282,7 @@ def test_capturing_in_a_signal_handler_that_interrupts_capturing_loses_nothing(a
 def test_capturing_in_a_finaliser_loses_nothing(gate, balance):
     class Tracked:
         def __init__(self) -> None:
-            self.itself = self  # a cycle: the collector runs the finaliser, wherever it is started
+            self.itself = self  # a cycle: the garbage collector runs the finaliser, wherever it starts
 
         def __del__(self) -> None:
             journy_track.track("finalised", user="u1")

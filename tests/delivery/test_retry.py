@@ -1,4 +1,4 @@
-"""What each outcome means: delivered, tried again, given up."""
+"""What each outcome means: delivered, retried or given up."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_the_budget_of_calls_is_what_the_api_said_last(api, tracker):
     assert (stats.calls_remaining, stats.calls_limit) == (stats.calls_limit - 1, 1_000_000)
 
 
-# ── With time in our hands ──
+# ── With simulated time ──
 
 
 def test_the_wait_before_a_retry_grows_to_a_minute_and_is_all_jitter():
@@ -142,7 +142,7 @@ def test_the_wait_before_a_retry_grows_to_a_minute_and_is_all_jitter():
     [("7", 7, 10), ("1", 1, 4), ("99999", 300, 400), ("-5", 0.5, 4), ("soon", 0.5, 4), ("nan", 0.5, 4)],
 )
 def test_retry_after_is_a_floor_for_the_wait_and_bounded(desk, header, low, high):
-    # Catches: a Retry-After that is believed whatever it says, or not at all.
+    # Catches: a Retry-After that is followed whatever its value, or ignored.
     made = desk(answer(429, retry_after=header))
     made.put()
     wait = made.turn()

@@ -1,4 +1,4 @@
-"""Senders: threads that come when needed and go when idle, and do without where none can be had."""
+"""Senders: threads that start when needed and end when idle. Delivery also works where none can be started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JOIN = 5.0
 
 @pytest.fixture
 def refuse_senders(monkeypatch):
-    """No thread for senders can be had from now on."""
+    """Make every start of a sender thread fail from now on."""
     start = threading.Thread.start
 
     def refused(thread):

@@ -62,7 +62,7 @@ def lines(caplog: pytest.LogCaptureFixture, word: str) -> list[str]:
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Reasons are logged after half a second, where it is ten."""
+    """Reasons are logged after half a second instead of ten."""
     monkeypatch.setattr(signs, "HELD", 0.5)
     monkeypatch.setattr(signs, "LOOK", 0.05)
 
@@ -112,7 +112,7 @@ def test_stats_and_health_show_the_same_numbers_of_the_key(api, tracker):
     assert 0 < stats.delay_p50 <= stats.delay_p99 < 10
     assert stats.responses == {201: 5}
     assert stats.own_requests == 5
-    assert 1 <= stats.calls_limit - stats.calls_remaining <= 5  # responses may come in another order
+    assert 1 <= stats.calls_limit - stats.calls_remaining <= 5  # responses may arrive in a different order
     assert stats.granted_rate > 0
     assert (stats.waits_for, stats.seconds_to_drain) == (None, 0.0)
     for name in ("delay_p50", "delay_p99", "responses", "own_requests", "calls_limit", "calls_remaining"):

@@ -1,4 +1,4 @@
-"""Everyday situations of a key in simulated time, each with a ceiling."""
+"""Everyday situations of a key in simulated time, each with an upper limit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are beside the package, and not in the wheel
+sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are in the repository, but not in the wheel
 
 from benchmarks import situations as at_a_key
 

@@ -1,4 +1,4 @@
-"""Delivery through the spool: written first, read ahead, removed when settled, and what a bad disk changes."""
+"""Delivery through the spool: written first, read ahead, removed when settled; and how a bad disk affects it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .wire import sent, settle, turn, warmed
 
 @pytest.fixture
 def spooled(desk, tmp_path) -> Callable[..., Any]:
-    """A desk with a spool in the test's folder, which gets these answers."""
+    """Makes a desk with a spool in the test's folder, which gets these responses."""
 
     def make(*answers: Any, **settings: Any) -> Any:
         return warmed(desk, *answers, spool=tmp_path / "spool", **settings)
@@ -39,7 +39,7 @@ def balanced(made: Any) -> Any:
 
 
 def end(made: Any) -> None:
-    """The process ends, in whatever state it is."""
+    """End the process, whatever its state."""
     made.pipeline.store.close()
 
 
@@ -68,7 +68,7 @@ def looking(folder: Path) -> SpoolFile:
 
 
 def hold(made: Any) -> None:
-    """Nothing is sent until `release`: the server is down."""
+    """Send nothing until `release`, as if the server were down."""
     made.dispatcher._stopped = True
 
 
@@ -77,7 +77,7 @@ def release(made: Any) -> None:
 
 
 def checkpoints(made: Any) -> tuple[Callable[[], bool], Callable[[], bool]]:
-    """Whether all that was captured so far is stored, and whether it is delivered."""
+    """Return functions that tell whether everything captured so far is stored, and whether it is delivered."""
     waiting, ledger = made.pipeline.waiting, made.ledger
     stored, delivered = waiting.checkpoint(delivered=False), waiting.checkpoint(delivered=True)
     return lambda: ledger.is_past(stored), lambda: ledger.is_past(delivered)
@@ -87,7 +87,7 @@ def errors(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
 
 
-# ── In and out ──
+# ── Storing and delivering ──
 
 
 def test_what_is_captured_is_on_disk_before_it_is_sent(spooled, tmp_path):
@@ -267,7 +267,7 @@ def test_the_age_counts_from_capture_also_in_the_next_process(spooled, desk, tmp
     after.put("another")
     after.turn()
     assert after.pipeline.health().oldest_waiting == pytest.approx(3000, abs=5)
-    assert after.pipeline.health().ok  # it is old, but this process has only just begun
+    assert after.pipeline.health().ok  # the item is old, but this process has only just started
     after.clock.now += 601
     release(after)
     settle(after)
@@ -314,14 +314,14 @@ def test_an_item_that_can_neither_be_read_nor_removed_holds_up_nobody(spooled, t
     made = spooled()
     hold(made)
     made.put_many(3)
-    made.pipeline.store._window = made.pipeline.feed._window = 0  # it stays on disk
+    made.pipeline.store._window = made.pipeline.feed._window = 0  # everything stays on disk
     made.turn()
     made.pipeline.feed._window = 1000
     with sqlite3.connect(files(tmp_path)[0], isolation_level=None) as other:
         other.execute("UPDATE items SET message = '{' WHERE seq = (SELECT min(seq) FROM items)")
         made.pipeline.store._files.own.file.changed()
         made.pipeline.store._files.own.file._connection.execute("PRAGMA busy_timeout = 0")
-        other.execute("BEGIN IMMEDIATE")  # nothing can be written now
+        other.execute("BEGIN IMMEDIATE")  # from here on, nothing can be written
         release(made)
         settle(made)
         other.execute("COMMIT")
@@ -344,14 +344,14 @@ def test_the_file_of_who_ended_is_taken_over_within_half_a_minute(spooled, desk,
     first.turn()
     second.clock.now += 30
     second.turn()
-    assert balanced(second).adopted == 0  # its owner lives
+    assert balanced(second).adopted == 0  # its owner is alive
     end(first)
     for _ in range(30):
         second.clock.now += 1
         second.turn()
     assert sent(second) == ["mine u1"] + ["signed_in u1"] * 3
     assert balanced(second).adopted == 3
-    assert len(files(tmp_path)) == 1  # the other one is empty, and gone
+    assert len(files(tmp_path)) == 1  # the other file was empty, and is deleted
 
 
 def test_a_delete_removes_what_waits_in_all_files_of_the_host(spooled, desk, tmp_path):
@@ -471,7 +471,7 @@ def test_what_is_merged_counts_into_the_window(spooled, tmp_path, monkeypatch):
     release(made)
     settle(made)
     assert sent(made)[-1] == "upsert u1 {'number': 999}"
-    assert balanced(made).coalesced + balanced(made).delivered == 1002  # with what warmed it
+    assert balanced(made).coalesced + balanced(made).delivered == 1002  # including the item that warmed the desk up
 
 
 # ── The key ──
@@ -493,14 +493,14 @@ def test_a_refused_key_stays_quiet_in_the_next_process(spooled, desk, tmp_path):
     assert sent(after) == ["validate"]
     after.clock.now += 9
     after.turn()
-    assert sent(after) == ["validate"]  # the pause has grown
+    assert sent(after) == ["validate"]  # the pause has become longer
     settle(after)
     assert sent(after) == ["validate", "validate", "signed_in u1", "another u1"]
     end(after)
     assert list((tmp_path / "spool").iterdir()) == []
 
 
-# ── Trouble ──
+# ── Disk problems ──
 
 
 def test_without_a_folder_to_be_had_delivery_goes_on_from_memory(spooled, tmp_path, caplog):
@@ -575,7 +575,7 @@ def test_what_was_delivered_and_cannot_be_removed_is_not_sent_again(spooled, tmp
     own = made.pipeline.store._files.own.file
     own._connection.execute("PRAGMA busy_timeout = 0")
     other = sqlite3.connect(own.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")  # nothing can be written, as on a disk without any room
+    other.execute("BEGIN IMMEDIATE")  # nothing can be written, as on a full disk
     release(made)
     settle(made)
     assert looking(tmp_path).waiting() == 8
@@ -588,7 +588,7 @@ def test_what_was_delivered_and_cannot_be_removed_is_not_sent_again(spooled, tmp
 
 
 def with_a_corrupt_file(spooled, tmp_path):
-    """What it is once it noticed that."""
+    """Damage the spool file of a desk, and check the counts once the desk has noticed."""
     made = spooled(queue_size=4)
     hold(made)
     for _ in range(50):
@@ -618,7 +618,7 @@ def test_a_corrupt_file_is_set_aside_counted_and_replaced(spooled, tmp_path, cap
 def test_a_corrupt_file_that_cannot_be_renamed_is_counted_and_replaced_as_well(
     spooled, tmp_path, caplog, monkeypatch
 ):
-    # Catches: an error of the system in the middle of handling one, as where a virus scanner has the file open.
+    # Catches: an OSError while another one is being handled, as when a virus scanner has the file open.
     def refused(path, target):
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -677,7 +677,7 @@ def test_a_file_that_another_process_took_over_is_let_go_and_counted_as_that(spo
         made.turn()
     path = made.pipeline.store._files.own.file.path
     lock_path(path).unlink()
-    other = SpoolFile.adopt(path)  # as after a long freeze of this process
+    other = SpoolFile.adopt(path)  # as after this process was suspended for a long time
     release(made)
     made.put("afterwards")
     settle(made)

@@ -1,4 +1,4 @@
-"""Spending the budget well: `at_most_every` and `skip_unchanged`."""
+"""Options that save budget: `at_most_every` and `skip_unchanged`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ U1 = UserIdentified("u1")
 
 
 def viewed(made, every: object = 60, **options):
-    """A decorated function of that tracker: call it to capture."""
+    """Return a decorated function of that tracker, which captures when it is called."""
     return made.track_event("viewed", at_most_every=every, **options)(lambda: None)
 
 
@@ -122,7 +122,7 @@ def test_the_windows_are_remembered_in_bounded_memory_and_the_oldest_is_forgotte
 
 
 def upserted(made, *plans: object, user: object = "u1") -> int:
-    """Upsert one after the other, each settled before the next. Answers how many requests that took."""
+    """Upsert the values one after the other, each settled before the next. Returns how many requests that took."""
     before = len(made.script.requests)
     for plan in plans:
         made.upsert_user(user=user, plan=plan)

@@ -1,4 +1,4 @@
-"""Who follows the items learns what became of each, by its place in the order of capture."""
+"""A watcher of a ledger learns the outcome of each item, by its number in the order of capture."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_each_item_is_told_once_and_merged_ones_by_what_they_are_part_of(desk):
     made = desk(400, 201, 201)
     seen = made.ledger.watcher = Seen()
     made.track("one", user="u1")
-    made.track("two")  # about nobody: dropped on the worker
+    made.track("two")  # without a user: dropped by the worker
     made.upsert_user(user="u2", plan="pro")
     made.upsert_user(user="u2", mrr=3)
     made.track("three", user="u3")

@@ -1,4 +1,4 @@
-"""The worker: who dies is replaced, who cannot start is done without, and nobody sends after the end."""
+"""The worker: a dead one is replaced, delivery works where none can start, and nothing is sent after the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY = "a-key"
 
 @pytest.fixture
 def no_threads(monkeypatch):
-    """No thread of ours can be had, until undone."""
+    """No thread of the library can be started until this is undone."""
     start = threading.Thread.start
 
     def refused(thread):
@@ -44,7 +44,7 @@ def test_after_a_flush_without_threads_the_next_thread_has_all_its_time_again(ap
     tracker.track("signed_in", user="u1")
     assert tracker.flush(0.5)
     no_threads.undo()
-    api.answer_next(None, delay=0.7)  # later than the deadline of that flush
+    api.answer_next(None, delay=0.7)  # later than that flush's deadline
     tracker.track("signed_in", user="u1")
     assert tracker.flush(10)
     assert balance(tracker, 2).retried == 0
@@ -123,7 +123,7 @@ def test_nothing_is_sent_after_the_end_that_was_counted_as_dropped(gate, balance
     gate.opened.set()
     dispatcher.join(5)
     assert not dispatcher.alive
-    assert len(gate.bodies) == 1  # the one that was on its way
+    assert len(gate.bodies) == 1  # the event that was in flight
     assert balance(tracker, 5).dropped == {"shutdown": 5}
 
 
@@ -146,7 +146,7 @@ def test_a_worker_that_dies_at_any_line_of_being_woken_is_replaced(awake):
         starts.clear()
         queue = BoundedQueue(10, 10_000)
         queue.with_worker()
-        before = sys.gettrace()  # that of a measurement of coverage
+        before = sys.gettrace()  # such as the trace function of coverage
         sys.settrace(trace)
         try:
             awake(queue)
@@ -170,5 +170,5 @@ def test_who_drains_does_not_wait_beyond_the_deadline_that_a_request_has_reached
     began = monotonic()
     until = made.clock.now + 5
     made.worker.drain(lambda: until)
-    assert monotonic() - began < 20  # and not until the next attempt
+    assert monotonic() - began < 20  # it does not wait for the next attempt
     assert made.ledger.stats().queued == 1

@@ -1,4 +1,4 @@
-"""What a scripted server was sent, in few words."""
+"""Short descriptions of the requests that a scripted server received."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from urllib.parse import urlsplit
 
 from journy_track import HttpRequest, HttpResponse
 
-#: A proxy's page: nobody's verdict.
+#: A page from a proxy, and so not a verdict of journy.io.
 HTML_404 = HttpResponse(404, {}, b"<html>no such page</html>")
 
 
 def sent(made: Any) -> list[str]:
-    """All requests of a desk, in order."""
+    """Return all requests of a desk, in order."""
     return [words(request) for request in made.script.requests]
 
 
 def words(request: HttpRequest) -> str:
-    """One request: `event_1 u1`, `upsert u1 {'plan': 1}`, `add acme u1 u2`, `delete u1`, `validate`."""
+    """Describe one request: `event_1 u1`, `upsert u1 {'plan': 1}`, `add acme u1 u2`, `delete u1`, `validate`."""
     body = json.loads(request.body) if request.body else {}
     known = body.get("identification", {})
     match urlsplit(request.url).path.rsplit("/v1", 1)[-1]:
@@ -43,7 +43,7 @@ def _name(identification: dict[str, str]) -> str:
 
 
 def warmed(desk: Callable[..., Any], *answers: Any, **settings: Any) -> Any:
-    """A desk whose pacer knows that there is plenty, and then gets these answers."""
+    """Return a desk whose pacer knows that it has plenty of budget, and which then gets these responses."""
     made = desk(**settings)
     made.track("warmed", user="somebody")
     made.turn()
@@ -53,7 +53,7 @@ def warmed(desk: Callable[..., Any], *answers: Any, **settings: Any) -> Any:
 
 
 def turn(made: Any) -> float | None:
-    """A turn, and those that only the pace had put off: a budget of a million calls spaces them by a millisecond."""
+    """Run a turn, and those that only pacing put off: a budget of a million calls spaces them by a millisecond."""
     while (wait := made.turn()) is not None and wait < 0.1:
         made.clock.now += max(wait, 0.001)
     return wait
@@ -70,7 +70,7 @@ def settle(made: Any, turns: int = 20_000) -> None:
 
 
 def during(made: Any, nth: int, capture: Callable[[], object]) -> None:
-    """While the *nth* request is on its way, *capture*, and have the worker take what it captured."""
+    """While the *nth* request is in flight, call *capture* and let the worker take what it captured."""
     answer = made.script.send
 
     def send(request: HttpRequest) -> HttpResponse:

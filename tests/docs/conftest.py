@@ -1,4 +1,4 @@
-"""The stage that the documentation's examples are run on."""
+"""The stage on which the examples of the documentation run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .scenes import Stage
 
 @pytest.fixture
 def stage(api: Inspector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Block], Stage]]:
-    """Makes a place where a block runs as a reader would run it: pointed at the inspector."""
+    """Makes a stage on which a block runs as it would for a reader, but pointed at the inspector."""
     monkeypatch.setenv("JOURNY_BASE_URL", api.url)
     loggers = {logging.getLogger(name): list(logging.getLogger(name).handlers) for name in ("", "shop")}
     yield lambda block: Stage(block, api, tmp_path)

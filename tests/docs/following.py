@@ -1,14 +1,15 @@
-"""Follows a guide as a reader would: writes its files, types its commands, and looks at what arrives.
+"""Follows a guide as a reader would: writes its files, types its commands, and checks what arrives.
 
-How a page is read, from top to bottom:
+A page is read from top to bottom:
 
-- A block whose first line is a comment with a file's name (`# app.py`) is written to that file. It may hold several.
-- A `console` block is typed. What stands below a command is what it prints; `…` stands for anything.
-- The last command of a `console` block below `<!-- runs: server -->` keeps running. The page goes on when it listens.
-  Below `<!-- runs: fails -->` it ends with an error.
-- A `text` block of requests (`POST /track …`) is all that has arrived since the last such block, in any order.
+- A block whose first line is a comment with a file name (`# app.py`) is written to that file. It may contain several
+  files.
+- A `console` block is typed. The text below a command is its expected output; `…` stands for anything.
+- The last command of a `console` block below `<!-- runs: server -->` keeps running. The page continues once the
+  server listens. Below `<!-- runs: fails -->`, the last command exits with an error.
+- A `text` block of requests (`POST /track …`) lists all that arrived since the last such block, in any order.
 
-Port 8470 is the inspector's and 8000 is the app's: both become free ones.
+Port 8470 is the inspector's and port 8000 is the app's: both are replaced by free ports.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ from journy_track.inspector import Inspector
 from .reading import Block
 from .telling import told
 
-#: What prepares a reader's machine. The packages have to be here; the rest is not typed.
+#: Commands that prepare a reader's machine. The packages must be installed already; the other commands are skipped.
 _PREPARES = ("pip install ", "python3 -m venv ", "source ", "journy-track inspect")
 _REQUEST = re.compile(r"(GET|POST|DELETE) /")
 _NAME = re.compile(r"# ([\w./-]+\.\w+)\n")
-#: A command, which may have lines that end with a backslash, and what stands below it.
+#: A command, possibly continued with backslashes over several lines, and the text below it.
 _TYPED = re.compile(r"((?:.*\\\n)*.*)\n?([\s\S]*)")
-#: What a server must not print: what went wrong in it.
+#: What must not appear in a server's output, because it indicates a problem.
 _TROUBLE = ("Traceback", "journy_track")
 
 
 class Reader:
-    """Somebody who follows one page, in an empty *folder*."""
+    """Follows one page in an empty *folder*."""
 
     def __init__(self, folder: Path, api: Inspector) -> None:
         self._folder = folder
@@ -63,7 +64,7 @@ class Reader:
             "CURL_HOME": str(folder),
             # A busy machine may need longer than 5 s for the first request.
             "JOURNY_SHUTDOWN_TIMEOUT": "30",
-            # Of all plugins that are installed here, a reader has ours. Loading the others takes most of the time.
+            # A reader has only this library's plugin. Loading all the plugins installed here takes most of the time.
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTEST_ADDOPTS": "-p pytest_journy_track",
         }
@@ -79,7 +80,7 @@ class Reader:
         self._stop()
 
     def follow(self, blocks: list[Block]) -> None:
-        """The whole page. Raises `AssertionError` where it does not do what it says."""
+        """Follow the whole page. Raises `AssertionError` where the page is wrong."""
         for block in blocks:
             if block.not_run:
                 continue
@@ -124,12 +125,12 @@ class Reader:
 
     def _compare(self, expected: list[str], block: Block) -> None:
         wanted = self._seen + len(expected)
-        with suppress(TimeoutError):  # what is missing is in the comparison
+        with suppress(TimeoutError):  # the comparison shows what is missing
             self._api.wait_for(lambda api: len(api.requests) >= wanted, timeout=30)
         assert self._told() == sorted(expected), f"{block.label}\n{self._output()}"
 
     def _told(self) -> list[str]:
-        """What has arrived since the last time."""
+        """Return the requests that arrived since the last call."""
         new = self._api.requests[self._seen :]
         self._seen += len(new)
         return sorted(map(told, new))
@@ -148,7 +149,7 @@ class Reader:
             check=False,
         )
         if done.returncode == -signal.SIGKILL:
-            return f"{done.stdout}Killed"  # which a terminal prints
+            return f"{done.stdout}Killed"  # as a shell prints it
         assert (done.returncode != 0) == fails, f"$ {command}\n{done.stdout}\n{self._output()}"
         return re.sub(r" +$", "", done.stdout, flags=re.MULTILINE).strip()
 
@@ -175,7 +176,7 @@ class Reader:
         return self._printed.read_text() if self._printed.exists() else ""
 
     def _stop(self) -> str:
-        """End the server, as a deployment does. Returns what it printed."""
+        """Stop the server as a deployment does. Returns what it printed."""
         if self._server is None:
             return ""
         with suppress(ProcessLookupError):
@@ -190,7 +191,7 @@ class Reader:
 
 
 def _need(command: str) -> None:
-    """Skip the test where a package that the page installs is not here."""
+    """Skip the test when a package that the page installs is missing on this machine."""
     if not command.startswith("pip install "):
         return
     for word in shlex.split(command, comments=True)[2:]:

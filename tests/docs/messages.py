@@ -1,7 +1,7 @@
-"""What the library can say, read from its source: log lines, the reasons in them, and what it raises.
+"""The messages of the library, read from its source: log lines, the reasons in them, and the errors it raises.
 
-Nothing here is a list of messages. A function says something when it hands one of its arguments to the logger, or to
-a function that does; the texts are what all its callers hand to it.
+No list of messages is kept here. A function logs messages when it passes one of its arguments to the logger, or to
+another such function; the texts are what all its callers pass to it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 from .reading import ROOT
 
 PACKAGE = ROOT / "journy_track"
-#: Methods of loggers, and of `warnings`, with the place of their message.
+#: The logging methods of loggers and of `warnings`, with the position of the message.
 _LOGS = {"log": 1, "warning": 0, "error": 0, "exception": 0, "critical": 0, "warn": 0}
 _LOGGERS = re.compile(r"^(_?log(ger)?|logging|warnings|_?notices)$")
-#: What carries a reason into a log line, with its place among the arguments: the `%s` of "delivery is delayed: %s".
+#: Calls that put a reason into a log line, with its position: the `%s` of "delivery is delayed: %s".
 REASONS = {
     "dropped": {"Dropped": 1},
     "deferred": {"Deferred": 0, "NotSent": 0, "MaybeSent": 0, "failed": 0},
@@ -27,13 +27,13 @@ REASONS = {
     "left out": {"NotJson": 0, "Refused": 0},
     "spool": {"SpoolError": 0, "Corrupt": 0, "Newer": 0, "Gone": 0},
 }
-#: What takes the word under which a lost item is counted in `stats().dropped`.
+#: Calls with the word under which a lost item is counted in `stats().dropped`, with its position.
 _COUNTS = {"Dropped": 0, "Internal": 0, "refuse": 0, "lost": 1, "end": 0, "withdraw": 1, "_withdraw": 1, "_reject": 1}
 
 
 @dataclass(frozen=True)
 class Message:
-    """One text, its placeholders as `…`."""
+    """A text with its placeholders replaced by `…`."""
 
     text: str
     place: str
@@ -41,12 +41,12 @@ class Message:
 
 @dataclass
 class Module:
-    """A file, with the texts that its names stand for."""
+    """A source file, with the expressions that its names may refer to."""
 
     path: Path
     tree: ast.Module
     names: dict[str, list[ast.expr]] = field(default_factory=dict)
-    #: What its functions answer.
+    #: The expressions that its functions return.
     answers: dict[str, list[ast.expr]] = field(default_factory=dict)
 
     @classmethod
@@ -68,13 +68,13 @@ class Module:
 
 
 class Unreadable(Exception):
-    """A message is made in a way that cannot be read from the source."""
+    """A message is built in a way that cannot be read from the source."""
 
 
 def modules(root: Path = PACKAGE) -> list[Module]:
     found = [Module.read(path) for path in sorted(root.rglob("*.py"))]
     everywhere = {name: answers for module in found for name, answers in module.answers.items()}
-    for module in found:  # what it imports from the others answers there
+    for module in found:  # imported functions return the same as where they are defined
         for node in ast.walk(module.tree):
             for alias in node.names if isinstance(node, ast.ImportFrom) else ():
                 if alias.name in everywhere:
@@ -83,7 +83,7 @@ def modules(root: Path = PACKAGE) -> list[Module]:
 
 
 def logged(sources: list[Module]) -> list[Message]:
-    """All that can be logged as a warning or worse. Raises `Unreadable` for what is made otherwise."""
+    """Return everything that can be logged as a warning or worse. Raises `Unreadable` for what it cannot read."""
     relays = _relays(sources)
     found: list[Message] = []
     for module in sources:
@@ -93,7 +93,7 @@ def logged(sources: list[Module]) -> list[Message]:
                 continue
             message = call.args[index]
             if function is not None and _parameter(function, message) is not None and _name(function.name) in relays:
-                continue  # it hands on what it was given
+                continue  # it passes on its own argument
             try:
                 found += [Message(text, module.place(call)) for text in _texts(message, module)]
             except Unreadable as error:
@@ -102,7 +102,7 @@ def logged(sources: list[Module]) -> list[Message]:
 
 
 def printed(sources: list[Module]) -> list[Message]:
-    """What is printed on stderr, but by the commands."""
+    """Return what is printed to stderr, except by the commands."""
     found: list[Message] = []
     for module in sources:
         for _, call in _calls(module.tree):
@@ -113,7 +113,7 @@ def printed(sources: list[Module]) -> list[Message]:
 
 
 def reasons(sources: list[Module], kind: str) -> list[Message]:
-    """The texts that become part of a log line of that *kind*. What is handed on from elsewhere is found there."""
+    """Return the texts that become part of a log line of that *kind*. Passed-on texts are found at their source."""
     found: list[Message] = []
     for module in sources:
         for _, call in _calls(module.tree):
@@ -129,7 +129,7 @@ def reasons(sources: list[Module], kind: str) -> list[Message]:
 
 
 def counted(sources: list[Module]) -> set[str]:
-    """The words of `stats().dropped`."""
+    """Return the words under which `stats().dropped` counts."""
     found: set[str] = set()
     for module in sources:
         for _, call in _calls(module.tree):
@@ -145,7 +145,7 @@ def counted(sources: list[Module]) -> set[str]:
 
 
 def raised(sources: list[Module]) -> set[str]:
-    """The names of what is raised."""
+    """Return the names of all exceptions that are raised."""
     found: set[str] = set()
     for module in sources:
         for node in ast.walk(module.tree):
@@ -158,7 +158,7 @@ def raised(sources: list[Module]) -> set[str]:
 
 
 def _relays(sources: list[Module]) -> dict[str, int]:
-    """The functions that log one of their own arguments, with its place."""
+    """Return the functions that log one of their own arguments, with its position."""
     relays: dict[str, int] = {}
     while True:
         known = len(relays)
@@ -177,9 +177,9 @@ def _relays(sources: list[Module]) -> dict[str, int]:
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@cache  # each module is looked through for many kinds of calls
+@cache  # each module is searched for many kinds of calls
 def _calls(tree: ast.AST) -> list[tuple[Function | None, ast.Call]]:
-    """Each call, with the function that it stands in."""
+    """Return each call with the function that contains it."""
     return list(_calls_in(tree, None))
 
 
@@ -191,7 +191,7 @@ def _calls_in(tree: ast.AST, inside: Function | None) -> Iterator[tuple[Function
 
 
 def _index(call: ast.Call, relays: dict[str, int]) -> int | None:
-    """The place of the message among the arguments, `None` for a call that says nothing."""
+    """Return the position of the message among the arguments, `None` for a call that does not log."""
     function = call.func
     if isinstance(function, ast.Attribute) and function.attr in _LOGS:
         receiver = ast.unparse(function.value).rpartition(".")[2]
@@ -201,7 +201,7 @@ def _index(call: ast.Call, relays: dict[str, int]) -> int | None:
 
 
 def _parameter(function: Function, message: ast.expr) -> int | None:
-    """Which of the function's own arguments *message* is, or begins with."""
+    """Return the index of the function's own argument that *message* is or begins with, `None` if there is none."""
     while isinstance(message, ast.BinOp):
         message = message.left
     names = [argument.arg for argument in function.args.posonlyargs + function.args.args]
@@ -222,7 +222,7 @@ def _texts(node: ast.expr, module: Module) -> Iterator[str]:
 
 
 def _raw(node: ast.expr, module: Module) -> Iterator[str]:  # noqa: PLR0912 - one case for each form
-    """The texts that an expression can be, placeholders as they stand, or as `…`."""
+    """Yield the texts that an expression may evaluate to, with placeholders kept or replaced by `…`."""
     match node:
         case ast.Constant(value=str(text)):
             yield text
@@ -264,7 +264,7 @@ def _part(part: ast.expr, module: Module) -> str:
 
 
 def plain(text: str) -> str:
-    """*text* with `…` for each placeholder, and nothing that Markdown would read as its own."""
+    """Return *text* with `…` for each placeholder, and without characters that Markdown would interpret."""
     text = re.sub(r"%[.\d]*[srdf]", "…", text).replace("`", "'")
     text = re.sub(r"\s+", " ", text).strip()
     return re.sub(r"…+", "…", text)

@@ -1,13 +1,13 @@
-"""README, the pages and the docstrings as their tests read them: sections, blocks of code, tables.
+"""Reads README, the pages and the docstrings for their tests: sections, blocks of code, tables.
 
-What a block must send stands in a comment in front of it, which the site shows below the block:
+The requests that a block must send are in a comment before it, which the site shows below the block:
 
     <!-- runs: flask
     POST /track signed_in user=u1 account=acme {"plan": "pro"}
     -->
 
-The word after `runs:` names the scene (`scenes.py`) in which the block is run; without one it is only run. The lines
-are all the requests that arrive, in any order. A block that cannot be run says so: `<!-- not run: the reason -->`.
+The word after `runs:` names the scene (`scenes.py`) in which the block runs; without one it only runs. The lines are
+all the requests that arrive, in any order. A block that cannot run has the comment `<!-- not run: the reason -->`.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-#: How README and the pages link to a file that is not a page: it works wherever they are read.
+#: Links of README and the pages to files that are not pages: absolute, so that they work wherever they are read.
 REPOSITORY = re.compile(
     r"https://(?:github|raw\.githubusercontent)\.com/journy-io/journy-track/(?:(?:blob|tree)/)?main/"
 )
 
-#: What a page says of itself that a test follows from top to bottom, as a reader would.
+#: The text with which a page states that a test follows it from top to bottom, as a reader would.
 FOLLOWED = "tests/docs/following.py"
 
 
 def page(name: str) -> str:
-    """The text of a page, such as `guides/events`."""
+    """Return the text of a page, such as `guides/events`."""
     return (DOCS / f"{name}.md").read_text(encoding="utf-8")
 
 
 def name_of(path: Path) -> str:
-    """As `page` takes it; the file's name for one that is not a page."""
+    """Return the name that `page` accepts; the file name for a file that is not a page."""
     return str(path.relative_to(DOCS).with_suffix("")) if path.is_relative_to(DOCS) else path.name
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code. *scene* is `None` where nothing says how it is run."""
+    """A block of code. *scene* is `None` where no scene is given."""
 
     section: str
     line: int  # of its first line of code, in *file*
@@ -63,29 +63,29 @@ class Block:
 
 @dataclass
 class Section:
-    """A heading and what stands below it, to the next heading of any level."""
+    """A heading and the text below it, up to the next heading of any level."""
 
     title: str
     lines: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> list[list[str]]:
-        """The cells of its tables, without their heads."""
+        """The cells of its tables, without the header rows."""
         return list(_rows(self.lines))
 
 
 def anchor(title: str) -> str:
-    """The fragment by which GitHub links to a heading."""
+    """Return the fragment by which GitHub links to a heading."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def code_spans(text: str) -> list[str]:
-    """What stands in single backticks."""
+    """Return the texts in single backticks."""
     return re.findall(r"`([^`]+)`", text)
 
 
 def sections(text: str) -> list[Section]:
-    """The headings with their texts, without blocks of code."""
+    """Return the headings with their texts, without blocks of code."""
     found = [Section("")]
     fenced = False
     for line in text.splitlines():
@@ -99,7 +99,7 @@ def sections(text: str) -> list[Section]:
 
 
 def section(text: str, title: str) -> Section:
-    """One section with all below it, up to the next one of its level or above."""
+    """Return one section with everything below it, up to the next heading of the same or a higher level."""
     lines = text.splitlines()
     (start,) = (number for number, line in enumerate(lines) if re.fullmatch(r"#+ " + re.escape(title), line))
     level = len(lines[start].split(" ")[0])
@@ -113,7 +113,7 @@ def section(text: str, title: str) -> Section:
 
 
 def blocks(text: str, file: str = "README.md") -> list[Block]:
-    """Every block of code, with what the comment in front of it says. *file* is where *text* stands."""
+    """Return every block of code with the contents of the comment before it. *file* is the source of *text*."""
     found: list[Block] = []
     title, comment = "", ""
     lines = iter(enumerate(text.splitlines(), 1))
@@ -143,7 +143,7 @@ def blocks(text: str, file: str = "README.md") -> list[Block]:
 
 
 def _said(comment: str) -> tuple[str | None, tuple[str, ...], str | None]:
-    """The scene, the requests, and the reason why it is not run."""
+    """Return the scene, the requests, and the reason why the block is not run."""
     head, *rest = comment.removeprefix("<!--").removesuffix("-->").strip().splitlines() or [""]
     if reason := re.fullmatch(r"not run: (.+)", head):
         return None, (), reason[1]
@@ -168,7 +168,7 @@ def _rows(lines: list[str]) -> Iterator[list[str]]:
 
 
 def docstring_blocks() -> list[Block]:
-    """What is indented, or fenced, in the docstrings of the package. *section* is the dotted name."""
+    """Return the indented or fenced blocks in the docstrings of the package. *section* is the dotted name."""
     found: list[Block] = []
     for path in sorted((ROOT / "journy_track").rglob("*.py")):
         relative = path.relative_to(ROOT)
@@ -192,7 +192,7 @@ def documented(node: Documented, name: str) -> Iterator[tuple[str, Documented]]:
 
 
 def code_in_prose() -> list[str]:
-    """Paragraphs of docstrings that are code, and not set off as it."""
+    """Return paragraphs of docstrings that are code but not marked as code."""
     found: list[str] = []
     for path in sorted((ROOT / "journy_track").rglob("*.py")):
         for name, node in documented(ast.parse(path.read_text()), path.stem):
@@ -211,7 +211,7 @@ def _is_code(paragraph: str) -> bool:
 
 
 def _indented(text: str) -> Iterator[str]:
-    """Blocks as Markdown has them: four spaces after an empty line, or a fence."""
+    """Yield blocks as Markdown defines them: indented by four spaces after an empty line, or fenced."""
     for _, fenced in re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         yield fenced
     text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)

@@ -1,7 +1,7 @@
-"""What the README's blocks are run in: the browser, the worker, the pytest that a reader would have around them.
+"""The environments in which the README's blocks run: the browser, worker or pytest that a reader would use.
 
-A scene runs the block, and does what makes it send something. Blocks go on from the README's first one: the library
-is imported and configured. What stands for a place of the reader's own is replaced by one of the test's.
+A scene runs the block, and then does what makes it send something. Blocks continue from the README's first block: the
+library is imported and configured. Placeholders for a reader's own addresses and paths are replaced by the test's.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from journy_track.inspector import Inspector
 from .reading import Block
 
 GIVEN = {"journy_track": journy_track, "track_event": journy_track.track_event}
-#: The same in a file of its own.
+#: The same as the start of a file.
 _FIRST = "import journy_track\nfrom journy_track import track_event\njourny_track.configure()\n"
-#: Where the README says that the inspector listens, and where a Redis is.
+#: The addresses and paths in the README: of the inspector, of a Redis, and so on.
 INSPECTOR = "http://127.0.0.1:8470"
 REDIS = "redis://cache.internal/0"
 SPOOL = "/var/spool/shop"
@@ -40,14 +40,14 @@ MOMENT = "2026-11-23T21:04:05.123Z"
 
 @dataclass
 class Stage:
-    """One block, and where it runs."""
+    """One block and the environment in which it runs."""
 
     block: Block
     api: Inspector
     folder: Path
-    #: What stands in the README for a place of the reader's, and the test's own.
+    #: The addresses and paths in the README, with those of the test that replace them.
     places: dict[str, str] = field(default_factory=dict)
-    #: What its last run left: the names of a module.
+    #: The names of the module after its last run.
     names: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -58,7 +58,7 @@ class Stage:
         return text
 
     def run(self, **given: Any) -> dict[str, Any]:
-        """Run it as a module of its own, whose tracebacks point into the README."""
+        """Run it as a separate module, whose tracebacks point into the README."""
         module = types.ModuleType("copied")
         sys.modules["copied"] = module
         vars(module).update(GIVEN, **given)
@@ -69,7 +69,7 @@ class Stage:
         return self.names
 
     def files(self) -> dict[str, str]:
-        """Its parts by name, where it holds several files, each below a comment that names it."""
+        """Its files by name, where it contains several, each below a comment with its name."""
         found: dict[str, str] = {}
         name = ""
         for line in self.source.splitlines():
@@ -92,7 +92,7 @@ class Stage:
         return {**os.environ, **ours, **variables}
 
     def python(self, *arguments: str, **variables: str) -> str:
-        """Run Python in the folder, to its end."""
+        """Run Python in the folder and wait until it ends."""
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
@@ -107,7 +107,7 @@ class Stage:
 
     @contextmanager
     def beside(self, *arguments: str, **variables: str) -> Iterator[None]:
-        """Run Python in the folder meanwhile, and end it as a deployment does."""
+        """Run Python in the folder during the block, and then stop it as a deployment does."""
         with (self.folder / "said").open("w") as said:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -123,7 +123,7 @@ class Stage:
                 process.wait(60)
 
     def wait_for(self, count: int) -> None:
-        """Until so many requests have arrived."""
+        """Wait until that many requests have arrived."""
         self.api.wait_for(lambda api: len(api.requests) >= count, timeout=60)
 
 
@@ -131,12 +131,12 @@ Scene = Callable[[Stage], object]
 
 
 def plain(stage: Stage) -> None:
-    """Nothing around it."""
+    """Run the block as it is."""
     stage.run()
 
 
 def program(stage: Stage) -> None:
-    """A program of its own, in an empty folder: what waits at its end is delivered."""
+    """A separate program in an empty folder, which delivers at its end what still waits."""
     stage.write({"app.py": stage.source})
     stage.python("app.py")
 
@@ -152,14 +152,14 @@ def flask(stage: Stage) -> None:
 
 
 def browser(stage: Stage) -> None:
-    """A visitor whom nobody knows yet, and who then signs up."""
+    """A visitor who is not known yet, and who then signs up."""
     client = stage.run()["app"].test_client()
     client.set_cookie("__journey", "d-17")
     deadline = monotonic() + 30
-    while "<script" not in (page := client.get("/").text):  # it is fetched meanwhile
+    while "<script" not in (page := client.get("/").text):  # the snippet is fetched in the background
         assert monotonic() < deadline
     assert "identify" not in page
-    assert client.post("/sign-up", buffered=True).status_code == 302  # to its end, as a server does
+    assert client.post("/sign-up", buffered=True).status_code == 302  # read to the end, as a server does
     assert 'journy("identify",{"userId": "u1"' in client.get("/").text
 
 
@@ -229,7 +229,7 @@ for night in range(2):
 
 
 def django_sync(stage: Stage) -> None:
-    """Two nights: in the second, nothing has changed."""
+    """Two nights; nothing has changed on the second."""
     stage.places[STATE] = str(stage.folder / "journy.state")
     files = stage.files()
     files["shop/settings.py"] = _DJANGO + files["shop/settings.py"]
@@ -239,7 +239,7 @@ def django_sync(stage: Stage) -> None:
 
 
 def celery(stage: Stage) -> None:
-    """A worker, and a program that sends it a task, with a broker between them."""
+    """A worker, and a program that sends it a task through a broker."""
     with redis_server() as url:
         stage.places[REDIS] = url
         stage.write(stage.files())
@@ -258,12 +258,12 @@ def aws_lambda(stage: Stage) -> None:
 
 
 def pytest(stage: Stage) -> None:
-    """A suite of the reader's own."""
+    """A reader's own test suite."""
     stage.write({"test_shop.py": stage.source})
     stage.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py")
 
 
-# ── Beyond one machine ──
+# ── More than one machine ──
 
 
 def broker(stage: Stage) -> None:
@@ -277,11 +277,11 @@ def broker(stage: Stage) -> None:
 
 
 def message(stage: Stage) -> None:
-    """Another language's producer, and the relay."""
+    """A producer in another language, and the relay."""
     from redis import Redis
 
     with redis_server() as url, Redis.from_url(url) as redis:
-        stage.places[MOMENT] = datetime.now(UTC).isoformat()  # else it is too old to be sent
+        stage.places[MOMENT] = datetime.now(UTC).isoformat()  # otherwise it is too old to be sent
         redis.xadd("journy:{items}:v1", {"m": json.dumps(json.loads(stage.source))})
         _relay(stage, url)
 
@@ -292,7 +292,7 @@ def _relay(stage: Stage, url: str) -> None:
 
 
 def moved(stage: Stage) -> None:
-    """What somebody signs up to."""
+    """A user who signs up for a company."""
     user = types.SimpleNamespace(id="u1", email="jane@acme.com")
     company = types.SimpleNamespace(id="acme", name="ACME", source="ad")
     stage.run()["sign_up"](user, company)

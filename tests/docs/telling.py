@@ -1,4 +1,4 @@
-"""A request that arrived, in one line, as the README's comments write it."""
+"""Describes a request that arrived in one line, in the format of the README's comments."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from journy_track.inspector import Received
 
-#: Values that differ from run to run.
+#: Values that differ between runs.
 _VARYING = ("duration_ms", "trace_id", "span_id")
 _NAMES = {"userId": "user", "email": "email", "accountId": "account", "domain": "domain"}
 
 
 def told(received: Received) -> str:
-    """`POST /track signed_in user=u1 account=acme {"plan": "pro"}`.
+    """Return a line such as `POST /track signed_in user=u1 account=acme {"plan": "pro"}`.
 
-    An event that carries another time than now says `at=…`, and one without a time `untimed`.
+    An event with a time other than now has `at=…`, and one without a time has `untimed`.
     """
     body: Any = received.json or {}
     words = [received.method, received.path]

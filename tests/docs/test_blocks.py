@@ -1,4 +1,4 @@
-"""Every block of code in README and on the pages runs against the inspector, and sends what it says that it sends."""
+"""Every block of code in README and on the pages runs against the inspector, and sends what its comment lists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .reading import FOLLOWED, PAGES, README, blocks, name_of
 from .scenes import SCENES, Stage
 from .telling import told
 
-#: Pages whose blocks have tests of their own.
+#: Pages whose blocks have separate tests.
 TESTED_ELSEWHERE = {"guides/jobs", "guides/many-machines", "guides/write-key"}
 ALL = [
     block
@@ -19,12 +19,12 @@ ALL = [
     if name_of(path) not in TESTED_ELSEWHERE and FOLLOWED not in (text := path.read_text(encoding="utf-8"))
     for block in blocks(text, name_of(path))
 ]
-#: What is checked elsewhere (`test_commands.py`), and drawings.
+#: Checked elsewhere (`test_commands.py`), or drawings.
 NOT_CODE = {"console", "text"}
 
 
 def played(stage: Stage) -> list[str]:
-    """The requests that arrive when the block is run in its scene, in alphabetical order."""
+    """Run the block in its scene. Returns the requests that arrive, in alphabetical order."""
     if "configure(" not in stage.source:
         journy_track.configure()
     SCENES[stage.block.scene or ""](stage)

@@ -1,4 +1,4 @@
-"""What README and the pages tell people to type: each option of a command exists, each extra, each address."""
+"""The commands in README and on the pages: each option of a command, each extra and each address exists."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .scenes import INSPECTOR
 README_TEXT = README.read_text(encoding="utf-8")
 TEXTS = [README_TEXT, *(text for path in PAGES if FOLLOWED not in (text := path.read_text(encoding="utf-8")))]
 TEXT = "\n".join(TEXTS)
-#: Click's, or that of the click within newer versions of typer.
+#: From click, or from the copy of click in newer versions of typer.
 UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
 
 def typed() -> Iterator[str]:
-    """Each line after a `$`, and each command that stands in the text."""
+    """Yield each line after a `$`, and each command in the running text."""
     for block in (block for text in TEXTS for block in blocks(text)):
         if block.language == "console":
             yield from (line.removeprefix("$ ") for line in block.source.splitlines() if line.startswith("$ "))
@@ -46,7 +46,7 @@ COMMANDS: Any = vars(typer.main.get_command(app))["commands"]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the files that commands name are there."""
+    """A folder with the files that the commands name."""
     (tmp_path / "users.csv").write_text("user_id,age,company\nu1,41,acme\n")
     (tmp_path / "app.py").write_text("")
     monkeypatch.chdir(tmp_path)
@@ -54,7 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def words(line: str) -> list[str]:
-    """The words of a command, without its variables, comment and redirection."""
+    """Return the words of a command, without its variables, comment and redirection."""
     found = shlex.split(line, comments=True)
     found = found[: found.index(">")] if ">" in found else found
     while found and re.match(r"[A-Z_]+=", found[0]):
@@ -63,7 +63,7 @@ def words(line: str) -> list[str]:
 
 
 def parse(arguments: list[str]) -> None:
-    """Read them as the command would. Raises what a person would be told of a mistake."""
+    """Parse arguments as the command would. Raises the error that a user would see."""
     command: Any = typer.main.get_command(app)
     name, context = "journy-track", None
     while True:
@@ -79,7 +79,7 @@ def test_a_command_is_one_that_there_is(folder: Path, line: str):
     name, *arguments = words(line)[1:]
     if arguments:
         parse([name, *arguments])
-    else:  # the text may name one without its arguments
+    else:  # the text may mention a command without its arguments
         assert name in COMMANDS or name == "--version"
 
 
@@ -118,7 +118,7 @@ def test_the_inspector_fails_as_the_page_orders_it_to(api):
 
 
 def test_the_two_commands_that_do_everything_are_there():
-    """CI and people copy them: each is a line of its own."""
+    """CI and readers copy them: each is on a line of its own."""
     one = "python3 -m venv .venv && .venv/bin/pip install -q '.[all]' && .venv/bin/journy-track demo"
     other = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[all,test]' && .venv/bin/pytest"
     assert README_TEXT.splitlines().count(f"`{one}`") == README_TEXT.splitlines().count(f"`{other}`") == 1
@@ -129,7 +129,7 @@ def test_the_example_runs_around_the_inspector_as_the_readme_says(folder: Path):
     line = next(line for line in TYPED if line.startswith("journy-track inspect --stay"))  # README comes first
     example = next(block for block in blocks(README_TEXT) if block.language == "python")
     (folder / "app.py").write_text(example.source)
-    arguments = [word for word in words(line)[1:] if word != "--stay"]  # which waits for Ctrl-C
+    arguments = [word for word in words(line)[1:] if word != "--stay"]  # --stay would wait for Ctrl-C
     command = [sys.executable, "-m", "journy_track", arguments[0], "--port=0", *arguments[1:]]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # its `python` is this one
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says of the tree is so: the files and the functions that it names are there."""
+"""CONTRIBUTING.md describes the tree correctly: the files and functions that it names exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FUNCTIONS = sorted(set(re.findall(r"\b(_?[A-Z]\w+)\.([a-z_]\w*)\b(?!\.)", TEXT))
 
 
 def members() -> dict[str, set[str]]:
-    """The methods of each class of the package, those of its bases left out."""
+    """Return the methods of each class of the package, without those of its base classes."""
     found: dict[str, set[str]] = {}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

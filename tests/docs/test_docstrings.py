@@ -1,4 +1,4 @@
-"""Every example in a docstring runs against the inspector, and sends what stands here."""
+"""Every example in a docstring runs against the inspector, and sends the requests listed here."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from .telling import told
 
 @dataclass(frozen=True)
 class Example:
-    """What runs before and after an example, and the requests that arrive."""
+    """Code to run before and after an example, and the requests that arrive."""
 
     before: str = ""
     after: str = ""
-    #: Who acts while it runs.
+    #: The ID of the user for whom it runs.
     user: str | None = None
     requests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class NotRun:
-    """Why it cannot be run."""
+    """The reason why an example cannot run."""
 
     reason: str
 
@@ -38,7 +38,7 @@ ASK_WSGI = """
     assert b"".join(app(environ, lambda status, headers: None)) == b"hello"
 """
 
-#: By dotted name, in their order there.
+#: Examples by dotted name, in the order of the docstring.
 EXAMPLES: dict[str, list[Example | NotRun]] = {
     "journy_track": [
         Example(
@@ -289,7 +289,7 @@ EXAMPLES: dict[str, list[Example | NotRun]] = {
             after="assert isinstance(broker.middlewares[0], JournyMiddleware)",
         )
     ],
-    # Run as a whole in the README's own block, by `test_blocks.py`.
+    # `test_blocks.py` runs the whole setup in the README's own block.
     "journy_track.integrations.django.JournyMiddleware": [
         Example(
             before="MIDDLEWARE = []",
@@ -388,7 +388,7 @@ BLOCKS = docstring_blocks()
 
 
 def said_of(block: Block) -> Example | NotRun | None:
-    """What stands above of it."""
+    """Return the entry for a block in EXAMPLES, `None` when there is none."""
     known = EXAMPLES.get(block.section, [])
     index = [other for other in BLOCKS if other.section == block.section].index(block)
     return known[index] if index < len(known) else None

@@ -1,4 +1,4 @@
-"""The tutorial and the guides, each followed to the letter."""
+"""The tutorial and the guides are followed step by step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from .following import Reader
 from .reading import DOCS, blocks
 
-#: The pages that say of themselves that they are followed.
+#: The pages which state that a test follows them.
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if "tests/docs/following.py" in page.read_text(encoding="utf-8")]
 NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
 

@@ -1,4 +1,4 @@
-"""The page about jobs: its links, its table, and each of its blocks with a real broker and a real worker."""
+"""The page about jobs: its links and table, and each of its blocks with a real broker and a real worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .telling import told
 TEXT = page("guides/jobs")
 ALL = blocks(TEXT)
 ROWS = section(TEXT, "Job systems").rows[:9]
-#: What has to be installed, the worker, and how a job is enqueued.
+#: The package, the worker's command, and how a job is enqueued.
 SYSTEMS = {
     "celery": ("celery", ("celery", "-A", "tasks", "worker", "-P", "solo"), "tasks.export_report.delay('2026-10')"),
     "rq": ("rq", ("rq.cli", "worker", "--url", REDIS), "tasks.queue.enqueue(tasks.export_report, '2026-10')"),

@@ -1,4 +1,4 @@
-"""The page about many machines: its links, commands and the names in it; its limits are those that hold."""
+"""The page about many machines: its links, commands and names exist, and its limits are the actual ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables for those who come from elsewhere: each call sends what the one beside it sends."""
+"""The tables for readers who switch from another library: both calls in a row send the same."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def theirs(api: Inspector, call: str) -> None:
         "metadata": filled(events.Metadata()),
         "moment": MOMENT,
     }
-    with contextlib.suppress(JournyException):  # of an answer that is fine: the README says so
+    with contextlib.suppress(JournyException):  # the SDK raises on a successful response, as the README explains
         eval(call, given)
 
 
@@ -72,7 +72,7 @@ def test_a_call_of_the_official_sdk_is_the_same_request_here(
     api: Inspector, row: list[str], column: int, ours: Callable[[Inspector, str], None]
 ):
     if row[column] is None:
-        assert "get_" in row[0]  # what asks for an answer is not queued
+        assert "get_" in row[0]  # a call with a result is not queued
         return
     theirs(api, row[0])
     ours(api, row[column])

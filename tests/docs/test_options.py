@@ -1,4 +1,4 @@
-"""The tables of options and settings name each of them, with what holds."""
+"""The tables list every option and setting, with the actual defaults."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_each_setting_is_explained_with_its_variable():
     for row in section(SETTINGS, "Settings").rows:
         names, variables = code_spans(row[0]), code_spans(row[1])
         told |= dict(zip(names, variables or [None] * len(names), strict=True))
-    in_text = {"required": None, "allow_http": "JOURNY_ALLOW_HTTP"}  # beside what they belong to
+    in_text = {"required": None, "allow_http": "JOURNY_ALLOW_HTTP"}  # explained next to related settings
     assert {**told, **in_text} == settings
     assert all(name in SETTINGS for name in in_text)
 
@@ -46,9 +46,9 @@ def test_a_default_is_the_one_that_holds(row: list[str]):
 
 
 def _written(default: object) -> set[str]:
-    """How a default may be written."""
+    """Return the ways in which the page may write a default."""
     if default is None:
-        return {"none", "requests"}  # the HTTP client that is taken then
+        return {"none", "requests"}  # the default HTTP client
     if default == ():
         return {"none"}
     if isinstance(default, bool):

@@ -1,4 +1,4 @@
-"""What holds for README and for each page: its links, its headings, and that a reader finds the way to it."""
+"""Checks for README and each page: its links and headings, and that readers can navigate to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def links(path: Path) -> list[str]:
 
 
 def target(path: Path, link: str) -> tuple[Path, str] | None:
-    """The file and the fragment that *link* leads to. `None`: it leads to another website."""
+    """Return the file and the fragment that *link* points to, `None` for a link to another website."""
     file, _, fragment = link.partition("#")
     if inside := REPOSITORY.match(file):
         return ROOT / file[inside.end() :], fragment
@@ -46,26 +46,26 @@ def test_a_link_leads_somewhere(path: Path, link: str):
 
 @pytest.mark.parametrize("link", links(README))
 def test_a_link_of_the_readme_works_where_there_is_no_repository(link: str):
-    """An index of packages shows it, too."""
+    """The package index shows the README, too."""
     assert link.startswith("https://")
 
 
 @pytest.mark.parametrize("path", ALL, ids=name_of)
 def test_no_two_headings_of_a_page_have_the_same_address(path: Path):
     titles = [anchor(part.title) for part in sections(path.read_text(encoding="utf-8"))]
-    if path.name != "CHANGELOG.md":  # whose versions have the same groups
+    if path.name != "CHANGELOG.md":  # its versions have the same groups
         assert len(set(titles)) == len(titles)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_a_line_fits(path: Path):
-    """But for tables, requests, and lines with a link."""
+    """Except tables, requests, and lines with a link."""
     long = [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 120]
     assert not [line for line in long if not line.startswith(("|", "POST /")) and "](" not in line]
 
 
 def leads_to(path: Path) -> Iterator[Path]:
-    """The pages that it links to or lists."""
+    """Yield the pages that it links to or lists."""
     for link in links(path):
         found = target(path, link)
         if found is not None and found[0] in PAGES:

@@ -1,4 +1,4 @@
-"""The README is short, and its first success comes early."""
+"""The README is short, and leads to a first success early."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from .reading import README
 
-#: What readers do not see takes no line.
+#: What readers do not see does not count as a line.
 VISIBLE = re.sub(r"<!--.*?-->\n", "", README.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
@@ -15,7 +15,7 @@ def test_it_is_read_in_five_minutes():
 
 
 def test_the_first_success_is_on_the_first_two_screens():
-    """A screen has 50 lines."""
+    """A screen is 50 lines long."""
     first = VISIBLE.splitlines()[:100]
     assert any("journy-track demo" in line for line in first)
     assert any("journy-track inspect" in line for line in first)

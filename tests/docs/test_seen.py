@@ -1,4 +1,4 @@
-"""The page about metrics: its names, units and commands are those that there are."""
+"""The page about metrics: its names, units and commands exist."""
 
 from __future__ import annotations
 

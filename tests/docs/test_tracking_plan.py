@@ -1,4 +1,4 @@
-"""The pages about the tracking plan and the guide: their commands and settings are those that there are."""
+"""The pages about the tracking plan and the guide: their commands and settings exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every warning and error that the library can log stands in the troubleshooting tables; nothing else."""
+"""The troubleshooting tables list every warning and error that the library can log, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .messages import Message, Module, Unreadable
 from .reading import code_spans, page, section
 
 TROUBLESHOOTING = section(page("reference/troubleshooting"), "Troubleshooting")
-#: What the tables show: the codes in their first columns.
+#: What the tables explain: the code spans in their first columns.
 SHOWN = [span for row in TROUBLESHOOTING.rows for span in code_spans(row[0])]
 SOURCES = messages.modules()
 SAID = [*messages.logged(SOURCES), *messages.printed(SOURCES)]
@@ -22,7 +22,7 @@ COUNTED = messages.counted(SOURCES)
 
 
 def shows(span: str, text: str) -> bool:
-    """Whether a code of the table stands for that text: it is the text, or enough of it to be found by."""
+    """Return whether a code span of the table matches that text: it is the text, or enough of it to search for."""
     core = messages.plain(span).strip("…: ").rstrip(".")
     return core in text and (" " in core or core == text.strip("…: "))
 
@@ -53,14 +53,14 @@ def test_nothing_is_explained_that_is_never_said(span: str):
 
 
 def test_every_kind_of_error_that_callers_get_is_named():
-    """Raised ones say themselves what is wrong: the page only says which there are."""
+    """An error explains itself when it is raised: the page only lists the types."""
     library = [m for m in SOURCES if not {"cli", "inspector"} & set(m.path.parts)]
     ours = {name for name in journy_track.__all__ if isinstance(getattr(journy_track, name), type)}
     private = _classes(library) - ours
     named = set(code_spans("\n".join(TROUBLESHOOTING.lines)))
     raised = {name for name in messages.raised(library) if name[0].isupper() and name not in private}
-    # Turned into a setting's or a value's own message before anybody gets it; what any module raises for a typo.
-    # Raised within the transport, and by HTTP clients.
+    # Converted to a setting's or value's own message before a caller sees it, or raised by any module for a typo;
+    # raised within the transport, or by HTTP clients.
     of_requests = {"NotSent", "MaybeSent", "ConnectionRefusedError", "IncompleteRead", "PermissionError"}
     assert raised - of_requests - {"ValueError", "TimeoutError", "AttributeError"} <= named
     assert {"ConfigurationError", "InvalidArgument", "JournyError"} <= named
@@ -72,7 +72,7 @@ def _classes(sources: list[Module]) -> set[str]:
     return {node.name for module in sources for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
 
 
-# ── The reader itself ──
+# ── The reader of the source itself ──
 
 
 def read(tmp_path, source: str) -> list[Module]:

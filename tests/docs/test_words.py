@@ -1,4 +1,4 @@
-"""README, the pages, other notes and public docstrings keep to plain words, by `words.toml`."""
+"""README, the pages, other notes and public docstrings use plain words, as defined in `words.toml`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AVOIDED = [
     for rule in tomllib.loads((Path(__file__).parent / "words.toml").read_text(encoding="utf-8"))["avoid"]
 ]
 PACKAGE = ROOT / "journy_track"
-#: Files whose docstrings are in the reference, or are the help of a command.
+#: Files whose docstrings are in the reference, or are the help text of a command.
 SOURCES = [
     path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -30,14 +30,14 @@ TEXTS = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURI
 
 
 def prose(text: str) -> str:
-    """*text* without code, comments and addresses; each line stays in its place."""
+    """Return *text* without code, comments and addresses; line numbers do not change."""
     for pattern in (r"^```.*?^```", r"<!--.*?-->", r"`[^`]*`", r"\]\([^)]*\)"):
         text = re.sub(pattern, lambda found: "\n" * found[0].count("\n"), text, flags=re.MULTILINE | re.DOTALL)
     return text
 
 
 def found_in(text: str) -> Iterator[str]:
-    """What to change, with its line. A phrase may go on in the next line."""
+    """Yield what to change, with its line. A phrase may continue on the next line."""
     lines = prose(text)
     for pattern, instead in AVOIDED:
         for hit in re.finditer(pattern, lines.replace("\n", " ")):

@@ -1,4 +1,4 @@
-"""The page about the write key: its links, settings and blocks, and its table for those who come from Segment."""
+"""The page about the write key: its links, settings and blocks, and its table for readers who switch from Segment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXT = page("guides/write-key")
 MOMENT = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
 CALLS = [row for row in section(TEXT, "Coming from Segment's SDK").rows if row[0].startswith("`analytics.")]
 EXCHANGED = [row for row in CALLS if "flush" not in row[0]]
-#: The README's first lines, after which each block runs.
+#: The README's first lines; each block continues from them.
 GIVEN = {"journy_track": journy_track}
 
 

@@ -1,4 +1,4 @@
-"""The compose file of the shop: what it starts is there. That the shop works: `tests/cli/test_demo_jobs.py`."""
+"""The compose file of the shop: what it starts exists. `tests/cli/test_demo_jobs.py` tests that the shop works."""
 
 from __future__ import annotations
 

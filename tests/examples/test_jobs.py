@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 BIN = Path(sys.executable).parent
 PYTHON = sys.executable
 SHOP = (PYTHON, "shop.py", "5")
-#: The package that it needs, its worker, and whoever sends jobs.
+#: The required package, the worker's command, and what sends jobs.
 SYSTEMS = {
     "rq": ("rq", (str(BIN / "rq"), "worker", "--url", "URL", "--path", "."), SHOP),
     "dramatiq": ("dramatiq", (PYTHON, "-m", "dramatiq", "tasks", "-p", "1", "-t", "4"), SHOP),
@@ -84,10 +84,10 @@ def test_each_customers_report_is_theirs(api, tmp_path, name):
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """A warm shutdown; whoever does not take part in it is killed, with all that it started."""
+    """Shut down gracefully, and kill what does not stop, with all child processes."""
     process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(20)
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # its own session
+        os.killpg(process.pid, signal.SIGKILL)  # it runs in its own session
     process.wait(10)

@@ -1,4 +1,4 @@
-"""The README's first example, as a program of its own."""
+"""The README's first example, run as a separate program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files for operating a relay: commands, options, paths and settings in them are those that there are."""
+"""The files for operating a relay: the commands, options, paths and settings in them exist."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from journy_track.cli.monitor import address_of
 yaml = pytest.importorskip("yaml", reason="needs PyYAML")
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "relay"
-TIMEOUT = 10  # Config's
+TIMEOUT = 10  # the default of Config
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:
-    """The options as the command reads them. Raises what a person would be told of a mistake."""
+    """Return the options as the command parses them. Raises the error that a user would see."""
     command: Any = typer.main.get_command(app)
     parent = command.make_context("journy-track", list(arguments))
     name, relay, rest = command.resolve_command(parent, list(arguments))
@@ -35,7 +35,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
 
 
 def dockerfile() -> list[list[str]]:
-    """Its instructions, in words."""
+    """Return its instructions, split into words."""
     text = (FOLDER / "Dockerfile").read_text()
     lines = re.sub(r"\\\n\s*", " ", text).splitlines()
     return [line.split(" ", 1) for line in lines if line and not line.startswith("#")]
@@ -47,7 +47,7 @@ def service() -> dict[str, str]:
 
 
 def containers() -> list[Any]:
-    """The container of the deployment, and the relay of the compose file's services."""
+    """Return the container of the deployment, and the services of the compose file, which include the relay."""
     (deployment, _) = yaml.safe_load_all((FOLDER / "kubernetes.yaml").read_text())
     return [deployment["spec"]["template"]["spec"], yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]]
 

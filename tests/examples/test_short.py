@@ -1,4 +1,4 @@
-"""The examples without a server: a script, and a function as AWS Lambda runs it."""
+"""The examples without a server: a script, and a function run like an AWS Lambda."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_function_leaves_nothing_behind_when_it_returns(api):
     path = f"import sys; sys.path.insert(0, {str(EXAMPLES / 'aws_lambda')!r})\n"
     done = run(api, "-c", path + CALLS, json.dumps([*calls, {"user": "", "company": ""}]))
     assert [json.loads(line)["body"] for line in done.stdout.splitlines()] == ["0.png", "1.png", "2.png", ""]
-    assert "wrong value in set_user() at" in done.stderr  # the last call has nobody, and answers all the same
+    assert "wrong value in set_user() at" in done.stderr  # the last call has no user, and still returns a response
     assert [(event.name, event.user["userId"]) for event in api.events] == [
         ("resized_picture", f"u{number}") for number in range(3)
     ]

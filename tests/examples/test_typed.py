@@ -1,4 +1,4 @@
-"""The events of the sample product and of each example are typed: a misspelt field is found wherever one looks."""
+"""The sample product and the examples use typed events: type checkers and the catalog find a misspelt field."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 from cli.commands import run, words
 
 ROOT = Path(__file__).parents[2]
-#: What tracks with a field. The picture's script makes its names at run time.
+#: Files that track with a field. The script for the screenshot computes its names at run time.
 FILES = sorted(
     path
     for path in [*(ROOT / "examples").rglob("*.py"), ROOT / "journy_track" / "cli" / "sample.py"]
     if re.search(r"\w\(\w+=.*\)\.track\(\)|@track_event\(\w", path.read_text(encoding="utf-8"))
 )
-#: Where an event is made with a field by its name.
+#: An event that is created with a keyword field.
 MADE = re.compile(r"(?<!class )\b([A-Z]\w+)\((\w)(\w*)=(?=.*\)(\.track\(|$))", re.MULTILINE)
 
 
@@ -28,7 +28,7 @@ def name_of(path: Path) -> str:
 
 @pytest.fixture
 def misspelt(tmp_path):
-    """Writes each of them with one misspelt field, under a name of its own; the field by the file's name."""
+    """Writes each file with one misspelt field, under a separate name. Returns the folder, and the fields by file."""
     fields = {}
     for path in FILES:
         text = path.read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def misspelt(tmp_path):
 
 
 def everything(path: Path) -> str:
-    """The text of an example with that of its neighbours, which declare its events."""
+    """Return the text of an example and its neighbours, which declare its events."""
     return "".join(one.read_text(encoding="utf-8") for one in path.parent.glob("*.py"))
 
 

@@ -1,4 +1,4 @@
-"""The web examples, under the servers that their first lines name, with users who come at once."""
+"""The web examples, under the servers that their first lines name, with concurrent users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ USERS = [(f"user{number}", f"company{number % 3}") for number in range(8)]
 
 
 class Visitor:
-    """Somebody with a browser: one connection, and the cookies it got."""
+    """A user with a browser: one connection, and the cookies it received."""
 
     def __init__(self, connection: Any, headers: dict[str, str]) -> None:
         self._connection = connection
@@ -73,7 +73,7 @@ def sign_in_and_work(visitor: Visitor, name: str, company: str) -> None:
 
 
 def arrived(server: Server, api: Any, of: Callable[[dict[str, str]], str]) -> Counter[tuple[str, str, str]]:
-    """Stop the server, and answer how often each user, in each account, did each thing."""
+    """Stop the server. Returns how often each user, in each account, did each thing."""
     said = server.stop()
     assert "Traceback" not in said, said
     for event in api.events:

@@ -1,4 +1,4 @@
-"""After each test of a fault: the key has shown nowhere, and each item is in one count."""
+"""After each test of a fault: the key has not appeared anywhere, and each item is in exactly one count."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ..transport.conftest import certificate, serve  # noqa: F401 - fixtures
 
 @pytest.fixture(autouse=True)
 def _after_each_test(shows_no_key: list[object], accounts: Any) -> None:
-    """The two that hold after every test."""
+    """Check what holds after every test: the fixtures do it."""
 
 
 @pytest.fixture
 def seen(shows_no_key: list[object]) -> Callable[[object], None]:
-    """Have this searched for the key, too: what the test alone gets to see."""
+    """Adds an object that only the test sees to those that are searched for the key."""
     return shows_no_key.append
 
 
 @pytest.fixture
 def configure(canary: str, api: Inspector, seen: Callable[[object], None]) -> Callable[..., Tracker]:
-    """The global tracker with the key that must show nowhere, pointed at the local journy.io."""
+    """Configures the global tracker with the key that must not appear anywhere, pointed at the local inspector."""
 
     def make(**settings: Any) -> Tracker:
         settings.setdefault("on_error", seen)
@@ -39,13 +39,13 @@ def configure(canary: str, api: Inspector, seen: Callable[[object], None]) -> Ca
 
 @pytest.fixture
 def tracker(configure: Callable[..., Tracker]) -> Tracker:
-    """The same, as most need it."""
+    """The tracker with default settings."""
     return configure()
 
 
 @pytest.fixture
 def agreed(accounts: Any, api: Inspector) -> Callable[..., None]:
-    """The server's own log agrees with what was counted as delivered; *lost* of its answers did not reach us."""
+    """Checks that the server's own log matches the number of delivered items; *lost* responses did not arrive."""
 
     def check(lost: int = 0) -> None:
         accounts.answers_lost = lost

@@ -1,4 +1,4 @@
-"""Clocks that jump and clocks that stand still: nothing stalls, nothing floods, and each event keeps its own time."""
+"""Clocks that jump or stop: delivery does not stall or flood, and each event keeps the time of its capture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = datetime(2024, 5, 1, 12, tzinfo=UTC).timestamp()
 
 @pytest.fixture
 def wall(monkeypatch):
-    """The wall clock, wherever this library looks at it: `wall.now` is what it says."""
+    """The wall clock, wherever this library reads it. Tests set `wall.now`."""
 
     class Wall:
         now = START
@@ -39,7 +39,7 @@ JUMPS = [3600.0, -3600.0, 10 * 365 * 86400.0, -START + 1]
 
 @pytest.mark.parametrize("jump", JUMPS)
 def test_a_wall_clock_that_jumps_neither_stalls_nor_floods_and_gives_nothing_up(desk, wall, jump):
-    # Catches: a wait, an age or a window that is counted by time.time().
+    # Catches: a wait, an age or a window measured with time.time().
     made = warmed(desk, *[503] * 3, max_age=600)
     made.track("before", user="u1")
     turn(made)
@@ -56,7 +56,7 @@ def test_a_wall_clock_that_jumps_neither_stalls_nor_floods_and_gives_nothing_up(
 
 @pytest.mark.parametrize("jump", JUMPS)
 def test_each_event_keeps_the_time_that_the_clock_said_when_it_was_captured(desk, wall, jump):
-    # Catches: triggered_at that is made when the event is sent, or from the monotonic clock.
+    # Catches: triggered_at set at the time of sending, or from the monotonic clock.
     made = warmed(desk, 503)
     made.track("before", user="u1")
     turn(made)
@@ -71,7 +71,7 @@ def test_each_event_keeps_the_time_that_the_clock_said_when_it_was_captured(desk
 
 @pytest.mark.parametrize("jump", [-7200.0, 7200.0])
 def test_a_retry_after_that_is_a_date_is_bounded_whatever_our_clock_says(desk, wall, jump):
-    # Catches: a date that is believed: two hours of silence because this machine's clock is behind.
+    # Catches: trusting the Date header: two hours without requests because this machine's clock is behind.
     wall.now += jump
     headers = {"X-RateLimit-Limit": "1000", "X-RateLimit-Remaining": "0"}
     date = "Wed, 01 May 2024 12:00:30 GMT"
@@ -85,7 +85,7 @@ def test_a_retry_after_that_is_a_date_is_bounded_whatever_our_clock_says(desk, w
 
 @pytest.mark.slow
 def test_only_what_says_when_something_happened_looks_at_the_wall_clock():
-    # Catches: time.time() where something waits; time.monotonic, which freezegun stops, and sleep, which nobody ends.
+    # Catches: waits with time.time(), with time.monotonic, which freezegun stops, or with sleep, which is not woken.
     package = Path(journy_track.__file__).parent
     rooms = [*package.glob("_*/**/*.py"), *package.glob("*.py")]
     found: dict[str, set[str]] = {}
@@ -96,28 +96,27 @@ def test_only_what_says_when_something_happened_looks_at_the_wall_clock():
                 found.setdefault(name, set()).update(alias.name for alias in node.names)
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "time":
                 found.setdefault(name, set()).add(node.attr)
-    for clock in ("_model/clock.py", "_delivery/pacing.py"):  # as defaults, which freezegun does not find
+    for clock in ("_model/clock.py", "_delivery/pacing.py"):  # as defaults, which freezegun does not replace
         assert found.pop(clock) == {"monotonic"}
     assert found == {
         "_capture/recorder.py": {"time"},
         "_capture/decorators.py": {"perf_counter"},
         "_transport/rest.py": {"time"},
         "_delivery/inspecting.py": {"time"},
-        # How old is what a disk or a broker kept for another process.
+        # The age of what a disk or broker stored for another process.
         "_state/sqlite.py": {"time"},
         "_state/redis.py": {"time"},
         "_stores/sqlite/folder.py": {"time"},
         "_stores/redis/store.py": {"time"},
-        "_stores/sqlite/bounds.py": {"thread_time"},  # what SQLite computes, not how long it takes
+        "_stores/sqlite/bounds.py": {"thread_time"},  # the CPU time that SQLite uses, not how long it takes
         "_delivery/pipeline.py": {"time"},
         "_relay/relay.py": {"time"},
-        # CPU that a planted file may use; and a moment in which the lock is free, which nobody needs to end.
     }
 
 
 # ── A clock that stands still ──
 
-#: In a process of its own: an event loop that freezegun has stopped for a moment does not go on, and ours serves.
+#: In a separate process: an event loop that freezegun has stopped for a moment does not continue, and ours serves.
 FROZEN = """
 import sys, time
 import journy_track, freezegun
@@ -150,14 +149,14 @@ def frozen(run_program, canary, seen):
 
 
 def test_a_wait_ends_in_time_while_the_app_has_frozen_time(frozen, hung_server):
-    # Catches: `from time import monotonic`, which freezegun replaces: a deadline that never comes.
+    # Catches: `from time import monotonic`, which freezegun replaces: a deadline that is never reached.
     flushed, shut, seconds, delivered = frozen(hung_server, 0.3)
     assert (flushed, shut, delivered) == ("False", "False", "0")
     assert 0.6 <= float(seconds) < 3
 
 
 def test_events_are_delivered_while_the_app_has_frozen_time(api, frozen):
-    # Catches: a worker, a pacer or a request that waits for the frozen clock; a time that is not the frozen one.
+    # Catches: a worker, pacer or request that waits by the frozen clock; an event time from any other clock.
     api.answer_next(503, headers={"X-RateLimit-Limit": "1000", "X-RateLimit-Remaining": "999"})
     assert frozen(api.url, 20)[:2] == ["True", "True"]
     assert [event.name for event in api.events] == [f"event_{number}" for number in range(5)]

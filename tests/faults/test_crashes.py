@@ -1,4 +1,4 @@
-"""At every line of the capture path: an exception. It reaches nobody, and is counted."""
+"""An exception at every line of the capture path: it is counted, and does not reach the caller."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from journy_track._capture.recorder import Recorder
 from journy_track._verbs import Verbs
 
 PLENTY = {"X-RateLimit-Limit": "1000000", "X-RateLimit-Remaining": "1000000"}
-#: Where capturing begins: what comes before is the caller's own function.
+#: The functions where capturing begins: what runs before them is the caller's own function.
 CAPTURING = {Recorder.record.__code__, TrackedCall.finish.__code__, Verbs._record.__code__}
-#: Lines at which nothing can go wrong any more, or not yet.
+#: Lines at which nothing can fail yet, or nothing can fail any more.
 SAFE = {
     *("try:", "return True", "options = self._options", "recorder = self.recorder", "at = None"),
     *("given = kind, subject, mapping, user, account, named, after_commit, happened_at", "return False"),
@@ -29,7 +29,7 @@ SAFE = {
 
 
 class Taken:
-    """An HTTP client whose server takes everything."""
+    """An HTTP client whose server accepts everything."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -39,11 +39,11 @@ class Taken:
         return HttpResponse(201, PLENTY, b'{"meta": {"requestId": "r"}}')
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 class Crash:
-    """Raises *error* at the *number*-th line of ours that runs within code of *begin*."""
+    """Raises *error* at the *number*-th line of this library that runs inside a function of *begin*."""
 
     def __init__(self, number: int, begin: set[CodeType], error: type[BaseException]) -> None:
         self.number = number
@@ -54,7 +54,7 @@ class Crash:
 
     def __call__(self, frame: FrameType, event: str, _: object) -> Any:
         path = frame.f_code.co_filename
-        # The collector may come at any line: what it calls is not capturing.
+        # The garbage collector may run at any line; what it calls does not count as capturing.
         if "journy_track" not in path or path.endswith("collecting.py") or not self._within(frame):
             return None
         return self._line
@@ -82,7 +82,7 @@ class Crash:
         return bool(self.at)
 
 
-# ── The ways to capture, each of which answers "welcome" ──
+# ── The ways to capture, each of which returns "welcome" ──
 
 
 def by_decorator(tracker: Tracker) -> Callable[[], object]:
@@ -130,7 +130,7 @@ def by_failure(tracker: Tracker) -> Callable[[], object]:
     def call() -> object:
         try:
             return sign_in()
-        except KeyError as error:  # and nothing else
+        except KeyError as error:  # and no other exception
             return error.args[0]
 
     return call
@@ -169,7 +169,7 @@ WAYS = [
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 @pytest.mark.parametrize("way", WAYS)
 def test_an_exception_at_any_line_of_a_capture_reaches_nobody_and_is_counted(canary, way, warm):
-    # Catches: a line of capturing outside of the try, a failure that is not counted, or that is counted twice.
+    # Catches: a line of capturing outside the try, and a failure that is not counted or counted twice.
     crash, number = None, 0
     while crash is None or crash.reached:
         number += 1

@@ -1,4 +1,4 @@
-"""Forks at bad moments: whatever a thread of ours was doing, the child starts clean and blocks nowhere."""
+"""Forks at bad moments: whatever the library's threads were doing, the child starts clean and never blocks."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def captures():
 
 @pytest.fixture
 def run(api, run_program, canary, seen):
-    """Run a program with the key that must show nowhere, and answer what it printed and the names that arrived."""
+    """Runs a program with the key that must not appear. Returns what it printed and the names of arrived events."""
 
     def start(source: str) -> tuple[str, list[str]]:
         done = run_program(START + source, api.url, JOURNY_API_KEY=canary, timeout=90)
         seen(done)
-        # On a busy machine an item may wait for so long that this is logged.
+        # On a busy machine, an item may wait so long that this is logged.
         errors = [line for line in done.err.splitlines() if "items have been waiting for " not in line]
         assert (done.status, errors) == (0, [])
         return done.out, sorted(event.name for event in api.events)
@@ -112,13 +112,13 @@ print(len(lines))
 
 
 def test_a_fork_while_the_worker_is_at_any_of_its_lines_leaves_a_child_that_delivers(run):
-    # Catches: a lock of the worker's, the ledger's or a sender's that the child inherits; a queue that it sends too.
+    # Catches: a lock of the worker, the ledger or a sender that the child inherits; a queue that both of them send.
     out, _ = run(AT_EVERY_LINE)
     assert int(out) > 100, out
 
 
 def test_a_fork_while_the_connections_are_locked_leaves_a_child_that_delivers(run):
-    # Catches: a child that uses, or closes, its parent's HTTP client.
+    # Catches: a child that uses or closes its parent's HTTP client.
     _, names = run("""
 journy_track.track("parents", user="u1")
 assert tracker.flush(20)
@@ -141,7 +141,7 @@ assert tracker.flush(20)
 
 
 def test_eight_threads_of_a_child_that_come_first_share_one_engine(run):
-    # Catches: a check of the process ID without an atomic step after it: two queues, of which one is forgotten.
+    # Catches: a check of the process ID that is not atomic with what follows: two queues, one of which is forgotten.
     _, names = run("""
 journy_track.track("parents", user="u1")
 assert tracker.flush(20)
@@ -165,7 +165,7 @@ for _ in range(5):
 
 
 def test_a_hook_that_forks_harms_nobody(run):
-    # Catches: a child of the worker's own thread that goes on with its parent's item.
+    # Catches: a child of the worker's own thread that continues with its parent's item.
     _, names = run("""
 def scrub(item):
     def captures():
@@ -183,7 +183,7 @@ assert tracker.stats().delivered == 1, tracker.stats()
 
 
 def test_many_trackers_register_one_hook_each_way(run):
-    # Catches: hooks that are registered with each tracker: they can never be taken away.
+    # Catches: hooks that are registered for each tracker, although they can never be removed.
     out, _ = run("""
 from journy_track import _process
 import atexit
@@ -199,7 +199,7 @@ print(calls)
 
 
 def test_a_fork_while_a_thread_configures_leaves_a_child_that_configures_too(run_program):
-    # Catches: a child that waits for ever for the lock of a thread that it does not have.
+    # Catches: a child that waits forever for a lock held by a thread that does not exist in the child.
     done = run_program("""
 import faulthandler, os, threading, warnings
 import journy_track
@@ -232,7 +232,7 @@ configuring.join()
 
 
 def test_a_fork_while_something_is_imported_late_leaves_a_child_that_imports_it_too(run_program):
-    # Catches: a child that waits for ever for a module whose importing thread it does not have.
+    # Catches: a child that waits forever for a module that a thread missing in the child was importing.
     done = run_program("""
 import faulthandler, functools, importlib.abc, os, sys, threading, warnings
 import journy_track
@@ -263,7 +263,7 @@ importing.join()
 
 
 def test_a_spawned_child_that_was_not_configured_warns_once_and_goes_on(run_program, api, canary, seen, tmp_path):
-    # Catches: a verb that raises, or says so each time, where configure() is called nowhere.
+    # Catches: a verb that raises, or that warns on each call, where configure() is never called.
     (tmp_path / "program.py").write_text("""
 import multiprocessing, sys
 import journy_track
@@ -288,8 +288,8 @@ if __name__ == "__main__":
 
 
 def test_a_child_takes_no_lock_of_a_dict_that_its_parents_threads_use(api, run_program):
-    # Catches: a look into the parent's dict. On a free-threaded Python it has a lock, and a thread that is not in the
-    # child may hold it for ever.
+    # Catches: reading the parent's dict. On a free-threaded Python it has a lock, and a thread that does not exist in
+    # the child may hold it forever.
     done = run_program(
         START
         + """

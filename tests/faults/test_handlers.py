@@ -1,4 +1,4 @@
-"""Capturing, and waiting, where Python interrupts: signal handlers, callbacks of weak references, log handlers."""
+"""Capturing and waiting in code that interrupts Python: signal handlers, weak reference callbacks, log handlers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .test_crashes import Taken
 
 
 def at_line(number: int, act: Callable[[], object], interrupt: Callable[[], object]) -> bool:
-    """Run *act*, and *interrupt* before the library's line of that *number* in it. Answers whether there was one."""
+    """Run *act*, and call *interrupt* before the *number*-th line of the library. Returns whether there was one."""
     lines = 0
 
     def trace(frame, event, _):
@@ -43,7 +43,7 @@ def at_line(number: int, act: Callable[[], object], interrupt: Callable[[], obje
 
 def flush_shortly(tracker: Tracker) -> None:
     began = monotonic()
-    tracker.flush(0.02)  # in vain, where the thread that it interrupts holds what settling needs
+    tracker.flush(0.02)  # times out where the interrupted thread holds a lock that settling needs
     assert monotonic() - began < 5
 
 
@@ -91,7 +91,7 @@ def test_asking_in_a_signal_handler_at_any_line_of_asking_comes_back(canary):
 
 
 def test_a_signal_that_interrupts_a_wait_does_not_break_it(api, tracker, agreed):
-    # Catches: a wait that ends, or a deadline that begins anew, with each signal.
+    # Catches: a wait that ends, or a deadline that restarts, with each signal.
     api.answer_next(None, delay=0.3)
     calls = 0
 
@@ -115,7 +115,7 @@ def test_a_signal_that_interrupts_a_wait_does_not_break_it(api, tracker, agreed)
 
 
 def test_an_exception_of_a_signal_handler_ends_a_wait_and_breaks_nothing_after_it(gate, configure):
-    # Catches: a lock that is held when Ctrl-C comes while flush() waits.
+    # Catches: a lock that is still held after Ctrl-C interrupts flush().
     class Interrupted(Exception):
         pass
 
@@ -139,7 +139,7 @@ def test_an_exception_of_a_signal_handler_ends_a_wait_and_breaks_nothing_after_i
 
 
 def test_capturing_in_the_callback_of_a_weak_reference_loses_nothing(api, tracker, agreed):
-    # Catches: a lock on the way of a capture: the collector runs the callback in the middle of another.
+    # Catches: a lock in the capture path: the collector runs the callback during another capture.
     class Held:
         pass
 
@@ -157,7 +157,7 @@ def test_capturing_in_the_callback_of_a_weak_reference_loses_nothing(api, tracke
 @pytest.mark.slow
 @pytest.mark.parametrize("answer", [400, 503, "drop"])
 def test_a_log_handler_that_captures_while_things_go_wrong_starts_no_loop(api, tracker, agreed, answer):
-    # Catches: a guard that holds for the worker and not for the senders, whose requests go wrong.
+    # Catches: a guard for the worker that does not cover the senders, whose requests fail.
     class Tracks(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             journy_track.track("logged", user="u1")
@@ -173,7 +173,7 @@ def test_a_log_handler_that_captures_while_things_go_wrong_starts_no_loop(api, t
     finally:
         for logger in loggers:
             logger.removeHandler(handler)
-    assert tracker.stats().dropped["own_code"] >= 1  # the line of ours about it
+    assert tracker.stats().dropped["own_code"] >= 1  # the library's own log line about it
     assert [event.name for event in api.events] == (["two"] if answer == 400 else ["one", "two"])
     agreed()
 
@@ -204,7 +204,7 @@ print(tracker.stats().delivered, dict(tracker.stats().dropped))
 
 @pytest.mark.parametrize("patched", ["before", "after"])
 def test_greenlets_that_capture_while_the_worker_sends_lose_nothing(api, run_program, canary, seen, patched):
-    # Catches: a guard against tracking ourselves that all greenlets share; a queue that gevent has replaced.
+    # Catches: a guard against self-tracking that all greenlets share; a queue that gevent has replaced.
     pytest.importorskip("gevent", reason="runs greenlets")
     done = run_program(GEVENT, api.url, patched, JOURNY_API_KEY=canary, PYTHONWARNINGS="ignore")
     seen(done)

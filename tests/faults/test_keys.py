@@ -1,4 +1,4 @@
-"""The key is refused, or lacks one permission: what waits is kept, and all of it leaves when the key works again."""
+"""The key is refused or lacks a permission: items are kept, and all are delivered when the key works again."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ NO = {"message": "no", "meta": {"requestId": "r1", "status": 401}}
 
 
 def over(tracker) -> None:
-    """The pause before the next probe is over."""
+    """End the pause before the next probe."""
     tracker._pipeline().dispatcher.ways[0].circuit.try_at = 0.0
 
 
 @pytest.mark.slow
 def test_what_was_captured_while_the_key_was_refused_leaves_when_it_works(api, configure, agreed, canary, caplog):
-    # Catches: a 401 that gives items up; one error for each item; a key in the error that names it.
+    # Catches: a 401 that gives items up; one error for each item; an error that contains the key.
     tracker = configure(max_connections=1)
     api.answer_next(401, NO, count=3)
     journy_track.track("event_0", user="u1")
-    api.wait_for(lambda api: len(api.requests) == 2)  # the event and the question
+    api.wait_for(lambda api: len(api.requests) == 2)  # the event and the probe
     for number in range(1, 10):
         journy_track.track(f"event_{number}", user="u1")
     assert not tracker.flush(0.1)
@@ -41,7 +41,7 @@ def test_what_was_captured_while_the_key_was_refused_leaves_when_it_works(api, c
 
 
 def test_one_permission_that_is_missing_costs_its_own_calls_alone(api, configure, agreed, caplog):
-    # Catches: a 403 that opens the circuit for all; a 403 that is asked for with every item.
+    # Catches: a 403 that opens the circuit for all operations; a 403 that each item runs into again.
     told = []
     tracker = configure(max_connections=1, on_error=told.append)
     api.answer_next(403, {"message": "no", "meta": {"requestId": "r1", "status": 403}})
@@ -63,7 +63,7 @@ def test_one_permission_that_is_missing_costs_its_own_calls_alone(api, configure
 
 
 def test_a_refused_key_holds_no_more_than_the_queue_does(desk):
-    # Catches: items that wait for the key outside of the bound: memory grows for as long as nobody looks.
+    # Catches: items that wait for the key without counting towards the bound: memory grows until someone notices.
     made = warmed(desk, *[401] * 1000, queue_size=10)
     for number in range(100):
         made.track("acted", user=f"u{number}")

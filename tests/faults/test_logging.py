@@ -1,4 +1,4 @@
-"""The app's logging is broken: that costs no item, no worker and no caller."""
+"""Broken logging in the app costs no items, does not kill the worker, and does not affect callers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import journy_track
 
 
 class Broken(logging.Handler):
-    """A handler that raises for every line of ours."""
+    """A handler that raises for every log line of the library."""
 
     def emit(self, record: logging.LogRecord) -> None:
         raise ValueError(record.getMessage())
@@ -28,11 +28,11 @@ def broken_logging():
 @pytest.mark.slow
 @pytest.mark.usefixtures("broken_logging")
 def test_a_handler_that_raises_costs_neither_an_item_nor_the_worker(api, configure, agreed):
-    # Catches: log.warning() in place of say(): the worker dies of its own log line, an item stays in flight.
+    # Catches: log.warning() in place of say(): the worker dies of its own log line, and an item stays in flight.
     tracker = configure(debug=False)
     api.answer_next(503)  # delayed
     api.answer_next(400)  # given up
-    journy_track.track("one", user="u1", bad=float("nan"))  # a value is left out
+    journy_track.track("one", user="u1", bad=float("nan"))  # the value is left out
     journy_track.track("nobody_did")  # dropped: no identity
     journy_track.track("two", user="u1")
     assert tracker.flush(10)
@@ -43,7 +43,7 @@ def test_a_handler_that_raises_costs_neither_an_item_nor_the_worker(api, configu
 
 @pytest.mark.usefixtures("broken_logging")
 def test_a_handler_that_raises_does_not_reach_who_calls_a_decorated_function(tracker):
-    # Catches: log.warning() in warn_once(): the app's handler raises through the caller's own function.
+    # Catches: log.warning() in warn_once(): the app's handler raises in the caller's own function.
     @journy_track.track_event("signed_in", user="u1", when=lambda call: 1 / 0)
     def sign_in() -> str:
         return "welcome"
@@ -54,7 +54,7 @@ def test_a_handler_that_raises_does_not_reach_who_calls_a_decorated_function(tra
 
 @pytest.mark.usefixtures("broken_logging")
 def test_a_worker_that_died_is_replaced_though_nobody_can_be_told(tracker, monkeypatch, agreed):
-    # Catches: log.error() where the worker's death is told, before another is started.
+    # Catches: log.error() about the worker's death before another worker is started.
     worker = tracker._pipeline().worker
     step, killed = worker.step, threading.Event()
 
@@ -76,7 +76,7 @@ def test_a_worker_that_died_is_replaced_though_nobody_can_be_told(tracker, monke
 
 @pytest.mark.usefixtures("broken_logging")
 def test_shutdown_with_a_broken_handler_ends_all_the_same(tracker, hung_server, configure):
-    # Catches: log.warning() in shutdown(): its counts are told to nobody and the process ends in a traceback.
+    # Catches: log.warning() in shutdown(): its counts are lost, and the process ends with a traceback.
     tracker = configure(base_url=hung_server)
     journy_track.track("one", user="u1")
     assert not tracker.shutdown(0.1)
@@ -104,14 +104,14 @@ assert tracker.stats().dropped == {"no_identity": 1}, tracker.stats()
 
 @pytest.mark.parametrize("stderr", ["closed", "gone", "closed file"])
 def test_a_closed_stderr_breaks_nothing(run_program, hung_server, canary, seen, stderr):
-    # Catches: print(..., file=sys.stderr) without looking whether there is one.
+    # Catches: print(..., file=sys.stderr) without checking that stderr exists.
     done = run_program(PROGRAM, hung_server, stderr, JOURNY_API_KEY=canary)
     seen(done)
     assert done.status == 0
 
 
 def test_a_handler_that_raises_is_named_on_stderr_once(run_program, hung_server, canary, seen):
-    # Catches: a swallowed error that nobody is told of; a line for each one that was lost.
+    # Catches: an error that is swallowed silently; one line for each log line that was lost.
     done = run_program(PROGRAM, hung_server, "raises", JOURNY_API_KEY=canary)
     seen(done)
     assert done.status == 0

@@ -1,4 +1,4 @@
-"""The server is down, slow, wrong or not itself: what waits leaves later, once, and all of it is accounted for."""
+"""The server is down, slow, wrong or replaced: items are delivered later, once, and each is in exactly one count."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def balanced(made, captured: int):
 
 
 def taken(made) -> list[str]:
-    """What the server took, by its own log: the requests that it answered with 2xx."""
+    """Return what the server accepted according to its own log: the requests to which it responded with 201."""
     return [request for request, status in made.log if status == 201]
 
 
 def logged(made) -> None:
-    """Have a desk's server keep a log of its own."""
+    """Let a desk's server keep its own log."""
     made.log, answer = [], made.script.send
 
     def send(request):
@@ -46,7 +46,7 @@ def logged(made) -> None:
     made.script.send = send
 
 
-# ── An outage, as the server's own log has it ──
+# ── An outage, according to the server's own log ──
 
 OUTAGES = {
     "refused": [NotSent("the connection was refused")],
@@ -66,7 +66,7 @@ OUTAGES = {
 
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
 def test_ten_minutes_of_an_outage_cost_nothing_and_all_is_sent_in_order(desk, outage):
-    # Catches: a status that is taken for a verdict; a retry that is forgotten, or that lets its lane go on.
+    # Catches: a status that counts as a verdict; a retry that is forgotten, or that does not hold its ordering lock.
     made = warmed(desk)
     logged(made)
     answer, back, failures = made.script.send, made.clock.now + 600, cycle(outage)
@@ -94,7 +94,7 @@ def test_ten_minutes_of_an_outage_cost_nothing_and_all_is_sent_in_order(desk, ou
 
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
 def test_an_outage_longer_than_max_age_loses_what_the_counts_and_on_error_name(desk, outage):
-    # Catches: an item that is tried for ever, that vanishes without a count, or of which on_error hears twice.
+    # Catches: an item that is retried forever, that disappears without a count, or that on_error gets twice.
     told = []
     made = warmed(desk, max_age=600, on_error=told.append)
     made.script.answers = Endless(outage)
@@ -102,7 +102,7 @@ def test_an_outage_longer_than_max_age_loses_what_the_counts_and_on_error_name(d
         made.track(f"event_{number:02}", user=f"u{number % 5}")
     began = made.clock.now
     while (wait := made.turn()) is not None:
-        made.clock.now += min(max(wait, 0.01), 1.0)  # the worker looks each second
+        made.clock.now += min(max(wait, 0.01), 1.0)  # the worker checks every second
         balanced(made, 21)
     stats = balanced(made, 21)
     assert (stats.delivered, stats.given_up) == (1, 20)
@@ -112,7 +112,7 @@ def test_an_outage_longer_than_max_age_loses_what_the_counts_and_on_error_name(d
 
 
 class Endless(list):
-    """A script that begins again when it ends."""
+    """A script that starts again after its last response."""
 
     def __init__(self, answers):
         super().__init__(answers)
@@ -123,7 +123,7 @@ class Endless(list):
 
 
 def test_an_outage_is_no_storm(desk):
-    # Catches: a retry without backoff; a backoff that every lane has for itself, without a bound on what waits.
+    # Catches: a retry without backoff; a backoff per ordering lock, without a bound on what waits.
     made = warmed(desk)
     made.script.answers = Endless([503])
     for number in range(50):
@@ -131,13 +131,13 @@ def test_an_outage_is_no_storm(desk):
     began = made.clock.now
     while made.clock.now - began < 600:
         made.clock.now += max(made.turn() or 0, 0.01)
-    assert len(sent(made)) <= 50 * 14  # one every 2, 4, 8 … seconds, and then each minute at the least
+    assert len(sent(made)) <= 50 * 14  # one every 2, 4, 8 … seconds, and then at least one a minute
     balanced(made, 51)
 
 
 @pytest.mark.parametrize("retry_after", [None, "30", "garbage", "-7", "0", "1e9", "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_a_storm_of_429s_slows_everyone_down_and_loses_nothing(desk, retry_after):
-    # Catches: a 429 that only its own item waits for, or that counts as a deferral; a Retry-After that is believed.
+    # Catches: a 429 that delays only its own item, or that counts as a deferral; a Retry-After followed blindly.
     headers = dict(REFUSED.headers) | ({} if retry_after is None else {"Retry-After": retry_after})
     made = warmed(desk)
     made.script.answers = Endless([HttpResponse(429, headers, b"{}")])
@@ -155,7 +155,7 @@ def test_a_storm_of_429s_slows_everyone_down_and_loses_nothing(desk, retry_after
 
 
 def test_nothing_is_sent_within_retry_after_whoever_it_was_said_to(desk):
-    # Catches: a pause that holds for the refused item's lane alone.
+    # Catches: a pause that only applies to the ordering lock of the refused item.
     made = warmed(desk, HttpResponse(429, {**LIMITS, "Retry-After": "20"}, b"{}"))
     for number in range(5):
         made.track("acted", user=f"u{number}")
@@ -173,7 +173,7 @@ def test_nothing_is_sent_within_retry_after_whoever_it_was_said_to(desk):
 
 @pytest.mark.slow
 def test_a_server_that_answers_late_wrongly_and_not_at_all_gets_each_event_once(api, tracker, agreed):
-    # Catches: an attempt that is counted as delivered; one that is sent on although it was taken.
+    # Catches: an attempt that counts as delivered; an item that is sent again although it was accepted.
     api.answer_next(None, delay=0.1)
     api.answer_next(502, "<html>bad gateway</html>")
     api.answer_next(drop=True, status=500)
@@ -189,9 +189,9 @@ def test_a_server_that_answers_late_wrongly_and_not_at_all_gets_each_event_once(
 @pytest.mark.slow
 @pytest.mark.parametrize(("on_ambiguous", "stored"), [("retry", 2), ("drop", 1)])
 def test_an_answer_that_was_lost_after_the_event_was_stored(api, configure, agreed, on_ambiguous, stored):
-    # Catches: an ambiguity that is decided the other way: stored twice unasked, or lost unasked.
+    # Catches: an ambiguous outcome handled the other way: stored twice or lost, against the setting.
     tracker = configure(on_ambiguous=on_ambiguous, timeout=0.3)
-    api.answer_next(None, delay=1.0)  # ends when the caller hangs up, and is processed all the same
+    api.answer_next(None, delay=1.0)  # ends when the client hangs up, and is processed anyway
     journy_track.track("paid", user="u1")
     assert tracker.flush(20)
     api.wait_for(lambda api: len(api.events) == stored)
@@ -202,7 +202,7 @@ def test_an_answer_that_was_lost_after_the_event_was_stored(api, configure, agre
 
 @pytest.mark.slow
 def test_a_connection_that_is_closed_in_the_middle_of_the_answer(serve, configure, accounts):
-    # Catches: a body that has to be complete: what the status says was taken is sent, and stored, again.
+    # Catches: requiring a complete body: what the status reports as accepted is sent and stored again.
     def talk(connection: socket.socket) -> None:
         server.read_request(connection)
         connection.sendall(b'HTTP/1.1 201 Created\r\nContent-Length: 1000\r\n\r\n{"meta": {"requ')
@@ -217,7 +217,7 @@ def test_a_connection_that_is_closed_in_the_middle_of_the_answer(serve, configur
 
 @pytest.mark.slow
 def test_a_server_that_comes_back_gets_everything(canary, accounts, seen):
-    # Catches: a connection error that ends the sender, or that is a verdict.
+    # Catches: a connection error that ends the sender, or that counts as a verdict.
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
@@ -235,19 +235,19 @@ def test_a_server_that_comes_back_gets_everything(canary, accounts, seen):
 @pytest.mark.slow
 def test_a_name_that_does_not_resolve_is_waited_for(configure, caplog, monkeypatch):
     # Catches: a DNS failure that counts as "may have been processed", so that on_ambiguous drops the event.
-    monkeypatch.setattr(pytest_journy_track, "live", True)  # the name leads nowhere
+    monkeypatch.setattr(pytest_journy_track, "live", True)  # the name does not resolve
     tracker = configure(base_url="https://no-such-host.invalid", on_ambiguous="drop")
     journy_track.track("one", user="u1")
     assert not tracker.flush(0.5)
     assert (tracker.stats().given_up, tracker.stats().queued + tracker.stats().in_flight) == (0, 1)
 
 
-# ── A byte a second, and answers without end ──
+# ── A byte a second, and responses without end ──
 
 
 @pytest.fixture
 def drips(serve) -> str:
-    """A server that answers a byte at a time, for ever."""
+    """A server that sends one byte at a time, forever."""
 
     def talk(connection: socket.socket) -> None:
         server.read_request(connection)
@@ -260,7 +260,7 @@ def drips(serve) -> str:
 
 
 def test_a_server_that_answers_a_byte_at_a_time_is_given_the_timeout_and_no_more(drips, configure):
-    # Catches: the timeout of requests, which begins anew with every byte: the sender would hang in it for ever.
+    # Catches: the timeout of requests, which restarts with every byte: the sender would hang forever.
     tracker = configure(base_url=drips, timeout=0.3, on_ambiguous="drop")
     journy_track.track("one", user="u1")
     began = monotonic()
@@ -272,7 +272,7 @@ def test_a_server_that_answers_a_byte_at_a_time_is_given_the_timeout_and_no_more
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["flush", "shutdown"])
 def test_the_wait_for_a_server_that_answers_a_byte_at_a_time_ends_in_time(drips, configure, end):
-    # Catches: a wait for the sender itself.
+    # Catches: waiting for the sender itself.
     tracker = configure(base_url=drips, timeout=30)
     journy_track.track("one", user="u1")
     began = monotonic()
@@ -281,7 +281,7 @@ def test_the_wait_for_a_server_that_answers_a_byte_at_a_time_ends_in_time(drips,
 
 
 def test_an_answer_larger_than_64_kib_is_not_read_to_its_end(serve, configure):
-    # Catches: 100 MB in memory, and a sender that is busy until the time is over.
+    # Catches: 100 MB in memory, and a sender that is busy until the timeout.
     def talk(connection: socket.socket) -> None:
         while server.read_request(connection):
             connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 100000000\r\n\r\n")
@@ -298,7 +298,7 @@ def test_an_answer_larger_than_64_kib_is_not_read_to_its_end(serve, configure):
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_to_another_host_takes_neither_event_nor_key_there(serve, configure, canary, status):
-    # Catches: allow_redirects: requests sends X-Api-Key along, and takes the other host's 2xx for ours.
+    # Catches: allow_redirects: requests also sends X-Api-Key to the other host, whose 2xx would count as ours.
     other = serve()
     head = (
         f"HTTP/1.1 {status} Elsewhere\r\nLocation: http://localhost:{other.port}/track\r\nContent-Length: 0\r\n\r\n"
