@@ -170,7 +170,7 @@ def _is_as_committed(text: str, file: Path, *, github: bool) -> bool:
     for line in difflib.unified_diff(theirs, ours, f"{file} (committed)", "the code", lineterm="", n=1):
         style = "green" if line.startswith("+") else "red" if line.startswith("-") else "dim"
         out.print(line, style=style, soft_wrap=True)
-    complain(f"{file} differs from what the code tracks. Write it anew with --output {file}")
+    complain(f"{file} differs from what the code tracks. Rewrite it with --output {file}")
     return False
 
 

@@ -205,7 +205,7 @@ def _dry_run(source: InputFile, columns: Columns, *, as_json: bool) -> NoReturn:
 
 
 def _at_fault(found: Checked) -> str:
-    return f"{found.at_fault:,} of {counted(found.rows, 'row')} {'is' if found.at_fault == 1 else 'are'} at fault"
+    return f"{found.at_fault:,} of {counted(found.rows, 'row')} {'is' if found.at_fault == 1 else 'are'} invalid"
 
 
 def _checked(source: InputFile, columns: Columns, interrupted: Interrupted) -> Checked:
@@ -291,7 +291,7 @@ class _Job:
             out.print(outcome_table(position, self.journal.rejected.name, began, requests, rows))
         if stopped is None and (position.rejected or position.in_part):
             err.print(
-                f"Mend the rows in {self.journal.rejected}, and import that file with the same options.",
+                f"Correct the rows in {self.journal.rejected}, and import that file with the same options.",
                 soft_wrap=True,
             )
         if stopped is not None:

@@ -89,7 +89,7 @@ def test_a_dry_run_names_the_rows_at_fault_needs_no_key_and_sends_nothing(api, w
     faults = {"2": "malformed", "3": "whole number", "4": "neither", "5": "4 cells", "6": "is not CSV"}
     for line, why in faults.items():
         assert any(row.split()[:1] == [line] and why in row for row in ended.stdout.splitlines()), ended.stdout
-    assert "5 of 6 rows are at fault" in words(ended.stderr)
+    assert "5 of 6 rows are invalid" in words(ended.stderr)
     ended = run("import", path, "--type", "age:int", "--dry-run", "--json")
     document = json.loads(ended.stdout)
     assert (document["rows"], document["at_fault"]) == (6, 5)
@@ -103,7 +103,7 @@ def test_one_row_is_a_row(api, write):
     path = write("users.csv", "id", "u1")
     assert words(run("import", path, "--dry-run").stdout) == "1 row is ready to be imported. Nothing was sent."
     wrong = write("events.csv", *events("")[:2])
-    assert "1 of 1 row is at fault" in words(run("import", wrong, "--dry-run").stderr)
+    assert "1 of 1 row is invalid" in words(run("import", wrong, "--dry-run").stderr)
     assert "Correct it, or send the others" in words(run("import", wrong, JOURNY_BASE_URL=api.url).stderr)
     ended = run("import", path, JOURNY_BASE_URL=api.url)
     assert "1 of 1 row took" in words(ended.stdout)

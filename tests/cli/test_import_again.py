@@ -52,7 +52,7 @@ def test_rejected_rows_are_mended_and_imported(api, write):
     path = write("events.csv", "name,user_id,happened_at,plan", f"paid,u1,{AT},pro", "paid,u2,yesterday,")
     ended = run("import", path, "--skip-invalid", JOURNY_BASE_URL=api.url)
     assert (ended.exit_code, len(api.events)) == (1, 1)
-    assert f"Mend the rows in {beside(path)}, and import that file" in words(ended.stderr)
+    assert f"Correct the rows in {beside(path)}, and import that file" in words(ended.stderr)
     mend(beside(path), happened_at=AT)
     ended = run("import", beside(path), JOURNY_BASE_URL=api.url)
     assert ended.exit_code == 0, ended.stderr

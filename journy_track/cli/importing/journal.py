@@ -115,7 +115,7 @@ _OTHER = {
     "columns": "other options",
     "base_url": "another base URL",
 }
-_AGAIN = "Pass the same as then to go on, or --restart to begin anew and send every row again."
+_AGAIN = "Pass the same as then to go on, or --restart to start over and send every row again."
 
 
 def _plain(position: Position) -> dict[str, Any]:
