@@ -1,4 +1,4 @@
-"""The README's first example with typed events, runnable: `journy-track inspect` in one terminal, this in another.
+"""The README's first example with typed events: run `journy-track inspect` in one terminal and this in another.
 
 JOURNY_BASE_URL=http://127.0.0.1:8470 python examples/quickstart.py
 """
@@ -16,7 +16,7 @@ class SignedIn(TypedEvent):
 
 @journy_track.event
 class UpdatedSettings(TypedEvent):
-    """Somebody has changed what the product looks like."""
+    """Somebody has changed how the product looks."""
 
     theme: Literal["light", "dark"]
 

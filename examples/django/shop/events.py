@@ -1,4 +1,4 @@
-"""All that is tracked."""
+"""All events of the project."""
 
 import journy_track
 from journy_track import TypedEvent
@@ -16,13 +16,13 @@ class SignedOut(TypedEvent):
 
 @journy_track.event
 class CreatedProject(TypedEvent):
-    """Somebody has made a project."""
+    """Somebody has created a project."""
 
     title: str
 
 
 @journy_track.event
 class ExportedProjects(TypedEvent):
-    """Somebody has got their projects as a file."""
+    """Somebody has exported their projects to a file."""
 
     projects: int
