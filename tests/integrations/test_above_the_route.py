@@ -1,4 +1,4 @@
-"""A decorator above the framework's own: the framework calls the bare function, and we warn."""
+"""A decorator above the framework's own: the framework calls the undecorated function, and we warn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WARNING = "is above the decorator that registered"
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs the source of a module of the app's, `shop.py`, and gives its names."""
+    """Return a function that runs the source of an app module, `shop.py`, and returns its names."""
 
     def run(source: str) -> dict:
         path = tmp_path / "shop.py"
@@ -39,7 +39,7 @@ def _nothing_warned_of_yet():
 
 @pytest.fixture
 def warnings(caplog):
-    """The warnings so far about functions above their routes."""
+    """Return the warnings so far about functions above their routes."""
     return lambda: [record.getMessage() for record in caplog.records if WARNING in record.getMessage()]
 
 
@@ -185,7 +185,7 @@ def flask_in_wsgi(decorate):
 
 
 def asgi_status(app, path="/"):
-    """The status with which an ASGI app answers."""
+    """Return the status of an ASGI app's response."""
     sent = []
 
     async def receive():
