@@ -276,7 +276,7 @@ def latency(accounts: str, url: str, events: str) -> Figures:
     return {"rate": int(events) / (time.perf_counter() - began)}
 
 
-# ── The app beside it ──
+# ── The app alongside ──
 
 
 def loop(name: str, url: str, pairs: str) -> Figures:

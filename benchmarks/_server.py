@@ -107,7 +107,7 @@ async def serve() -> None:
     await server.serve_forever()
 
 
-# ── For who measures ──
+# ── For the measurements ──
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def server(latency: float = 0.0) -> Iterator[str]:
         running.server_close()
 
 
-# ── In a process of its own ──
+# ── In a separate process ──
 
 
 def ours(url: str, count: int) -> tuple[Callable[[str, int], object], Callable[[], object]]:

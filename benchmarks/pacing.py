@@ -42,7 +42,7 @@ LOADS = {HALF: (0.5, 1), MOST: (0.9, 1), BURSTS: (0.5, 50), SUDDEN: (0.2, 1)}
 QUICK_SEEDS, SEEDS = (1, 2), (1, 2, 3, 11, 12, 13, 14, 15)
 
 
-# ── Headers that are not as they should be ──
+# ── Headers that are wrong ──
 
 
 def none_at_all(now: float, limit: int, remaining: int) -> tuple[int | None, int | None]:

@@ -177,7 +177,7 @@ def at(sorted_values: list[float], part: float) -> float:
     return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * part))] if sorted_values else math.nan
 
 
-# ── The situations: each answers its figures ──
+# ── The situations: each returns its figures ──
 
 Figures = dict[str, float]
 

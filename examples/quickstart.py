@@ -11,12 +11,12 @@ from journy_track import TypedEvent, track_event
 
 @journy_track.event
 class SignedIn(TypedEvent):
-    """Somebody has signed in."""
+    """A user has signed in."""
 
 
 @journy_track.event
 class UpdatedSettings(TypedEvent):
-    """Somebody has changed how the product looks."""
+    """A user has changed how the product looks."""
 
     theme: Literal["light", "dark"]
 

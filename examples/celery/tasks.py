@@ -46,7 +46,7 @@ class ImportedNumbers(TypedEvent):
 
 @journy_track.event
 class Notified(TypedEvent):
-    """Somebody received a message."""
+    """A user received a message."""
 
 
 @journy_track.event

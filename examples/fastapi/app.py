@@ -23,19 +23,19 @@ journy_track.configure()
 
 @journy_track.event
 class CreatedProject(TypedEvent):
-    """Somebody has created a project."""
+    """A user has created a project."""
 
     title: str
 
 
 @journy_track.event
 class ReceivedReport(TypedEvent):
-    """Somebody has received a report by mail."""
+    """A user has received a report by mail."""
 
 
 @journy_track.event
 class ExportedProjects(TypedEvent):
-    """Somebody has exported their projects to a file."""
+    """A user has exported their projects to a file."""
 
     projects: int
 

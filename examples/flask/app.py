@@ -21,21 +21,21 @@ journy_track.configure()
 
 @journy_track.event
 class CreatedProject(TypedEvent):
-    """Somebody has created a project."""
+    """A user has created a project."""
 
     title: str
 
 
 @journy_track.event
 class ExportedProjects(TypedEvent):
-    """Somebody has exported their projects to a file."""
+    """A user has exported their projects to a file."""
 
     projects: int
 
 
 @journy_track.event
 class SignedIn(TypedEvent):
-    """Somebody has signed in."""
+    """A user has signed in."""
 
 
 app = Flask(__name__)

@@ -222,7 +222,7 @@ def test_another_method_is_refused(send):
     assert (response.status_code, response.headers["Allow"]) == (405, "POST")
 
 
-# ── Messages that are wrong by themselves ──
+# ── Messages that are invalid by themselves ──
 
 WRONG = [
     (message(type_="trak"), "type"),

@@ -125,4 +125,4 @@ def test_the_inspector_stops_at_once_with_a_page_open(stream):
         started = time.monotonic()
         api.stop()
         assert time.monotonic() - started < 2
-        api.reset()  # from a thread without a running loop: the server's has ended
+        api.reset()  # from a thread, when the event loop has ended

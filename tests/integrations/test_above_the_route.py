@@ -43,7 +43,7 @@ def warnings(caplog):
     return lambda: [record.getMessage() for record in caplog.records if WARNING in record.getMessage()]
 
 
-# ── Apps in their module, and those that a function makes: how to import, make and serve them ──
+# ── Apps at module level, and app factories: how to import, make and serve them ──
 
 FLASK = """
 from flask import Flask, Blueprint
@@ -161,7 +161,7 @@ def test_a_blueprint_is_looked_at_when_its_app_serves(run, warnings):
     assert "opened_shop" in warning
 
 
-# ── Apps that a function makes: told at the first request ──
+# ── App factories: the warning comes at the first request ──
 
 
 def made_by_flask(decorate, path="/"):
@@ -526,7 +526,7 @@ def test_a_test_that_misses_the_event_shows_why_and_the_warning_is_not_repeated(
     assert len(warnings()) == 1
 
 
-# ── What is refused instead: the framework's decorator gives another object ──
+# ── What is refused instead: the framework's decorator returns another object ──
 
 
 def opened_shop() -> None: ...

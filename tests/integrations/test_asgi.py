@@ -216,7 +216,7 @@ def test_tasks_of_one_request_share_its_user_and_those_of_another_do_not(kept):
     assert kept.who() == {f"{user} {number}": (user, None) for user in ("u1", "u2") for number in range(3)}
 
 
-# ── Who signs in or out within a request ──
+# ── Signing in or out within a request ──
 
 
 @pytest.mark.parametrize("key", ["user", "session"])

@@ -674,7 +674,7 @@ def test_a_trust_that_is_no_function_is_refused(settings_of):
         JournyMiddleware(lambda request: answer())
 
 
-# ── The app of this library, in one process: test_django_app.py and test_django_sync.py have it in real ones ──
+# ── This library's Django app, in one process; test_django_app.py and test_django_sync.py use real sites ──
 
 
 @pytest.fixture

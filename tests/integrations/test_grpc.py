@@ -44,7 +44,7 @@ def account(context: Any) -> str | None:
     return metadata_of(context).get("x-account")
 
 
-# ── The service: each of its methods tracks what it was asked with ──
+# ── The service: each method tracks its request ──
 
 
 def unary_unary(request, context):

@@ -202,7 +202,7 @@ def test_many_threads_publish_each_item_once(broker, balance):
     balance(tracker, 800)
 
 
-# ── A broker of the app's own ──
+# ── The app's own broker ──
 
 
 class Shelf:

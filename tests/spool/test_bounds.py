@@ -52,7 +52,7 @@ def planted(folder: Path, *statements: str, about: str = URL, tables: tuple[str,
 
 
 def leading_into_itself(path: Path, table: str, levels: int = 12) -> None:
-    """Give *table* *levels* levels of pages, each with 100 references to the level below: counting it never ends."""
+    """Put *levels* levels of pages under *table*, each with 100 links to the one below: counting it never ends."""
     with closing(sqlite3.connect(path, isolation_level=None)) as made:
         made.execute("PRAGMA journal_mode = DELETE")
         (size,) = made.execute("PRAGMA page_size").fetchone()
@@ -250,7 +250,7 @@ def test_a_log_that_is_too_large_is_left_alone(tmp_path, monkeypatch):
     file.close()
 
 
-# ── Beside other files ──
+# ── Next to other files ──
 
 
 def test_nothing_is_written_behind_a_row_that_cannot_be_read(api, tmp_path):

@@ -192,7 +192,7 @@ def test_a_clock_that_was_set_back_does_not_keep_it_quiet_for_longer_than_its_pa
     assert key_in(tmp_path).recall(100.0) == (40.0, 40.0)
 
 
-# ── What the system refuses: a file that is open (Windows), rights, a disk that fails ──
+# ── What the system refuses: an open file (Windows), permissions, a failing disk ──
 
 
 def refuse(monkeypatch, method, end):

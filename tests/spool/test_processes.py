@@ -33,7 +33,7 @@ def left(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-# ── Two that want the same file ──
+# ── Two processes that want the same file ──
 
 ORPHAN = """
     import os, signal, sys

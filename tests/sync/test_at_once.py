@@ -1,4 +1,4 @@
-"""Two syncs with one state: one works, and the other reports it or waits. A killed sync blocks nobody."""
+"""Two syncs with one state: one works, and the other reports it or waits. A killed sync does not block others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from journy_track._state.redis import RedisDigests
 from tests.redis_server import redis_server
 from tests.timing import eventually
 
-#: Yields rows only while the file is absent: until then the sync is in progress.
+#: Its rows do not end until the file exists, so that the sync is in progress until then.
 PROGRAM = """
     import sys, threading
     from pathlib import Path

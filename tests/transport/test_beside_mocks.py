@@ -55,7 +55,7 @@ def both_arrive() -> None:
 
 
 def neither_is_sent(caplog: pytest.LogCaptureFixture, *reasons: str) -> None:
-    """Check that both fail at once, with one line each that tells what to do."""
+    """Check that both fail at once, with one line each that explains what to do."""
     result = upsert()
     assert isinstance(result, Failure)
     assert result.error is APIError.ConnectionFailed

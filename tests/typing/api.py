@@ -384,7 +384,7 @@ async def awaited(client: AsyncClient) -> str | None:
 assert_type(AsyncClient.with_defaults("key"), AsyncClient)
 
 
-# ── A broker of the app's own ──
+# ── The app's own broker ─────
 
 
 class Shelf:
@@ -446,7 +446,7 @@ def misspelt() -> None:
     print(journy_track.upsert_usr)  # type: ignore[attr-defined]  # pyright: ignore
 
 
-# ── Numbers, and what the integrations answer ────────────────────────────────────────────────────────────
+# ── Numbers, and what the integrations return ────────────────────────────────────────────────────────────
 
 
 def numbers(tracker: Tracker) -> None:

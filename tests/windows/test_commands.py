@@ -202,7 +202,7 @@ def test_rejected_rows_are_written_and_mended_and_removed(run, api, tmp_path):
     assert not (tmp_path / "users.csv.rejected.jsonl").exists()
 
 
-# ── What doctor looks at ──
+# ── What doctor checks ──
 
 
 def test_doctor_does_not_read_the_modes_of_windows(run, tmp_path):

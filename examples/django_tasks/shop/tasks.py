@@ -28,7 +28,7 @@ class RenderedPage(TypedEvent):
 
 @journy_track.event
 class Notified(TypedEvent):
-    """Somebody received a message."""
+    """A user received a message."""
 
 
 @journy_track.event

@@ -33,7 +33,7 @@ def work(number: int) -> None: ...
 @track_event("tried", capture=("number",))
 def tries(number: int, again: type[Exception] = Again) -> None:
     if broker.incr(f"tries {number}") == 1:
-        journy_track.set_user("somebody else")  # the user when it fails is replaced: the retry has the sender's
+        journy_track.set_user("somebody else")  # not kept when it fails: the retry has the sender's user
         raise again
 
 

@@ -8,7 +8,7 @@ from django.db.models import F
 
 from shop.models import Company
 
-#: Rows that the database returns at once. Larger than the queue's capacity, and smaller than the number of rows.
+#: Rows that the database returns at once: fewer than the queue holds, which holds fewer rows than there are.
 CHUNK = 50
 
 
