@@ -280,7 +280,7 @@ def latency(accounts: str, url: str, events: str) -> Figures:
 
 
 def loop(name: str, url: str, pairs: str) -> Figures:
-    """Measure how much a CPU-bound loop slows down while it captures, and we deliver, 30 events per second."""
+    """Measure how much a CPU-bound loop slows down while 30 events per second are captured and delivered."""
     send: Callable[[int], object] = lambda number: None  # noqa: E731
     if name == "session_thread":  # what one would write by hand: a queue, and a thread that posts
         import queue

@@ -265,7 +265,7 @@ STEPS = {
 }
 #: The dependencies of ours, each imported by itself.
 REQUIRED = {"wrapt": "wrapt", "requests": "requests", "opentelemetry-api": "opentelemetry.trace"}
-#: Libraries with a queue. Sentry's holds at most 100 events; mixpanel and the SDK have none.
+#: The libraries with a queue, without Sentry, which holds at most 100 events. Mixpanel and the SDK hold none.
 QUEUES = ("queue_handler", "snowplow", "otel_log", "otel_span", "segment", "rudder", "amplitude", "posthog")
 
 
