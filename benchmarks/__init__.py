@@ -1,1 +1,1 @@
-"""Speed, measured side by side. Not tests: nothing here asserts."""
+"""Side-by-side speed measurements. These are not tests: nothing here asserts."""

@@ -1,13 +1,14 @@
-"""This library beside its peers and beside what is physically possible, on this machine.
+"""Compare this library with its peers, and with what is physically possible, on this machine.
 
     python -m benchmarks [--quick] [--output FOLDER] [--only SECTION …]
 
-Needs the peers: `pip install -e '.[bench]'`. Each measurement is a fresh process; the rounds of one section run in
-turn, in another order each time, and what is printed is the median with the least and the most. Targets are ratios of
-figures of one round, so that the machine falls out. The quick run takes at most 3 minutes, the full one 15: a section
-whose time is over stops after a whole round, and says how many there were. Everything stays on this machine.
+Needs the peers: `pip install -e '.[bench]'`. Each measurement runs in a fresh process. The rounds of a section are
+interleaved, in a different order each time, and each figure is printed as the median with the minimum and maximum.
+Targets are ratios of figures from the same round, so that the machine's speed cancels out. The quick run takes at
+most 3 minutes and the full run 15: a section that has used up its time stops after a complete round and reports how
+many rounds it ran. Nothing leaves this machine.
 
-Written into FOLDER (`benchmark-results`): `results.txt`, `results.json`, `results.md` (for
+Writes into FOLDER (`benchmark-results`): `results.txt`, `results.json`, `results.md` (for
 docs/explanations/benchmarks.md), and the plot as SVG and PNG.
 """
 
@@ -24,7 +25,7 @@ from benchmarks._sections import SECTIONS, Plan
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, within 3 minutes")
     parser.add_argument("--output", type=Path, default=Path("benchmark-results"), help="folder for what is written")

@@ -1,6 +1,7 @@
-"""The app that `benchmarks.app` serves: Flask's hello world, with one event for each request.
+"""The app that `benchmarks.app` serves: Flask's hello world, which tracks one event per request.
 
-`BENCHMARK_LIBRARY` is what tracks (a name in `benchmarks._peers`, or nothing), `BENCHMARK_API` where it sends to.
+`BENCHMARK_LIBRARY` names the tracking library (a name in `benchmarks._peers`, or empty), and `BENCHMARK_API` the URL
+that it sends to.
 """
 
 from __future__ import annotations

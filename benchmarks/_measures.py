@@ -1,8 +1,8 @@
-"""What is measured, each in a fresh process that prints one line of JSON.
+"""The individual measurements, each in a fresh process that prints one line of JSON.
 
     python -m benchmarks._measures NAME [ARGUMENT …]
 
-Run by `python -m benchmarks`, which repeats them in turn.
+`python -m benchmarks` runs them in turn, repeatedly.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from benchmarks._peers import NOWHERE, PEERS, network_off
 
 CALLS = 200
-#: The body of one event, as we send it.
+#: The body of one event, as this library sends it.
 EVENT = {
     "identification": {"user": {"userId": "u1"}, "account": {"accountId": "acme"}},
     "name": "benchmarked",
@@ -41,7 +41,7 @@ Figures = dict[str, Any]
 
 
 def burst(call: Callable[[], object], bursts: int, calls: int = CALLS) -> tuple[float, float]:
-    """Nanoseconds a call, wall and CPU of this thread: medians of bursts, with pauses for a worker to catch up."""
+    """Return nanoseconds per call, wall and thread CPU: medians of bursts, with pauses for a worker to catch up."""
     wall, cpu = [], []
     for _ in range(bursts):
         began, used = time.perf_counter_ns(), time.thread_time_ns()
@@ -54,7 +54,7 @@ def burst(call: Callable[[], object], bursts: int, calls: int = CALLS) -> tuple[
 
 
 def sparse(call: Callable[[], object], calls: int) -> tuple[float, float]:
-    """The same for calls 1 ms apart. The cost of the clocks is taken off."""
+    """Like `burst`, for calls 1 ms apart. The cost of reading the clocks is subtracted."""
     wall, cpu, clocks = [], [], []
     for _ in range(calls):
         time.sleep(0.001)
@@ -70,7 +70,7 @@ def sparse(call: Callable[[], object], calls: int) -> tuple[float, float]:
 
 
 def capture(name: str, url: str, bursts: str) -> Figures:
-    """One peer's cost on the calling thread."""
+    """Measure one library's cost on the calling thread."""
     peer = PEERS[name]
     if not peer.blocks:
         network_off()
@@ -85,7 +85,7 @@ def capture(name: str, url: str, bursts: str) -> Figures:
 
 
 def floor(bursts: str) -> Figures:
-    """Ours, the floor and a bare wrapt call in one process, the network off and the worker alive."""
+    """Compare ours, the floor and a bare wrapt call in one process, with the network off and the worker running."""
     from opentelemetry import trace
 
     import journy_track
@@ -121,7 +121,7 @@ def floor(bursts: str) -> Figures:
 
 
 def interleaved(calls: dict[str, Callable[[], None]], bursts: int) -> dict[str, float]:
-    """Each call's bursts, taken in turn: the medians."""
+    """Run the bursts of all calls in turn, and return each call's median."""
     found: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(bursts):
         for name, call in calls.items():
@@ -130,15 +130,15 @@ def interleaved(calls: dict[str, Callable[[], None]], bursts: int) -> dict[str, 
 
 
 def threads(captures: str) -> Figures:
-    """Events a second by one thread, and by eight together: ours, and the floor, which shows what the GIL allows.
+    """Measure events per second captured by one thread and by eight: for ours, and for the floor, the GIL's limit.
 
-    By the clock, and by CPU seconds: on a busy machine eight threads get more of its time than one.
+    Measured per wall-clock second and per CPU second: on a busy machine, eight threads get more CPU time than one.
     """
     import journy_track
     from benchmarks import capture as prototypes
     from journy_track._delivery.worker import Worker
 
-    Worker.start = lambda self: self._queue.with_worker()  # type: ignore[method-assign]  # capture alone
+    Worker.start = lambda self: self._queue.with_worker()  # type: ignore[method-assign]  # capture only
     rates: dict[tuple[str, int], list[tuple[float, float]]] = {}
     makers = {"ours": prototypes.ours, "floor": prototypes.floor}
     for run, (name, count) in enumerate(2 * [(name, count) for name in makers for count in (1, 8)]):
@@ -158,7 +158,7 @@ def threads(captures: str) -> Figures:
 
 
 def rates_of(call: Callable[[], None], count: int, each: int) -> tuple[float, float]:
-    """Calls a second by *count* threads at once, by the clock and by the CPU of all of them."""
+    """Return calls per second of *count* concurrent threads, by wall clock and by their total CPU time."""
     import journy_track
 
     barrier = threading.Barrier(count + 1)
@@ -186,7 +186,7 @@ def rates_of(call: Callable[[], None], count: int, each: int) -> tuple[float, fl
 
 
 def sender(name: str, url: str) -> tuple[Callable[[int], object], Callable[[], object]]:
-    """What sends one event, and what waits for all."""
+    """Return a function that sends one event, and one that waits until all are delivered."""
     place = urlsplit(url)
     if name == "ours":
         import journy_track
@@ -231,7 +231,7 @@ def sender(name: str, url: str) -> tuple[Callable[[int], object], Callable[[], o
 
 
 def delivery(name: str, url: str, events: str) -> Figures:
-    """CPU and rate of this process while it delivers, back to back."""
+    """Measure this process's CPU and rate while it delivers events back to back."""
     send, wait = sender(name, url)
     for number in range(20):
         send(number)
@@ -245,7 +245,7 @@ def delivery(name: str, url: str, events: str) -> Figures:
 
 
 def paced(name: str, url: str, seconds: str) -> Figures:
-    """CPU of this process while it delivers 30 events a second: percent of one core."""
+    """Measure this process's CPU while it delivers 30 events per second, in percent of one core."""
     send, wait = sender(name, url)
     for number in range(10):
         send(number)
@@ -261,11 +261,11 @@ def paced(name: str, url: str, seconds: str) -> Figures:
 
 
 def latency(accounts: str, url: str, events: str) -> Figures:
-    """Events a second for distinct users, over 8 connections to a server that takes 100 ms."""
+    """Measure events per second for distinct users, over 8 connections to a server that takes 100 ms to respond."""
     import journy_track
 
     journy_track.configure("benchmark-key", base_url=url)
-    for number in range(8):  # its connections and its budget are known
+    for number in range(8):  # until its connections and its budget are known
         journy_track.track("warmed", user=f"w{number}")
     journy_track.flush(60)
     began = time.perf_counter()
@@ -276,11 +276,11 @@ def latency(accounts: str, url: str, events: str) -> Figures:
     return {"rate": int(events) / (time.perf_counter() - began)}
 
 
-# ── The app beside it ──
+# ── The app alongside ──
 
 
 def loop(name: str, url: str, pairs: str) -> Figures:
-    """How much longer a CPU-bound loop takes while 30 events a second are captured in it and delivered beside it."""
+    """Measure how much a CPU-bound loop slows down while 30 events per second are captured and delivered."""
     send: Callable[[int], object] = lambda number: None  # noqa: E731
     if name == "session_thread":  # what one would write by hand: a queue, and a thread that posts
         import queue
@@ -314,7 +314,7 @@ def loop(name: str, url: str, pairs: str) -> Figures:
 
 
 def spin(count: int) -> int:
-    """Pure Python work."""
+    """Do *count* steps of pure Python work."""
     total = 0
     for number in range(count):
         total += number * number % 7
@@ -322,7 +322,7 @@ def spin(count: int) -> int:
 
 
 def work_for(seconds: float) -> int:
-    """How much of that takes about so long."""
+    """Return how many steps of `spin` take about *seconds*."""
     count = 10_000
     while True:
         began = time.perf_counter()
@@ -336,14 +336,14 @@ def work_for(seconds: float) -> int:
 
 
 def imports(code: str) -> Figures:
-    """Milliseconds of CPU of a fresh process that runs *code*, beyond a bare one's, and how many modules it loads."""
+    """Measure the CPU milliseconds that *code* adds to a bare process, and how many modules it loads."""
     bare, before = fresh("")
     cpu, after = fresh(code)
     return {"cpu": (cpu - bare) * 1000, "modules": len(after - before), "requests": "requests" in after}
 
 
 def fresh(code: str) -> tuple[float, set[str]]:
-    """Seconds of CPU that a process takes to run *code* and to end at once, and the modules that it has loaded."""
+    """Return the CPU seconds of a process that runs *code* and exits at once, and the modules it has loaded."""
     say = "\nimport os, sys; os.write(1, ' '.join(sys.modules).encode()); os._exit(0)"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     said = subprocess.run([sys.executable, "-c", code + say], stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -352,7 +352,7 @@ def fresh(code: str) -> tuple[float, set[str]]:
 
 
 def memory(name: str, items: str) -> Figures:
-    """Bytes for each item that waits, while the server answers nothing."""
+    """Measure the bytes per waiting item while the server does not respond."""
     stalled = threading.Event()
     network_off(stalled)
     count = int(items)
@@ -372,7 +372,7 @@ def memory(name: str, items: str) -> Figures:
 
 
 def memory_of_ours(place: str, items: str) -> Figures:
-    """Bytes for each of our items with trace IDs, in the queue, or taken by the worker into the outbox."""
+    """Measure the bytes per item of ours with trace IDs, in the queue or taken by the worker into the outbox."""
     from opentelemetry import trace
 
     import journy_track
@@ -399,7 +399,7 @@ def memory_of_ours(place: str, items: str) -> Figures:
 
     record(0, 20)
     queue = tracker.recorder.queue
-    time.sleep(1.0)  # its worker and its senders have started, and imported what they need
+    time.sleep(1.0)  # until the worker and its senders have started and imported what they need
     gc.collect()
     tracemalloc.start()
     record(20, 20 + count)
@@ -416,7 +416,7 @@ def memory_of_ours(place: str, items: str) -> Figures:
 
 
 def leave(name: str, url: str, events: str) -> Figures:
-    """Queue events and let the process end as it will. Printed: when that began, by the monotonic clock."""
+    """Queue events and let the process exit normally. Prints when the exit began, by the monotonic clock."""
     call = PEERS[name].make(url, 10_000)
     for number in range(int(events)):
         call(f"m{number:06d}m")
@@ -431,12 +431,12 @@ MEASURES: dict[str, Callable[..., Figures]] = {
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the measurement and print it."""
     name, *arguments = sys.argv[1:]
     figures = MEASURES[name](*arguments)
     if figures:
         print(json.dumps(figures), flush=True)
-        os._exit(0)  # nothing of a peer's own end is waited for
+        os._exit(0)  # does not wait for a peer's exit handlers
 
 
 if __name__ == "__main__":

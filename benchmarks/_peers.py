@@ -1,7 +1,7 @@
-"""The libraries that this one is measured beside, each set up after its own documentation.
+"""The libraries that this one is compared with, each set up as its own documentation shows.
 
-A peer is set up in a process of its own and answers a function that captures one event, of user `u1` in account
-`acme` with two properties, by the call that its documentation shows. Its queue and its worker are as in production.
+A peer is set up in a separate process. Its `make` returns a function that captures one event, of user `u1` in account
+`acme` with two properties, by the documented call. Its queue and its worker are configured as in production.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from urllib.parse import urlsplit
 
 Capture = Callable[[str], object]
 
-#: What every sender takes for a success.
+#: A response that every sender treats as success.
 ANSWER = b'{"status": 1, "code": 200, "success": true, "meta": {"requestId": "r", "status": 201}}'
-#: Where nobody listens: a request that gets there anyway is seen as a failure.
+#: An address where nothing listens, so that a request that is sent anyway fails visibly.
 NOWHERE = "http://127.0.0.1:9"
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One library. *make* gets the server's URL and the most events that its queue is to hold."""
+    """One library. *make* takes the server's URL and the maximum number of events in its queue."""
 
     title: str
     package: str
     module: str
     setup: str
     make: Callable[[str, int], Capture]
-    #: Blocks the calling thread on each call.
+    #: Whether each call blocks the calling thread.
     blocks: bool = False
-    #: Sends events over HTTP by itself.
+    #: Whether it sends events over HTTP itself.
     sends: bool = True
-    #: How often it is to be dearer than ours, at least, as promised.
+    #: The promised minimum ratio of its cost to ours.
     times: float = 1.0
 
 
@@ -92,7 +92,7 @@ def snowplow(url: str, size: int) -> Capture:
     from snowplow_tracker import AsyncEmitter, SelfDescribing, SelfDescribingJson, Subject, Tracker
 
     place = urlsplit(url)
-    logging.getLogger("snowplow_tracker").setLevel(logging.ERROR)  # else two lines for each batch
+    logging.getLogger("snowplow_tracker").setLevel(logging.ERROR)  # otherwise it logs two lines per batch
     emitter = AsyncEmitter(str(place.hostname), protocol="http", port=place.port, batch_size=50, buffer_capacity=size)
     tracker = Tracker("ns", emitters=emitter, app_id="benchmark", subject=Subject().set_user_id("u1"))
     schema = "iglu:com.example/benchmarked/jsonschema/1-0-0"
@@ -161,11 +161,11 @@ def amplitude(url: str, size: int) -> Capture:
 
     client = Amplitude("0123456789abcdef0123456789abcdef")
     client.configuration.server_url = url
-    logging.getLogger("amplitude").setLevel(logging.ERROR)  # else a line for each event, from its worker
+    logging.getLogger("amplitude").setLevel(logging.ERROR)  # otherwise its worker logs a line per event
     return lambda marker: client.track(
         BaseEvent(
             "benchmarked",
-            user_id="user1",  # shorter ones it refuses
+            user_id="user1",  # it rejects shorter IDs
             groups={"account": "acme"},
             event_properties={"plan": "pro", "marker": marker},
         )
@@ -289,10 +289,10 @@ PEERS = {
 
 
 def network_off(stalled: threading.Event | None = None) -> None:
-    """Each way to the network that a peer takes answers at once, or, *stalled*, not before that is set.
+    """Make every network path that a peer uses respond at once, or, if *stalled* is given, only after it is set.
 
-    The doors that are shut are the outermost: requests' adapter, urllib3's pool manager and urllib. Everything
-    that a peer's worker does before it sends is done.
+    The outermost layers are patched: requests' adapter, urllib3's pool manager and urllib. Everything that a peer's
+    worker does before it sends still runs.
     """
     import urllib.request
 

@@ -1,4 +1,4 @@
-"""The picture: what one event costs the app's thread, and the targets."""
+"""The plot: what one event costs the app's thread, and the targets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PANELS = (
 
 
 def plot(report: Report, folder: Path) -> list[Path]:
-    """Write `benchmarks.svg` and `benchmarks.png`. Answers what was written."""
+    """Write `benchmarks.svg` and `benchmarks.png`, and return the paths of the files written."""
     try:
         import matplotlib
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""What was measured: as a table and as JSON."""
+"""The results, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGES = ("journy-track", "wrapt", "requests", "urllib3", "opentelemetry-api")
 
 @dataclass(frozen=True)
 class Figure:
-    """A median, with the least and the most of its rounds."""
+    """A median, with the minimum and maximum of its rounds."""
 
     median: float
     least: float
@@ -27,7 +27,7 @@ class Figure:
 
     @classmethod
     def of(cls, values: list[float]) -> Figure:
-        """Of the figures of some rounds."""
+        """Build the figure from the values of several rounds."""
         return cls(statistics.median(values), min(values), max(values), len(values))
 
     def __str__(self) -> str:
@@ -37,7 +37,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: how it was set up, and its figures by column."""
+    """One line of a table: its setup, and its figures by column."""
 
     title: str
     setup: str
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure of ours beside its target. *most* or *least*: what is promised."""
+    """A figure of ours and its target: *most* or *least* is the promised bound."""
 
     title: str
     figure: Figure
@@ -56,20 +56,20 @@ class Goal:
 
     @property
     def met(self) -> bool:
-        """Whether the median keeps to it."""
+        """Whether the median is within the target."""
         return (self.most is None or self.figure.median <= self.most) and (
             self.least is None or self.figure.median >= self.least
         )
 
     @property
     def target(self) -> str:
-        """In words."""
+        """The target in words."""
         return f"at most {short(self.most)}" if self.most is not None else f"at least {short(self.least or 0.0)}"
 
 
 @dataclass
 class Report:
-    """Filled section by section."""
+    """The results, filled in section by section."""
 
     quick: bool
     tables: dict[str, list[Row]] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Report:
     load_at_start: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def text(self) -> str:
-        """Tables, then targets."""
+        """Return the tables, then the targets, as plain text."""
         lines = [*self._machine(), ""]
         for title, rows in self.tables.items():
             columns = list(dict.fromkeys(column for row in rows for column in row.figures))
@@ -106,7 +106,7 @@ class Report:
         return "\n".join(lines).rstrip()
 
     def markdown(self) -> str:
-        """What docs/explanations/benchmarks.md shows: the targets, and each table that has peers in it."""
+        """Return the text for docs/explanations/benchmarks.md: the targets, and each table that includes peers."""
         lines = [*(f"{line}." for line in self._machine()[:3]), ""]
         for title, rows in self.tables.items():
             columns = list(dict.fromkeys(column for row in rows for column in row.figures))
@@ -134,7 +134,7 @@ class Report:
         ]
 
     def json(self) -> str:
-        """The same for programs."""
+        """Return the report as JSON, for programs."""
         document = {
             "began": self.began,
             "quick": self.quick,
@@ -157,14 +157,14 @@ def _row(*cells: str) -> str:
 
 
 def short(number: float) -> str:
-    """Three digits that count."""
+    """Format a number with three significant digits."""
     if abs(number) >= 100:
         return f"{number:.0f}"
     return f"{number:.1f}" if abs(number) >= 10 else f"{number:.2f}"
 
 
 def versions() -> dict[str, str]:
-    """Of all that takes part, as far as it is here."""
+    """Return the version of each package involved, if it is installed."""
     found = {}
     for package in dict.fromkeys((*PACKAGES, *(peer.package for peer in PEERS.values()))):
         try:
@@ -175,7 +175,7 @@ def versions() -> dict[str, str]:
 
 
 def cpu() -> str:
-    """What the processor calls itself."""
+    """Return the processor's model name."""
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text().splitlines():

@@ -1,9 +1,9 @@
-"""What an integration costs a request that tracks nothing, in CPU time of the thread that serves it.
+"""Measure what an integration adds to a request that tracks nothing, in CPU time of the serving thread.
 
     python -m benchmarks._requests [SECONDS]
 
-Each app is called in this process, as its server would call it, with and without the integration in turn, in batches
-of a few milliseconds. Printed is the median of the differences, as JSON.
+Each app is called in this process, as its server would call it, alternately with and without the integration, in
+batches of a few milliseconds. Prints the medians of the differences as JSON.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
 
 
 def wsgi_server(app: Any) -> Serve:
-    """Calls *app* as a WSGI server does."""
+    """Call *app* as a WSGI server does."""
 
     def serve(count: int) -> None:
         for _ in range(count):
@@ -82,7 +82,7 @@ def wsgi_server(app: Any) -> Serve:
 
 
 def asgi_server(app: Callable[..., Awaitable[object]]) -> Serve:
-    """Calls *app* as an ASGI server does, one request after the other."""
+    """Call *app* as an ASGI server does, one request after another."""
 
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -93,7 +93,7 @@ def asgi_server(app: Callable[..., Awaitable[object]]) -> Serve:
 
 
 def on_a_loop(call: Callable[[], Awaitable[object]]) -> Serve:
-    """Awaits *call* again and again on one event loop."""
+    """Await *call* repeatedly on one event loop."""
     loop = asyncio.new_event_loop()
 
     async def requests(count: int) -> None:
@@ -224,7 +224,7 @@ def tornado() -> tuple[Serve, Serve]:
 
 
 def grpc() -> tuple[Serve, Serve]:
-    """Only the interceptor and the method: all else of gRPC is on other threads."""
+    """Measure only the interceptor and the method: the rest of gRPC runs on other threads."""
     from grpc import unary_unary_rpc_method_handler
 
     from journy_track.integrations.grpc import JournyInterceptor
@@ -245,7 +245,7 @@ def grpc() -> tuple[Serve, Serve]:
 
 
 def grpc_aio() -> tuple[Serve, Serve]:
-    """As `grpc`."""
+    """Like `grpc`, for grpc.aio."""
     from grpc import unary_unary_rpc_method_handler
 
     from journy_track.integrations.grpc import AsyncJournyInterceptor
@@ -282,14 +282,14 @@ APPS: dict[str, tuple[str, Callable[[], tuple[Serve, Serve]]]] = {
 
 
 def per_request(serve: Serve) -> float:
-    """Microseconds of this thread's CPU for each request of a batch."""
+    """Return the CPU microseconds of this thread per request, for one batch."""
     began = time.thread_time_ns()
     serve(BATCH)
     return (time.thread_time_ns() - began) / BATCH / 1000
 
 
 def measure(seconds: float) -> dict[str, dict[str, float]]:
-    """The figures of each app whose framework is installed: all in turn, until the time is over."""
+    """Measure each app whose framework is installed, in turn, until *seconds* are over."""
     apps = {name: make() for name, (module, make) in APPS.items() if find_spec(module) is not None}
     rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in apps}
     for bare, tracked in apps.values():
@@ -313,7 +313,7 @@ def measure(seconds: float) -> dict[str, dict[str, float]]:
 
 
 def summary(pairs: list[tuple[float, float]]) -> dict[str, float]:
-    """The median of each side and of the differences, with their quartiles."""
+    """Return the median of each side and of the differences, with the quartiles of the differences."""
     low, middle, high = statistics.quantiles([tracked - bare for bare, tracked in pairs], n=4)
     return {
         "bare": statistics.median(bare for bare, _ in pairs),
@@ -326,7 +326,7 @@ def summary(pairs: list[tuple[float, float]]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, and print JSON."""
+    """Measure and print JSON."""
     import journy_track
 
     journy_track.configure("benchmark-key", base_url="http://127.0.0.1:9")

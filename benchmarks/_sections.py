@@ -1,4 +1,4 @@
-"""The sections: what is measured in turn, and what each figure is held against."""
+"""The sections: what is measured in turn, and what each figure is compared with."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ WALL = "µs"
 
 
 class Plan:
-    """How often and for how long, and who runs it."""
+    """How often and for how long to measure, and what runs the measurements."""
 
     def __init__(self, *, quick: bool) -> None:
         self.quick = quick
 
     def of(self, quick: Any, full: Any) -> Any:
-        """One of both."""
+        """Return the value for this kind of run."""
         return quick if self.quick else full
 
     def rounds(
         self, report: Report, jobs: dict[str, Iterable[object]], *, most: int, seconds: float, timeout: float = 60
     ) -> Rounds:
-        """Run all *jobs* in turn, *most* times or until *seconds* are over: the figures of each, round by round.
+        """Run all *jobs* in turn, *most* times or until *seconds* are over, and return each job's figures by round.
 
-        A job that fails is left out from then on, and named in the report.
+        A job that fails is skipped from then on, and listed in the report.
         """
         found: Rounds = {name: [] for name in jobs}
         left, began = dict(jobs), time.monotonic()
@@ -58,7 +58,7 @@ class Plan:
 
 
 def ask(*arguments: object, timeout: float) -> dict[str, Any] | str:
-    """One measurement in a fresh process, or why there is none."""
+    """Return one measurement from a fresh process, or the reason why it failed."""
     try:
         done = subprocess.run(
             command(arguments), env=environment(), capture_output=True, text=True, timeout=timeout, check=False
@@ -72,23 +72,23 @@ def ask(*arguments: object, timeout: float) -> dict[str, Any] | str:
 
 
 def command(arguments: Iterable[object]) -> list[str]:
-    """How a measurement is run."""
+    """Return the command line of a measurement."""
     return [sys.executable, "-m", "benchmarks._measures", *map(str, arguments)]
 
 
 def environment() -> dict[str, str]:
-    """Without settings of any library that is measured."""
+    """Return the environment without the settings of any measured library."""
     ours = ("JOURNY_", "OTEL_", "SENTRY_", "POSTHOG_", "LOGFIRE_", "PYTHON")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def figure(rounds: Rounds, name: str, key: str, scale: float = 1.0) -> Figure:
-    """Of one job."""
+    """Return one figure of one job."""
     return Figure.of([figures[key] * scale for figures in rounds[name]])
 
 
 def ratio(rounds: Rounds, name: str, beside: str, key: str) -> Figure:
-    """Of two jobs, round by round."""
+    """Return the ratio of two jobs, round by round."""
     pairs = zip(rounds[name], rounds[beside], strict=False)
     return Figure.of([one[key] / other[key] for one, other in pairs])
 
@@ -97,7 +97,7 @@ def ratio(rounds: Rounds, name: str, beside: str, key: str) -> Figure:
 
 
 def capture(plan: Plan, report: Report) -> None:
-    """Each peer, in a burst and 1 ms apart; and ours beside the floor."""
+    """Compare all libraries, in a burst and 1 ms apart, and ours with the floor."""
     with python_server() as url:
         jobs = {name: ("capture", name, url, plan.of(8, 25)) for name in PEERS}
         found = plan.rounds(report, jobs, most=plan.of(3, 9), seconds=plan.of(34, 200))
@@ -119,7 +119,7 @@ def capture(plan: Plan, report: Report) -> None:
 
 
 def floor(plan: Plan, report: Report) -> None:
-    """Ours, a prototype with the least that such a library must do, and a bare wrapt call."""
+    """Compare ours with a prototype that does the minimum of such a library, and with a bare wrapt call."""
     found = plan.rounds(
         report,
         {"floor": ("floor", plan.of(8, 25)), "threads": ("threads", plan.of(40_000, 160_000))},
@@ -170,7 +170,7 @@ SENDERS = {
 
 
 def delivery(plan: Plan, report: Report) -> None:
-    """CPU and rate for one request an event; and at 30 events a second."""
+    """Measure CPU and rate with one request per event, and at 30 events per second."""
     server = "to nginx" if nginx() else "to a Python server, as nginx is not here (it takes more of the machine)"
     with fast_server() as url:
         jobs = {name: ("delivery", name, url, plan.of(400, 1500)) for name in SENDERS}
@@ -205,7 +205,7 @@ def delivery(plan: Plan, report: Report) -> None:
 
 
 def latency(plan: Plan, report: Report) -> None:
-    """How much goes over 8 connections to a server that takes 100 ms."""
+    """Measure the throughput over 8 connections to a server that takes 100 ms."""
     with python_server(latency=0.1) as url:
         jobs = {name: ("latency", name, url, plan.of(150, 500)) for name in ("many", "one")}
         found = plan.rounds(report, jobs, most=plan.of(2, 5), seconds=plan.of(10, 70))
@@ -226,7 +226,7 @@ BESIDE = {
 
 
 def loop(plan: Plan, report: Report) -> None:
-    """A loop of pure Python, with 30 events a second and without, in turn."""
+    """Run a loop of pure Python, alternately with and without 30 events per second."""
     with fast_server() as url:
         jobs = {name: ("loop", name, url, plan.of(2, 5)) for name in BESIDE}
         found = plan.rounds(report, jobs, most=plan.of(2, 4), seconds=plan.of(22, 110), timeout=120)
@@ -236,7 +236,7 @@ def loop(plan: Plan, report: Report) -> None:
 
 
 def imports(plan: Plan, report: Report) -> None:
-    """What importing each costs."""
+    """Measure what importing each library costs."""
     modules = {name: peer.module for name, peer in PEERS.items() if name != "queue_handler"} | REQUIRED
     code = {name: f"import {module}" for name, module in modules.items()} | STEPS
     jobs = {name: ("imports", text) for name, text in code.items()}
@@ -258,19 +258,19 @@ def imports(plan: Plan, report: Report) -> None:
 
 
 _DECORATED = "import journy_track\n@journy_track.track_event('benchmarked')\ndef call(): ...\n"
-#: What comes after the import: names are imported when they are first used, and that is not for nothing.
+#: What follows the import. Names are imported on first use, which has a cost.
 STEPS = {
     "and a function decorated": _DECORATED,
     "and configured": f"{_DECORATED}journy_track.configure('benchmark-key', base_url='{NOWHERE}')",
 }
-#: What ours is made of, imported by itself.
+#: The dependencies of ours, each imported by itself.
 REQUIRED = {"wrapt": "wrapt", "requests": "requests", "opentelemetry-api": "opentelemetry.trace"}
-#: Sentry holds 100 events at most; mixpanel and the SDK hold none.
+#: The libraries with a queue, without Sentry, which holds at most 100 events. Mixpanel and the SDK hold none.
 QUEUES = ("queue_handler", "snowplow", "otel_log", "otel_span", "segment", "rudder", "amplitude", "posthog")
 
 
 def memory(plan: Plan, report: Report) -> None:
-    """Bytes of an event that waits. Counted by tracemalloc: once is enough."""
+    """Measure the bytes of a waiting event. tracemalloc counts exactly, so once is enough."""
     count = plan.of(3000, 10_000)
     jobs: dict[str, Iterable[object]] = {name: ("memory", name, count) for name in QUEUES}
     jobs |= {place: ("memory_of_ours", place, 10_000) for place in ("queue", "outbox")}
@@ -296,7 +296,7 @@ LEAVING = ("ours", "posthog", "sentry", "segment", "otel_span", "rudder")
 
 
 def exits(plan: Plan, report: Report) -> None:
-    """How long a process takes to end, and what arrives. All wait side by side: waiting costs nothing."""
+    """Measure how long a process takes to exit, and what arrives. Waiting costs nothing, so all wait in parallel."""
     cap = plan.of(8.0, 60.0)
     with python_server(hang=True) as url:
         dead = _leave(LEAVING, url, 1000, cap)
@@ -320,7 +320,7 @@ def exits(plan: Plan, report: Report) -> None:
 
 
 def _leave(names: Iterable[str], url: str, count: int, cap: float) -> dict[str, tuple[float, bool]]:
-    """Seconds from the end of main to the end of the process, and whether it ended by itself within *cap*."""
+    """Return the seconds from the end of main to the end of the process, and whether it ended within *cap*."""
     running = {
         name: subprocess.Popen(
             command(("leave", name, url, count)),

@@ -1,13 +1,13 @@
-"""The servers on this machine that are sent to.
+"""The local servers that receive the events.
 
     python -m benchmarks._server [--latency SECONDS] [--hang] [--limit REQUESTS]
 
-Prints its port. Answers every request with 200 (some peers take 201 for a failure) and headers that leave plenty of
-budget; `GET /marks` answers how many different events (`m000123m`) have come in bodies, packed or not. With `--hang`
-it takes connections and never answers. With `--limit` it takes that many requests a minute with an `X-API-Key`, and
-says so in the headers. CPU and throughput are measured against nginx where there is one
-(`apt-get install nginx-light`), which takes less of the machine. Without it this server stands in, and the report
-says so.
+Prints its port. Responds to every request with 200 (some peers treat 201 as a failure) and with headers that leave
+plenty of budget. `GET /marks` returns how many distinct events (`m000123m`) have arrived in bodies, compressed or
+not. With `--hang` it accepts connections and never responds. With `--limit` it accepts that many requests per minute
+with an `X-API-Key`, and reports the limit in the headers. CPU and throughput are measured against nginx if it is
+installed (`apt-get install nginx-light`), because it uses less CPU. Otherwise this server is used instead, and the
+report mentions it.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ MARK = re.compile(rb"m\d{6}m")
 
 
 class Connection(asyncio.Protocol):
-    """One kept-alive connection."""
+    """One keep-alive connection."""
 
     marks: ClassVar[set[bytes]] = set()
     latency = 0.0
     hang = False
     limit = PLENTY
-    #: When the requests of the last minute were taken, where there is a limit.
+    #: When each request of the last minute was accepted, if there is a limit.
     taken: ClassVar[deque[float]] = deque()
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
                 self._answer(status, left, answer)
 
     def _take(self, limited: bool) -> tuple[int, int]:
-        """The status of one more request, and how many are left of the limit."""
+        """Count one more request, and return its status and what remains of the limit."""
         if not limited or self.limit == PLENTY:
             return 200, PLENTY - 1
         now = time.monotonic()
@@ -94,25 +94,25 @@ class Connection(asyncio.Protocol):
 
 
 def plain(body: bytes) -> bytes:
-    """What was sent, unpacked if it was packed."""
+    """Return the body, decompressed if it was compressed."""
     with suppress(OSError, EOFError, zlib.error):
         return gzip.decompress(body)
     return body
 
 
 async def serve() -> None:
-    """Answer until the process is ended."""
+    """Respond until the process is ended."""
     server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
-# ── For who measures ──
+# ── For the measurements ──
 
 
 @contextmanager
 def python_server(*, latency: float = 0.0, hang: bool = False, limit: int = PLENTY) -> Iterator[str]:
-    """The server above, in a process of its own: its URL."""
+    """Run the server above in a separate process, and yield its URL."""
     command = [sys.executable, "-m", "benchmarks._server", "--latency", str(latency), "--limit", str(limit)]
     command += ["--hang"] if hang else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -124,13 +124,13 @@ def python_server(*, latency: float = 0.0, hang: bool = False, limit: int = PLEN
 
 
 def nginx() -> str | None:
-    """Where nginx is, if it is here."""
+    """Return the path of nginx, if it is installed."""
     return shutil.which("nginx") or next(iter(path for path in ("/usr/sbin/nginx",) if Path(path).exists()), None)
 
 
 @contextmanager
 def fast_server() -> Iterator[str]:
-    """Run nginx with one process, or the server above: its URL."""
+    """Run nginx with one worker process, or else the server above, and yield its URL."""
     program = nginx()
     if program is None:
         with python_server() as url:
@@ -168,7 +168,7 @@ http {
 
 
 def free_port() -> int:
-    """A port that nobody has."""
+    """Return an unused port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -176,7 +176,7 @@ def free_port() -> int:
 
 
 def wait_for(port: int) -> None:
-    """Wait until somebody listens there."""
+    """Wait until something listens on the port."""
     deadline = time.monotonic() + 20
     while True:
         try:
@@ -189,7 +189,7 @@ def wait_for(port: int) -> None:
 
 
 def main() -> None:
-    """Serve."""
+    """Parse the options and serve."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--hang", action="store_true", help="never answer")

@@ -1,4 +1,4 @@
-"""A key, its server and the processes that share it, in simulated time: no thread, no sleeping, no network."""
+"""A key, its server and the processes that share it, in simulated time: no threads, no sleeping, no network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONNECTIONS = 8
 
 
 class Simulation:
-    """Runs what was planned, in the order of its time."""
+    """Runs planned actions in order of time."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -28,23 +28,23 @@ class Simulation:
         return self.now
 
     def plan(self, at: float, action: Callable[[], None]) -> None:
-        """Run *action* at the time *at*."""
+        """Plan *action* for the time *at*."""
         self._count += 1
         heapq.heappush(self._planned, (at, self._count, action))
 
     def run(self, until: float) -> None:
-        """Let time pass."""
+        """Let time pass until *until*."""
         while self._planned and self._planned[0][0] <= until:
             self.now, _, action = heapq.heappop(self._planned)
             action()
-        self.now = max(self.now, until)  # an action may have let time pass itself
+        self.now = max(self.now, until)  # an action may have advanced the time itself
 
 
 # ── Servers ──
 
 
 class Server(Protocol):
-    """Accepts or refuses a request, and says what is left of the limit."""
+    """Accepts or refuses a request, and returns what remains of the limit."""
 
     limit: int
 
@@ -52,7 +52,7 @@ class Server(Protocol):
 
 
 class SlidingLog:
-    """Counts the accepted requests of the last minute, exactly."""
+    """Counts the accepted requests of the last minute exactly."""
 
     def __init__(self, limit: int = LIMIT, window: float = WINDOW) -> None:
         self.limit, self._window = limit, window
@@ -65,14 +65,14 @@ class SlidingLog:
         return True, self.limit - len(self._accepted)
 
     def accepted(self, now: float) -> deque[float]:
-        """When each request of the last window was accepted."""
+        """Return when each request of the last window was accepted."""
         while self._accepted and self._accepted[0] <= now - self._window:
             self._accepted.popleft()
         return self._accepted
 
 
 class SlidingCounter:
-    """Two counters, of this minute and of the one before, which weighs less as this one passes."""
+    """Two counters, for this minute and the previous one, whose weight falls as this minute passes."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
@@ -91,7 +91,7 @@ class SlidingCounter:
 
 
 class FixedWindow:
-    """Counts from zero every minute."""
+    """Counts from zero each minute."""
 
     def __init__(self, limit: int = LIMIT, offset: float = 0.0) -> None:
         self.limit = limit
@@ -111,7 +111,7 @@ class FixedWindow:
 
 
 class Pace(Protocol):
-    """What a process asks before it sends: the pacer, or the naive client's habit."""
+    """What a process consults before it sends: the pacer, or the naive client."""
 
     def ready_at(self, in_flight: int) -> float: ...
     def sent(self) -> None: ...
@@ -121,7 +121,7 @@ class Pace(Protocol):
 
 
 class Naive:
-    """Sends whenever a connection is free; when refused, the process backs off, exponentially with full jitter."""
+    """Sends whenever a connection is free, and backs off exponentially with full jitter when refused."""
 
     def __init__(self, clock: Callable[[], float], uniform: Callable[[float, float], float]) -> None:
         self._clock, self._uniform = clock, uniform
@@ -145,7 +145,7 @@ class Naive:
 
 @dataclass
 class Record:
-    """What happened, seen from outside: of every request its time and whether it was refused; waits in seconds."""
+    """Each request's time and whether it was refused, as seen from outside, and waits in seconds."""
 
     requests: list[tuple[float, bool]] = field(default_factory=list)
     waits: list[tuple[float, float]] = field(default_factory=list)
@@ -155,18 +155,18 @@ Headers = Callable[[float, int, int], tuple[int | None, int | None]]
 
 
 def as_they_are(now: float, limit: int, remaining: int) -> tuple[int | None, int | None]:
-    """The rate headers of a server that tells the truth."""
+    """Return the rate headers of an accurate server."""
     return limit, remaining
 
 
 def latency(dice: random.Random) -> float:
-    """Seconds of a round trip: 50-300 ms, one in 500 takes up to three seconds more."""
+    """Return the seconds of a round trip: 50-300 ms, and up to three seconds more for one in 500."""
     usual = dice.uniform(0.05, 0.3)
     return usual + dice.uniform(0.5, 3.0) if dice.random() < 0.002 else usual
 
 
 class Process:
-    """One process: a queue, some connections, and a pace. A refused event is tried again."""
+    """One process: a queue, some connections, and a pace. A refused event is retried."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class Process:
         self._latency, self._retry_after = latency, retry_after
         self._in_flight, self._wake = 0, math.inf
         self.sent: list[float] = []
-        #: When each accepted event was captured and accepted, and when the server refused one.
+        #: When each accepted event was captured and accepted, and when the server refused an event.
         self.accepted: list[tuple[float, float]] = []
         self.refused: list[float] = []
         self.arrivals: list[float] = []
@@ -194,17 +194,17 @@ class Process:
         self._endless = False
 
     def arrive(self, count: int = 1) -> None:
-        """So many events were captured now."""
+        """Capture *count* events now."""
         self.waiting.extend([self._simulation.now] * count)
         self.pump()
 
     def never_rest(self) -> None:
-        """From now on there is always an event to send."""
+        """From now on, always have an event to send."""
         self._endless = True
         self.pump()
 
     def pump(self) -> None:
-        """Send what may go now, as the dispatcher does."""
+        """Send what may be sent now, as the dispatcher does."""
         while (self.waiting or self._refused or self._endless) and self._in_flight < CONNECTIONS:
             ready = self._pace.ready_at(self._in_flight)
             if ready > self._simulation.now:
@@ -255,17 +255,17 @@ class Process:
 
 
 class Neighbour:
-    """Somebody else on the key, who does not pace: sends evenly, whatever the answers are."""
+    """Another client of the key that does not pace: it sends evenly, whatever the responses are."""
 
     def __init__(self, simulation: Simulation, server: Server) -> None:
         self._simulation, self._server = simulation, server
         self.accepted: list[float] = []
         self.refused: list[float] = []
-        #: Requests a second, now.
+        #: Current requests per second.
         self.rate = 0.0
 
     def send(self, rate: float, begin: float, end: float) -> None:
-        """Send *rate* requests a second from *begin* to *end*."""
+        """Send *rate* requests per second from *begin* to *end*."""
 
         def go() -> None:
             now = self._simulation.now

@@ -1,10 +1,10 @@
-"""What one event costs this library's threads after it was captured, without the exchange over HTTP.
+"""Measure what one event costs this library's threads after its capture, without the HTTP exchange.
 
     python -m benchmarks._worker
 
-An HTTP client that responds at once stands in for the network. The CPU time of the process, less what the capturing
-thread took, is divided by the events. One process measures once, so that the events are no more than the API takes
-in a minute: what the pacer remembers of that minute costs something, too.
+An HTTP client that responds at once replaces the network. The CPU time of the process, minus the capturing thread's,
+is divided by the number of events. Each process measures only once, so that there are no more events than the API
+accepts per minute: what the pacer keeps about that minute has a cost, too.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ CREATED = HttpResponse(
 
 
 class NoNetwork:
-    """Takes every request."""
+    """Accepts every request."""
 
     def send(self, request: HttpRequest, /) -> HttpResponse:
-        """Respond as the API does when all is well."""
+        """Respond as the API does on success."""
         return CREATED
 
     def close(self) -> None: ...
 
 
 def per_event(events: int) -> float:
-    """Microseconds of CPU of all threads but this one, for each of the *events*."""
+    """Return the CPU microseconds of all threads but this one, per event."""
     process, own = time.process_time_ns(), time.thread_time_ns()
     for number in range(events):
         journy_track.track("benchmarked", {"plan": "pro", "marker": number}, user=f"u{number % USERS}")
@@ -46,7 +46,7 @@ def per_event(events: int) -> float:
 
 
 def main() -> None:
-    """Measure, and print it."""
+    """Measure and print the result."""
     journy_track.configure("benchmark-key", base_url="http://127.0.0.1:9", http_client=NoNetwork())
     per_event(WARM)
     print(per_event(EVENTS))

@@ -1,17 +1,17 @@
-"""What an app feels: how many requests a server still serves when each of them tracks one event.
+"""How many requests a server still handles when each of them tracks one event.
 
     python -m benchmarks.app [--rounds ROUNDS]
 
-Flask's hello world under gunicorn (one worker, four threads), with nothing that tracks, with this library, and with
-PostHog's and Segment's clients where they are installed (`pip install -e '.[bench]'`). All of them send to a server
-on this machine, which takes 1800 of this library's requests a minute, as journy.io does, and tells so in its headers.
-In each round every server is a fresh one, and they are loaded in turn, in another order each time. Printed are
-medians with the least and the most of all rounds. What is kept is of what the same round served without tracking, so
-that the machine falls out. All these servers are kept busy, so that what is kept is also what is left of the CPU time
-of a request: that ratio is steadier, above all while others use the machine. Two minutes.
+Flask's hello world under gunicorn (one worker, four threads): without tracking, with this library, and with PostHog's
+and Segment's clients if they are installed (`pip install -e '.[bench]'`). All of them send to a local server, which
+accepts 1800 of this library's requests per minute, as journy.io does, and reports that in its headers. Each round
+starts fresh servers and loads them in turn, in a different order each time. Prints medians with the minimum and
+maximum of all rounds. The share that is kept is relative to the same round's throughput without tracking, so that the
+machine's speed cancels out. Because all these servers are kept busy, that share is also the ratio of CPU time per
+request, which is steadier, especially while others use the machine. Takes two minutes.
 
-Beside it, in processes of their own: what an event costs this library's threads without the exchange over HTTP, and
-what an integration adds to a request that tracks nothing.
+Also measures, in separate processes, what an event costs this library's threads without the HTTP exchange, and what
+an integration adds to a request that tracks nothing.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from benchmarks._server import python_server
 
 NOTHING = "nothing"
 LIBRARIES = ("ours", "posthog", "segment")
-#: What the API takes, and how long it takes for it.
+#: The API's requests per minute, and its response time in seconds.
 LIMIT, LATENCY = 1800, 0.05
-#: Connections that the load is sent over: twice the server's threads, so that none of them waits for work.
+#: Connections for the load: twice the server's threads, so that no thread waits for work.
 CONNECTIONS = 8
-#: Seconds, and how many of them each server gets in a round.
+#: Seconds of warm-up and of one slice, and how many slices each server gets per round.
 WARM, SLICE, SLICES = 0.4, 0.5, 4
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"
 GOAL = 0.95
@@ -54,7 +54,7 @@ GOAL = 0.95
 
 @dataclass
 class Served:
-    """One server, and what it did in a round."""
+    """One server, and its figures of one round."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -68,18 +68,18 @@ class Served:
 
     @property
     def cpu_each(self) -> float:
-        """Microseconds of CPU of gunicorn's worker for each request."""
+        """CPU microseconds of gunicorn's worker per request."""
         return self.cpu / self.requests * 1e6
 
     def load(self, seconds: float) -> None:
-        """Keep all of its threads busy for that long."""
+        """Keep all server threads busy for *seconds*."""
         cpu, began = self._cpu(), time.perf_counter()
         self.requests += loaded(self.port, seconds)
         self.seconds += time.perf_counter() - began
         self.cpu += self._cpu() - cpu
 
     def wait_ready(self) -> None:
-        """Until it responds."""
+        """Wait until the server responds."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=60) as client:
                 client.sendall(REQUEST.replace(b"Accept: */*", b"Connection: close"))
@@ -90,11 +90,11 @@ class Served:
             raise SystemExit("the app does not start: what it said is above")
 
     def forget(self) -> None:
-        """What came so far was to warm up."""
+        """Discard the figures so far: they were for warm-up."""
         self.requests, self.seconds, self.cpu = 0, 0.0, 0.0
 
     def _cpu(self) -> float:
-        """Seconds of CPU of gunicorn's worker; 0 where the system does not tell."""
+        """CPU seconds of gunicorn's worker; 0 if the system does not report them."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         if not children.exists():
             return 0.0
@@ -107,7 +107,7 @@ class Served:
 
 @contextmanager
 def serving(library: str, api: str, folder: str) -> Iterator[Served]:
-    """The app under gunicorn, with that library. It is killed at the end: nobody waits for what is queued."""
+    """Serve the app under gunicorn with *library*. It is killed at the end, without waiting for queued events."""
     options = ["--workers=1", "--worker-class=gthread", "--threads=4", "--keep-alive=60", "--log-level=critical"]
     if int(version("gunicorn").partition(".")[0]) >= 25:
         options.append("--no-control-socket")
@@ -130,7 +130,7 @@ def serving(library: str, api: str, folder: str) -> Iterator[Served]:
         yield served
     finally:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)  # its own session: gunicorn and its worker
+            os.killpg(process.pid, 9)  # its own session, which includes gunicorn and its worker
         process.wait()
 
 
@@ -139,7 +139,7 @@ def serving(library: str, api: str, folder: str) -> Iterator[Served]:
 
 @dataclass
 class _Connection:
-    """One kept-alive connection, with one request on its way."""
+    """One keep-alive connection with one request in flight."""
 
     socket: socket.socket
     received: bytes = field(default=b"", repr=False)
@@ -149,7 +149,7 @@ class _Connection:
         self.socket.sendall(REQUEST)
 
     def ended(self) -> bool:
-        """Read what has come. Whether that is the whole response."""
+        """Read what has arrived, and return whether the response is complete."""
         part = self.socket.recv(65536)
         if not part:
             raise SystemExit("the server closed a connection")
@@ -163,7 +163,7 @@ class _Connection:
 
 
 def loaded(port: int, seconds: float) -> int:
-    """Send requests over all connections, each as soon as the one before has its response. Returns how many."""
+    """Send requests over all connections, each after the previous response, and return how many completed."""
     with ExitStack() as stack:
         poll = select.poll()
         connections: dict[int, _Connection] = {}
@@ -187,12 +187,12 @@ def loaded(port: int, seconds: float) -> int:
 
 
 def installed() -> list[str]:
-    """The libraries that are here, and nothing before them."""
+    """Return the installed libraries, preceded by `NOTHING`."""
     return [NOTHING, *(name for name in LIBRARIES if find_spec(PEERS[name].module.partition(".")[0]) is not None)]
 
 
 def one_round(libraries: list[str], api: str) -> dict[str, Served]:
-    """Load the app with each library, in turn and in another order each time."""
+    """Load the app with each library, in turn, in a different order each time."""
     with tempfile.TemporaryDirectory(prefix="benchmarks-app-") as folder, ExitStack() as stack:
         served = {library: stack.enter_context(serving(library, api, folder)) for library in libraries}
         order = list(libraries)
@@ -207,13 +207,13 @@ def one_round(libraries: list[str], api: str) -> dict[str, Served]:
 
 
 def fresh(module: str, *arguments: str) -> str:
-    """What a measurement in a process of its own prints."""
+    """Run a measurement in a separate process, and return its output."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=6)
     options = parser.parse_args()
@@ -244,24 +244,24 @@ def main() -> None:
 
 
 def figures_of(rounds: list[tuple[Served, Served]]) -> list[str]:
-    """What is printed of one library: its server beside the one without tracking, in each round."""
+    """Return one library's printed figures: its server compared with the one without tracking, for each round."""
     figures = [
         spread(Figure.of([served.rate for served, _ in rounds]), 0),
         spread(Figure.of([served.rate / bare.rate for served, bare in rounds]), 2),
     ]
-    if all(served.cpu and bare.cpu for served, bare in rounds):  # where the system tells
+    if all(served.cpu and bare.cpu for served, bare in rounds):  # if the system reports CPU times
         figures.append(spread(Figure.of([served.cpu_each for served, _ in rounds]), 0))
         figures.append(spread(Figure.of([bare.cpu_each / served.cpu_each for served, bare in rounds]), 2))
     return figures
 
 
 def print_row(title: str, *cells: str) -> None:
-    """One line of a table."""
+    """Print one line of a table."""
     print(title.ljust(42 + title.startswith("\n")), *(cell.rjust(20) for cell in cells))
 
 
 def spread(figure: Figure, digits: int) -> str:
-    """The median, with what it lies between."""
+    """Return the median, with its minimum and maximum."""
     return f"{figure.median:.{digits}f} [{figure.least:.{digits}f}-{figure.most:.{digits}f}]"
 
 

@@ -1,10 +1,10 @@
-"""Batches under a write key: requests, time and order of 10 000 events, and CPU beside two peers that batch.
+"""Batches under a write key: requests, time and order of 10 000 events, and CPU compared with two peers that batch.
 
     python -m benchmarks.batch [EVENTS]
 
-Each sends to a Python server on loopback, in a process of its own, round after round in changing order; the medians
-are printed, and the ratios round by round. *from first to last* is from the first capture to the last response. The
-targets: at most 105 requests and 3 s, in order per user, and at most 0.7 of each peer's CPU. Peers that are not
+Each client sends to a local Python server in a separate process, round after round in changing order. Prints the
+medians, and the ratios round by round. *from first to last* is the time from the first capture to the last response.
+The targets: at most 105 requests and 3 s, in order per user, and at most 0.7 of each peer's CPU. Peers that are not
 installed are left out: `pip install segment-analytics-python posthog`.
 """
 
@@ -26,17 +26,17 @@ from typing import Any, ClassVar
 
 EVENTS, USERS, ROUNDS = 10_000, 100, 7
 MAX_REQUESTS, MAX_SECONDS, MAX_CPU = 105, 3.0, 0.7
-#: The module that each peer is, and what it is called.
+#: The module and the package name of each peer.
 PEERS = {"segment": ("segment", "segment-analytics-python"), "posthog": ("posthog", "posthog")}
 
 
 class Server(BaseHTTPRequestHandler):
-    """Takes batches, and keeps them as they came: they are looked at when all is over."""
+    """Accepts batches and keeps them unparsed: they are examined at the end."""
 
     protocol_version = "HTTP/1.1"
-    #: When each request had come, its body, and whether that is packed.
+    #: When each request arrived, its body, and whether the body is compressed.
     came: ClassVar[list[tuple[float, bytes, bool]]] = []
-    #: Seconds for which a response waits.
+    #: Seconds before each response.
     latency: ClassVar[float] = 0.0
 
     def do_POST(self) -> None:
@@ -51,12 +51,12 @@ class Server(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def log_message(self, *arguments: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def server(latency: float = 0.0) -> Iterator[str]:
-    """The URL of a server that takes batches, and responds to each after *latency* seconds."""
+    """Yield the URL of a server that accepts batches and responds to each after *latency* seconds."""
     Server.came.clear()
     Server.latency = latency
     running = ThreadingHTTPServer(("127.0.0.1", 0), Server)
@@ -70,7 +70,7 @@ def server(latency: float = 0.0) -> Iterator[str]:
         running.server_close()
 
 
-# ── In a process of its own ──
+# ── In a separate process ──
 
 
 def ours(url: str, count: int) -> tuple[Callable[[str, int], object], Callable[[], object]]:
@@ -107,9 +107,9 @@ SENDERS = {"ours": ours, "segment": segment, "posthog": posthog}
 
 
 def measure(name: str, url: str, count: int) -> None:
-    """Capture and deliver so many events; print when it began, and the CPU that it took."""
+    """Capture and deliver *count* events; print when that began, and the CPU used."""
     capture, flush = SENDERS[name](url, count)
-    capture("warm", -1)  # its threads, its connection, and what is imported late
+    capture("warm", -1)  # starts its threads, opens its connection, and triggers late imports
     flush()
     users = [f"u{number % USERS}" for number in range(count)]
     began, cpu = time.monotonic(), time.process_time()
@@ -125,7 +125,7 @@ def measure(name: str, url: str, count: int) -> None:
 
 
 def events() -> Iterator[tuple[str, int]]:
-    """User and number of each event, as they came."""
+    """Yield the user and number of each event, in order of arrival."""
     for _, body, packed in sorted(Server.came):
         for message in json.loads(zlib.decompress(body, 31) if packed else body)["batch"]:
             properties = message["properties"]
@@ -134,7 +134,7 @@ def events() -> Iterator[tuple[str, int]]:
 
 
 def in_order(came: list[tuple[str, int]]) -> bool:
-    """Whether each user's events came in the order of their numbers."""
+    """Whether each user's events arrived in the order of their numbers."""
     latest: dict[str, int] = {}
     for user, number in came:
         if number <= latest.get(user, -1):
@@ -144,7 +144,7 @@ def in_order(came: list[tuple[str, int]]) -> bool:
 
 
 def ran(name: str, count: int) -> dict[str, float]:
-    """One measurement."""
+    """Run one measurement."""
     with server() as url:
         command = [sys.executable, "-m", "benchmarks.batch", "--measure", name, url, str(count)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
@@ -162,7 +162,7 @@ def ran(name: str, count: int) -> dict[str, float]:
 
 
 def main(count: int) -> int:
-    """Measure, print, and return 1 where a target is missed."""
+    """Measure, print, and return 1 if a target is missed."""
     names = ["ours", *(name for name, (module, _) in PEERS.items() if importlib.util.find_spec(module))]
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(ROUNDS):

@@ -1,10 +1,10 @@
-"""What an item costs with a broker and without: the app's thread, the worker, and how fast a relay is.
+"""What an item costs with and without a broker: on the app's thread, in the worker, and in the relay.
 
     python -m benchmarks.broker [--items 3000] [--rounds 5]
 
-Each round runs, in a process of its own, direct delivery over HTTP to a local server and publishing to a local
-redis-server, one after the other; then a relay over what was published, with a server that answers at once in its
-own process. The pace is out of the way: the servers allow more than anybody sends. Needs redis-server.
+Each round runs, in a separate process, direct delivery over HTTP to a local server, then publishing to a local
+redis-server, and then a relay that delivers what was published, with an in-process transport that responds at once.
+Pacing does not interfere: the servers allow more than any client sends. Needs redis-server.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from journy_track._stores.redis.stream import RelayQueue
 from journy_track.inspector import Inspector
 
 PLENTY = 10_000_000
-#: What each process runs. Its arguments: settings as JSON, and how many items.
+#: What each process runs. Its arguments: settings as JSON, and the number of items.
 APP = """
 import json, statistics, sys, time
 import journy_track
@@ -62,7 +62,7 @@ json.dump({"app": statistics.median(bursts), "worker": cpu}, sys.stdout)
 
 @contextmanager
 def redis_server() -> Iterator[str]:
-    """A redis-server of our own, with its appendonly file; its URL."""
+    """Run a separate redis-server with an append-only file, and yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +88,7 @@ def _answers(port: int) -> bool:
 
 
 def app(count: int, **settings: object) -> dict[str, float]:
-    """Microseconds an item: on the app's thread (wall), and on all others (CPU)."""
+    """Return microseconds per item: on the app's thread (wall), and on all other threads (CPU)."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("JOURNY_")}
     done = subprocess.run(
         [sys.executable, "-c", APP, json.dumps(settings), str(count)], env=kept, capture_output=True, check=True
@@ -97,18 +97,18 @@ def app(count: int, **settings: object) -> dict[str, float]:
 
 
 class AtOnce:
-    """A transport without a wire."""
+    """A transport without a network."""
 
     def send(self, call: ApiCall, /, timeout: float | None = None) -> Outcome:
         call.body()
         return Delivered(Response(201, calls_limit=PLENTY, calls_remaining=PLENTY))
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: nothing is open."""
 
 
 def relay(broker: str) -> dict[str, float]:
-    """How fast a relay empties the broker: items a second, and microseconds of CPU an item."""
+    """Measure how fast a relay empties the broker: items per second, and CPU microseconds per item."""
     config = Config.load("benchmark-key", {"share": 1.0}, environ={})
     made = Relay(RelayQueue(Secret(broker), lease=10), config, AtOnce(), mark_internal=mark_internal)
     client = redis.Redis.from_url(broker)
@@ -127,7 +127,7 @@ def relay(broker: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -157,7 +157,7 @@ def main() -> None:
 
 
 def show(title: str, rounds: list[dict[str, Any]], figure: Callable[[dict[str, Any]], float]) -> None:
-    """One row: the median, and the spread."""
+    """Print one row: the median and the spread."""
     figures = [figure(one) for one in rounds]
     print(f"{title:34} {statistics.median(figures):8.1f} [{min(figures):.1f}-{max(figures):.1f}]")
 

@@ -1,10 +1,10 @@
-"""What one tracked call costs on the app's thread, beside a bare wrapt call and the floor.
+"""What one tracked call costs on the app's thread, compared with a bare wrapt call and the floor.
 
     python -m benchmarks.capture
 
 The floor is a prototype that does what any such library must (a wrapper, the context, the clock, the active
 span, a limit check, a process check, an exception guard, a tuple in a deque) and nothing more. The figure to
-quote is (ours - bare wrapt) / (floor - bare wrapt) of one run: absolute times belong to the machine.
+quote is (ours - bare wrapt) / (floor - bare wrapt) of one run: absolute times depend on the machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ROUNDS, BURSTS, CALLS = 7, 25, 200
 
 
 def bare() -> Callable[[], None]:
-    """A wrapt call that does nothing."""
+    """Return a wrapt call that does nothing."""
 
     @wrapt.decorator
     def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -43,7 +43,7 @@ def bare() -> Callable[[], None]:
 
 
 def floor() -> Callable[[], None]:
-    """The least that such a library must do."""
+    """Return a call that does the minimum of such a library."""
     current: ContextVar[Any] = ContextVar("current")
     current.set(("u1", "acme", {"plan": "pro"}))
     items: deque[Any] = deque()
@@ -68,7 +68,7 @@ def floor() -> Callable[[], None]:
 
 
 def ours() -> Callable[[], None]:
-    """A `@track_event` function."""
+    """Return a `@track_event` function."""
 
     @journy_track.track_event("benchmarked")
     def call() -> None: ...
@@ -77,7 +77,7 @@ def ours() -> Callable[[], None]:
 
 
 def measure(call: Callable[[], None]) -> float:
-    """Nanoseconds a call: the median of short bursts, with pauses in which a worker can catch up."""
+    """Return nanoseconds per call: the median of short bursts, with pauses in which a worker can catch up."""
     figures = []
     for _ in range(BURSTS):
         start = time.perf_counter_ns()
@@ -89,8 +89,8 @@ def measure(call: Callable[[], None]) -> float:
 
 
 def main() -> None:
-    """Print the table."""
-    # Delivery is switched off, as it is for every peer in such a comparison: this is about capture.
+    """Measure and print the table."""
+    # Delivery is switched off, as for every peer in such a comparison: this measures capture only.
     HttpTransport.send = lambda *_, **__: Delivered(Response(201))  # type: ignore[method-assign]
     journy_track.configure("benchmark-key", base_url="http://127.0.0.1:9", queue_size=10_000_000)
     span = trace.NonRecordingSpan(trace.SpanContext(1 << 100, 1 << 50, is_remote=False))
@@ -107,7 +107,7 @@ def main() -> None:
 
 
 def show(title: str, figures: list[float], digits: int) -> None:
-    """One row: the median, and the spread."""
+    """Print one row: the median and the spread."""
     low, middle, high = min(figures), statistics.median(figures), max(figures)
     print(f"{title:22} {middle:8.{digits}f} [{low:.{digits}f}-{high:.{digits}f}]")
 

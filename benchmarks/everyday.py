@@ -1,10 +1,10 @@
-"""Everyday situations with real sockets and processes, one key each, beside arithmetic.
+"""Everyday situations with real sockets and processes, each on its own key, compared with simple arithmetic.
 
     python -m benchmarks.everyday [ROW …]
 
 A strict server on loopback counts the accepted requests of the last minute and sends the rate headers with every
-response. The rows run one after the other, in about twenty minutes; what each takes is wall-clock time, so look at
-the load average, which is printed, too. The same and more in simulated time: `python -m benchmarks.situations`.
+response. The rows run one after another, in about twenty minutes. Their times are wall-clock times, so check the load
+average, which is printed as well. The same situations and more in simulated time: `python -m benchmarks.situations`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ while rate:
 
 @dataclass
 class Key:
-    """What one key may do, and what came. The key's name has its settings: `name~limit=600~latency=2.2`."""
+    """The settings of one key, and its requests. Its name includes the settings: `name~limit=600~latency=2.2`."""
 
     limit: int = 1800
     latency: float = 0.08
@@ -82,7 +82,7 @@ class Key:
     times: list[tuple[float, int, bool]] = field(default_factory=list)
 
     def status(self, now: float, *, neighbour: bool) -> int:
-        """Accept or refuse one request."""
+        """Accept or refuse one request, and return its status."""
         while self.accepted and self.accepted[0] <= now - WINDOW:
             self.accepted.popleft()
         status = 201
@@ -97,7 +97,7 @@ class Key:
 
 
 def key_of(name: str) -> Key:
-    """The key of that name."""
+    """Return the key with the settings in its name."""
     settings = dict(part.split("=") for part in name.split("~")[1:])
     return Key(
         int(settings.get("limit", 1800)),
@@ -108,7 +108,7 @@ def key_of(name: str) -> Key:
 
 
 async def serve(port: int) -> None:
-    """Serve all keys on one port; `/control?key=…&down=1` changes one, `/log?key=…` is what came."""
+    """Serve all keys on one port; `/control?key=…&down=1` changes one, and `/log?key=…` returns its requests."""
     keys: dict[str, Key] = {}
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -150,7 +150,7 @@ async def serve(port: int) -> None:
 
 
 async def neighbour(port: int, key: str, rate: float, seconds: float) -> None:
-    """Send *rate* requests a second, whatever the responses are."""
+    """Send *rate* requests per second, whatever the responses are."""
     free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def one() -> None:
@@ -183,32 +183,32 @@ class Bench:
     def start(
         self, key: str, *, backlog: int = 0, rate: float = 0.0, seconds: float = 120.0
     ) -> subprocess.Popen[str]:
-        """One process of ours."""
+        """Start one process that uses this library."""
         command = [sys.executable, "-c", PROCESS, self.url, key, str(backlog), str(rate), str(seconds)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def ends(self, key: str, *, backlog: int = 0, rate: float = 0.0) -> subprocess.Popen[str]:
-        """One that ends as real ones do: a script after its last line, with a *rate* a server at SIGTERM."""
+        """Start a process that ends as real ones do: a script after its last line, or (with *rate*) by SIGTERM."""
         command = [sys.executable, "-c", ENDS, self.url, key, str(backlog), str(rate)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def beside(self, key: str, rate: float, seconds: float) -> subprocess.Popen[str]:
-        """A neighbour that does not pace."""
+        """Start a neighbour that does not pace."""
         command = [sys.executable, "-m", "benchmarks.everyday", "--neighbour", str(self.port), key]
         return subprocess.Popen([*command, str(rate), str(seconds)], text=True)
 
     def control(self, key: str, *, down: bool) -> None:
-        """Break the server for that key, or mend it."""
+        """Take the server down for that key, or bring it back up."""
         urllib.request.urlopen(f"{self.url}/control?key={key}&down={int(down)}").read()
 
     def log(self, key: str) -> list[tuple[float, int, bool]]:
-        """Every request: when, its status, whether it was the neighbour's."""
+        """Return every request: when it arrived, its status, and whether it was the neighbour's."""
         with urllib.request.urlopen(f"{self.url}/log?key={key}") as response:
             return [tuple(row) for row in json.load(response)]
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[float, int, int, float | None, float | None]:
-    """Seconds, captured, delivered, and the delay's percentiles."""
+    """Return the seconds, the events captured and delivered, and the percentiles of the delay."""
     found = json.loads(process.communicate()[0])
     return found[0], found[1], found[2], found[3], found[4]
 
@@ -338,7 +338,7 @@ def deploy(*, at_once: bool) -> Callable[[Bench], str]:
     return run
 
 
-#: Name, what must be, what runs.
+#: Name, what is expected, what runs.
 ROWS: list[tuple[str, str, Callable[[Bench], str]]] = [
     ("300 at once", "5 s", burst(300)),
     ("1000 at once", "12 s", burst(1000)),
@@ -360,7 +360,7 @@ ROWS: list[tuple[str, str, Callable[[Bench], str]]] = [
 
 
 def main() -> None:
-    """Serve, run the rows, print."""
+    """Start the server, run the rows, and print them."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["--serve"]:
         asyncio.run(serve(int(arguments[1])))

@@ -1,8 +1,8 @@
-"""Makes the picture of `journy-track import` for the README: a real import, recorded half-way and at its end.
+"""Make the README's picture of `journy-track import`: a real import, recorded half-way and at its end.
 
     python -m benchmarks.import_picture examples/import.svg
 
-It sends to a local inspector with the limit of a real key (1 800 requests a minute), so it takes some seconds.
+Sends to a local inspector with the limit of a real key (1 800 requests per minute), so it takes a few seconds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(picture: Path) -> None:
     with tempfile.TemporaryDirectory() as folder, Inspector(port=0) as api:
         record(console, Path(folder), api.url)
     picture.parent.mkdir(parents=True, exist_ok=True)
-    # Without the fonts of another host: whoever looks at it has one of a fixed width.
+    # Without fonts from another host: each viewer has a fixed-width font.
     plain = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     svg = console.export_svg(title="journy-track import", code_format=plain)
     picture.write_text(svg, encoding="utf-8")
@@ -44,7 +44,7 @@ def main(picture: Path) -> None:
 
 
 def record(console: Console, folder: Path, url: str) -> None:
-    """Import a file of made-up users, and print what a terminal would show."""
+    """Import a file of made-up users, and record what a terminal would show."""
     path = folder / "users.csv"
     rows = "".join(f"u{number},user{number}@acme.example,pro,{20 + number % 50}\n" for number in range(ROWS))
     path.write_text("id,email,plan,age\n" + rows, encoding="utf-8")

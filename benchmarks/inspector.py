@@ -1,9 +1,9 @@
-"""Many requests to the inspector: what it weighs, and how fast its page opens and filters.
+"""Many requests to the inspector: its memory, and how fast its page opens and filters.
 
     python -m benchmarks.inspector [--requests 50000] [--connections 4]
 
-The inspector is a process of its own, so its memory is only its own. The page is timed in a real Chromium,
-driven by playwright; where there is none, only the sending and the memory are measured.
+The inspector runs in a separate process, so that its memory is measured alone. The page is timed in a real Chromium,
+driven by playwright; if there is none, only sending and memory are measured.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MEGABYTE = 1024 * 1024
 
 
 def main() -> None:
-    """Start an inspector, send, measure, print."""
+    """Start an inspector, send, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=50_000)
     parser.add_argument("--connections", type=int, default=4)
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def send(port: int, requests: int, connections: int) -> float:
-    """Send events over that many connections, and answer how many seconds it took."""
+    """Send events over *connections* connections, and return how many seconds it took."""
     threads = [
         threading.Thread(target=_send, args=(port, range(number, requests, connections)))
         for number in range(connections)
@@ -76,7 +76,7 @@ def _send(port: int, numbers: range) -> None:
 
 
 def time_the_page(url: str, process: int, kept: int) -> None:
-    """Open it and filter it, and print how long that took until it was to be seen."""
+    """Open and filter the page, and print how long each took until the result was visible."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     try:
         from playwright.sync_api import sync_playwright
@@ -88,7 +88,7 @@ def time_the_page(url: str, process: int, kept: int) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto("about:blank")  # the browser's own start isn't ours
+        page.goto("about:blank")  # excludes the browser's own start
         for attempt in ("first time", "again"):
             started = time.perf_counter()
             page.goto(url)
@@ -116,7 +116,7 @@ FILTER = """(text) => new Promise((done) => {
 
 
 def rss(process: int) -> str:
-    """The resident memory of a process, as Linux counts it."""
+    """Return the resident memory of a process, as Linux counts it."""
     status = Path(f"/proc/{process}/status")
     if not status.exists():
         return "unknown on this system"

@@ -1,14 +1,14 @@
-"""Many machines under one key: producers, one Redis, one relay, in processes of their own.
+"""Many machines with one key: producers, one Redis and one relay, each in its own process.
 
     python -m benchmarks.many_machines [--events 50000] [--stages] [--rest]
 
 The producers capture as fast as they can while the relay delivers in batches. The target: 50 000 events within 15 s
-from the first capture to the last response, in order per user, none twice. `--stages` then measures each stage by
-itself, in three minutes: the producers publish while no relay runs, and a relay delivers what waits, to servers that
-respond at once or take their time. `--rest` does the same by the REST API, in three minutes more.
+from the first capture to the last response, in order per user, without duplicates. `--stages` then measures each
+stage separately, in three minutes: the producers publish while no relay runs, then a relay delivers the backlog, to
+servers that respond at once or with latency. `--rest` measures the same with the REST API, in three more minutes.
 
-A Python server on loopback takes the batches and keeps them; they are looked at when all is over. Needs redis-server,
-and Linux for the CPU of the other processes.
+A Python server on loopback accepts the batches and keeps them, to be examined at the end. Needs redis-server, and
+Linux for the CPU times of other processes.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from journy_track._stores.redis.connection import Names
 
 EVENTS, PRODUCERS, USERS = 50_000, 4, 100
 MAX_SECONDS = 15.0
-#: The REST API's: requests a minute.
+#: The REST API's limit in requests per minute.
 LIMIT = 1_800
 STREAM = Names.of("items").stream
-#: What runs on each host. Its arguments: its name, how many events it captures, and of how many users.
+#: What runs on each host. Its arguments: its name, the number of events, and the number of users.
 PRODUCER = """
 import json, sys, time
 import journy_track
@@ -62,7 +62,7 @@ print(json.dumps({"began": began, "captured": captured, "published": time.monoto
 
 
 class Published(NamedTuple):
-    """What the producers did. Seconds, by the monotonic clock or long; *cpu* of all of them."""
+    """The producers' times, in seconds: by the monotonic clock, or durations. *cpu* is the total of all producers."""
 
     began: float
     captured: float
@@ -71,7 +71,7 @@ class Published(NamedTuple):
 
 
 class Delivered(NamedTuple):
-    """What arrived: when the last response went, how many messages, and whether each user's were in order."""
+    """What arrived: when the last response was sent, how many messages, and whether they were in order per user."""
 
     at: float
     arrived: int
@@ -82,7 +82,7 @@ class Delivered(NamedTuple):
 
 @contextmanager
 def producers(broker: str, count: int, users: int = USERS) -> Iterator[list[subprocess.Popen[str]]]:
-    """So many events are captured by them together, once they are told to begin; *users* of each."""
+    """Start producers that together capture *count* events once told to begin, each of *users* users."""
     kept = environment() | {"JOURNY_BROKER_URL": broker}
     running = [
         subprocess.Popen(
@@ -107,7 +107,7 @@ def producers(broker: str, count: int, users: int = USERS) -> Iterator[list[subp
 
 
 def publish(running: list[subprocess.Popen[str]]) -> Published:
-    """Let them capture and publish, and wait until all have."""
+    """Let the producers capture and publish, and wait until all have finished."""
     for process in running:
         assert process.stdin is not None
         process.stdin.write("\n")
@@ -126,7 +126,7 @@ def publish(running: list[subprocess.Popen[str]]) -> Published:
 
 @contextmanager
 def relay(broker: str, **settings: str) -> Iterator[int]:
-    """`journy-track relay`, with these settings; its process ID."""
+    """Run `journy-track relay` with these settings, and yield its process ID."""
     process = subprocess.Popen(
         [sys.executable, "-m", "journy_track", "relay"],
         env=environment() | {"JOURNY_BROKER_URL": broker, **settings},
@@ -141,7 +141,7 @@ def relay(broker: str, **settings: str) -> Iterator[int]:
 
 
 def wait_until_empty(client: Any, pid: int) -> None:
-    """Wait until nothing waits in the broker."""
+    """Wait until the broker is empty."""
     deadline = time.monotonic() + 600
     while client.xlen(STREAM):
         if time.monotonic() > deadline or not Path(f"/proc/{pid}").exists():
@@ -150,7 +150,7 @@ def wait_until_empty(client: Any, pid: int) -> None:
 
 
 def wait_until_led(client: Any) -> None:
-    """Wait until a relay leads."""
+    """Wait until a relay is the leader."""
     deadline = time.monotonic() + 60
     while not client.exists(Names.of("items").lease):
         if time.monotonic() > deadline:
@@ -159,45 +159,45 @@ def wait_until_led(client: Any) -> None:
 
 
 def delivered() -> Delivered:
-    """What the server took."""
+    """Return what the server received."""
     came = list(events())
     return Delivered(max(at for at, _, _ in Server.came), len(came), len(set(came)), in_order(came), len(Server.came))
 
 
 def batches(url: str) -> dict[str, str]:
-    """Settings of a relay with a write key."""
+    """Return the settings of a relay with a write key."""
     return {"JOURNY_WRITE_KEY": "benchmark-key", "JOURNY_BATCH_URL": f"{url}/v1/batch"}
 
 
 def single(url: str) -> dict[str, str]:
-    """Settings of a relay with an API key."""
+    """Return the settings of a relay with an API key."""
     return {"JOURNY_API_KEY": "benchmark-key", "JOURNY_BASE_URL": url}
 
 
 def cpu_of(pid: int) -> float:
-    """Seconds of CPU that another process has used."""
+    """Return the CPU seconds that another process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_of_redis(client: Any) -> float:
-    """Seconds of CPU that Redis has used."""
+    """Return the CPU seconds that Redis has used."""
     used = client.info("cpu")
     return float(used["used_cpu_user"] + used["used_cpu_sys"])
 
 
 def memory_of(client: Any) -> int:
-    """Bytes of memory that Redis uses."""
+    """Return the bytes of memory that Redis uses."""
     return int(client.info("memory")["used_memory"])
 
 
 def disk_of(client: Any) -> int:
-    """Bytes of its appendonly file."""
+    """Return the size of Redis's append-only file in bytes."""
     return int(client.info("persistence")["aof_current_size"])
 
 
 def together(count: int) -> bool:
-    """Capture and deliver at once; whether the targets are met."""
+    """Capture and deliver at the same time, and return whether the targets are met."""
     with redis_server() as broker, server() as url:
         client: Any = redis.Redis.from_url(broker)
         with relay(broker, **batches(url)) as pid, producers(broker, count) as running:
@@ -227,12 +227,12 @@ def together(count: int) -> bool:
 
 
 def row(title: str, rate: float, more: str = "") -> None:
-    """Print what one stage carries."""
+    """Print the throughput of one stage."""
     print(f"{title:56}{rate:7,.0f} events/s   {more}".rstrip(), flush=True)
 
 
 def capture_and_publish(count: int, fsync: str) -> None:
-    """Capture, and publish while no relay runs; and what that leaves in Redis. *fsync*: when it is forced to disk."""
+    """Capture and publish while no relay runs, and measure the result in Redis. *fsync* is Redis's `appendfsync`."""
     with redis_server() as broker:
         client: Any = redis.Redis.from_url(broker)
         client.config_set("appendfsync", fsync)
@@ -253,7 +253,7 @@ def capture_and_publish(count: int, fsync: str) -> None:
 
 
 def deliver(title: str, count: int, users: int, settings: dict[str, str]) -> None:
-    """Deliver what waits."""
+    """Deliver a backlog and measure it."""
     with redis_server() as broker:
         client: Any = redis.Redis.from_url(broker)
         with producers(broker, count, users) as running:
@@ -268,7 +268,7 @@ def deliver(title: str, count: int, users: int, settings: dict[str, str]) -> Non
 
 
 def stages(count: int) -> None:
-    """What each stage carries by itself, with a write key."""
+    """Measure the throughput of each stage separately, with a write key."""
     print()
     capture_and_publish(count, "everysec")
     capture_and_publish(count, "always")
@@ -284,7 +284,7 @@ def stages(count: int) -> None:
 
 
 def rest(count: int) -> None:
-    """What a relay carries by the REST API: without a limit, and at the API's."""
+    """Measure a relay's throughput with the REST API: without a limit, and with the API's limit."""
     with python_server() as url:
         deliver("relay to REST, no limit", count // 5, USERS, single(url))
     with redis_server() as broker, python_server(limit=LIMIT) as url:
@@ -293,14 +293,14 @@ def rest(count: int) -> None:
             publish(running)
         with relay(broker, **single(url)):
             wait_until_led(client)
-            time.sleep(30)  # the first minute's calls have gone at once
+            time.sleep(30)  # the first minute's calls have been sent at once
             before = client.xlen(STREAM)
             time.sleep(120)
             row(f"relay to REST, {LIMIT:,} a minute", (before - client.xlen(STREAM)) / 120)
 
 
 def main() -> int:
-    """Measure, print, and return 1 where a target is missed."""
+    """Measure, print, and return 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--stages", action="store_true")

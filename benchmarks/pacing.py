@@ -1,11 +1,11 @@
-"""How processes that share one key pace themselves, in simulated time, beside a naive client.
+"""How processes that share one key pace themselves, in simulated time, compared with a naive client.
 
     python -m benchmarks.pacing [--quick]
 
-K processes with eight connections each, round trips of 50-300 ms (one in 500 takes up to 3 s more), ten minutes.
-Refusals and use are counted after the first two windows, refusals also in the first minute. All K start within 0.2 s.
-The naive client sends whenever a connection is free; refused, the process backs off with full jitter. Figures are
-the worst of the seeds. A wait is the time from the capture of an event until it is first sent.
+K processes with eight connections each, round trips of 50-300 ms (up to 3 s more for one in 500), ten minutes.
+Refusals and use are counted after the first two windows; refusals also in the first minute. All K start within 0.2 s.
+The naive client sends whenever a connection is free, and backs off with full jitter when refused. Figures are the
+worst of all seeds. A wait is the time from the capture of an event until it is first sent.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ LOADS = {HALF: (0.5, 1), MOST: (0.9, 1), BURSTS: (0.5, 50), SUDDEN: (0.2, 1)}
 QUICK_SEEDS, SEEDS = (1, 2), (1, 2, 3, 11, 12, 13, 14, 15)
 
 
-# ── Headers that are not as they should be ──
+# ── Headers that are wrong ──
 
 
 def none_at_all(now: float, limit: int, remaining: int) -> tuple[int | None, int | None]:
-    """A server, or a proxy, without rate headers."""
+    """Return what a server or proxy without rate headers sends."""
     return None, None
 
 
 def never_changing(now: float, limit: int, remaining: int) -> tuple[int | None, int | None]:
-    """A number that was true once."""
+    """Return a value that was accurate once."""
     return limit, limit * 5 // 6
 
 
 class Late:
-    """Headers that tell what was true some seconds ago."""
+    """Headers that were accurate some seconds ago."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -83,7 +83,7 @@ HEADERS: dict[str, Callable[[], Headers]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """What is simulated. *share*: each process is told so much of the limit, `None`: it finds out."""
+    """What is simulated. *share* is the part of the limit given to each process; `None` means it finds out itself."""
 
     load: str
     server: str
@@ -99,7 +99,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it: percent of requests refused and of the budget used; seconds of waits."""
+    """The result: percentages of requests refused and of the budget used, and waits in seconds."""
 
     refused: float
     used: float
@@ -109,7 +109,7 @@ class Result:
     most_in_a_window: int
 
     def worst(self, other: Result) -> Result:
-        """The worse of both, figure by figure."""
+        """Return the worse of both results, figure by figure."""
         return Result(
             max(self.refused, other.refused),
             min(self.used, other.used),
@@ -121,7 +121,7 @@ class Result:
 
 
 def simulate(case: Case) -> Result:
-    """Run one case. The same case has the same result."""
+    """Simulate one case. The same case always has the same result."""
     simulation, dice, record = Simulation(), random.Random(case.seed), Record()
     server = _server(case, dice)
     headers = HEADERS[case.headers]()
@@ -182,7 +182,7 @@ def _result(case: Case, processes: list[Process], record: Record) -> Result:
 
 
 def most_in_a_window(times: list[float]) -> int:
-    """The largest number of these times, which are sorted here, that fall into any one window."""
+    """Return the largest number of *times*, which this sorts, that fall into any one window."""
     times = sorted(times)
     first = most = 0
     for last, at in enumerate(times):
@@ -193,7 +193,7 @@ def most_in_a_window(times: list[float]) -> int:
 
 
 def lone_burst(size: int, *, naive: bool = False, seed: int = 1, after: float = 0.0) -> float:
-    """Seconds in which one process alone sends a burst, *after* seconds of one request every two."""
+    """Return the seconds in which a lone process sends a burst, *after* seconds of one request every two seconds."""
     simulation, dice, record = Simulation(), random.Random(seed), Record()
     pace: Pace = (Naive if naive else Pacer)(simulation.clock, dice.uniform)
     process = Process(simulation, SlidingLog(), pace, dice, record)
@@ -205,7 +205,7 @@ def lone_burst(size: int, *, naive: bool = False, seed: int = 1, after: float = 
 
 
 def scripts(count: int, size: int, *, limit: int = LIMIT, naive: bool = False, seed: int = 1) -> list[float]:
-    """Seconds in which each of some scripts, run one after another, sends its burst."""
+    """Return the seconds in which each of several scripts, run one after another, sends its burst."""
     simulation, dice, server, took = Simulation(), random.Random(seed), SlidingLog(limit), []
     for _ in range(count):
         began = simulation.now
@@ -214,7 +214,7 @@ def scripts(count: int, size: int, *, limit: int = LIMIT, naive: bool = False, s
         process.arrive(size)
         while process.waiting:
             simulation.run(simulation.now + 0.1)
-        simulation.run(simulation.now + 1.0)  # the last answers, and the next one's start
+        simulation.run(simulation.now + 1.0)  # the last responses, and the next script's start
         took.append(process.sent[-1] - began)
     return took
 
@@ -227,7 +227,7 @@ _LIES = "where the headers do not tell, only refusals do"
 
 
 def missed(case: Case, result: Result) -> list[str]:
-    """Which goals this result misses, in words."""
+    """Return in words which goals this result misses."""
     many = case.processes > 32
     goals: list[tuple[str, bool]] = []
     if case.headers != "as they are" or case.window != WINDOW:
@@ -259,7 +259,7 @@ def missed(case: Case, result: Result) -> list[str]:
 
 
 def cases(*, quick: bool) -> list[Case]:
-    """Everything that is printed, in order."""
+    """Return all printed cases, in order."""
     counts = (1, 2, 8, 32, 128)
     rows = [Case(ENDLESS, server, count) for server in ("log", "counter", "fixed") for count in counts]
     rows += [Case(load, "log", count) for load in (HALF, MOST, BURSTS) for count in counts]
@@ -278,7 +278,7 @@ def cases(*, quick: bool) -> list[Case]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Simulate and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--quick", action="store_true", help="two seeds and seven minutes each, in less than a minute"

@@ -1,8 +1,8 @@
-"""Real processes, real clocks, one key: do they stay under its limit together, and use it?
+"""Real processes, real clocks, one key: do they stay under its limit together, and do they use it?
 
     python -m benchmarks.processes [--processes 4] [--limit 600] [--minutes 5]
 
-Each process has an endless backlog. The figures are the server's own: what it answered in each minute.
+Each process has an endless backlog. The figures are the server's own: its responses in each minute.
 """
 
 from __future__ import annotations

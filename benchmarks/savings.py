@@ -1,16 +1,16 @@
-"""How many calls merging, `skip_unchanged` and `at_most_every` save, in simulated time, on the library's own parts.
+"""How many calls merging, `skip_unchanged` and `at_most_every` save, in simulated time, using the library's own code.
 
     python -m benchmarks.savings
 
-One process, a key with 400 calls a minute, 10 minutes of sessions, and then whatever time the rest takes. A session
-is a sign-in (its account upserted, one event) and 5 to 15 pages, about ten seconds apart. On each page a middleware
-upserts the user with the section of the app they are in, another one on every third page; four pages in ten track
-`viewed`, two in ten something else: 1.6 calls a page. Load is the calls captured, of those that the key allows in
-that time.
+One process, a key with 400 calls per minute, 10 minutes of sessions, and then as long as the backlog takes. A session
+is a sign-in (an account upsert and one event) and 5 to 15 pages, about ten seconds apart. On each page a middleware
+upserts the user with the section of the app they are in, and another one does so on every third page. Four pages in
+ten track `viewed`, and two in ten something else: 1.6 calls per page. Load is the number of captured calls relative
+to what the key allows in that time.
 
-A tracker's pipeline runs here as it does for users, but for its clock, its threads and the network: one connection
-with round trips of 20-60 ms. Nothing can switch merging off but this file, to show what it saves. `skip_unchanged`
-goes by what was confirmed, so behind a backlog it saves little by itself.
+A tracker's pipeline runs here as in production, except for its clock, its threads and the network: one connection
+with round trips of 20-60 ms. Only this file can disable merging, to show what it saves. `skip_unchanged` compares
+with what was confirmed, so during a backlog it saves little by itself.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from journy_track._verbs import Verbs
 LIMIT, MINUTES, SEED = 400, 10.0, 1
 LOADS = (0.5, 0.9, 1.2, 2.0)
 USERS, PAGES, THINKING = 2000, (5, 15), 10.0
-#: Seconds of sessions before the count begins, so that their pages come as they do later.
+#: Seconds of sessions before counting begins, so that their pages arrive at the steady rate.
 WARM = 600.0
 ANOTHER_SECTION, VIEWED, ACTED = 1 / 3, 0.4, 0.2
-#: Calls of a session: the two of the sign-in, and those of its pages.
+#: Calls per session: two for the sign-in, and those of its pages.
 CALLS = 2 + sum(PAGES) / 2 * (1 + VIEWED + ACTED)
 SKIP_UNCHANGED, AT_MOST_EVERY = 3600, 60
 
@@ -53,7 +53,7 @@ SKIP_UNCHANGED, AT_MOST_EVERY = 3600, 60
 
 @dataclass(frozen=True)
 class Page:
-    """One request to the app, at so many seconds."""
+    """One request to the app at a given time in seconds."""
 
     at: float
     user: int
@@ -64,12 +64,12 @@ class Page:
 
     @property
     def calls(self) -> int:
-        """How many calls it captures."""
+        """The number of calls it captures."""
         return 1 + 2 * self.signed_in + self.viewed + self.acted
 
 
 def workload(load: float, seed: int = SEED, minutes: float = MINUTES) -> list[Page]:
-    """The requests of so many minutes, in order. *load*: captured calls, of what the key allows."""
+    """Return the requests of *minutes* minutes, in order. *load* is captured calls relative to the key's limit."""
     dice = random.Random(seed)
     until, pages, begins = minutes * WINDOW, [], -WARM
     while (begins := begins + dice.expovariate(load * LIMIT / WINDOW / CALLS)) < until:
@@ -85,14 +85,14 @@ def workload(load: float, seed: int = SEED, minutes: float = MINUTES) -> list[Pa
 
 
 class App(Verbs):
-    """An app that is instrumented as the README shows."""
+    """An app instrumented as the README shows."""
 
     def __init__(self, recorder: Recorder, every: float | None) -> None:
         self.recorder = recorder
         self._view = self.track_event("viewed", at_most_every=every)(lambda: None)
 
     def serve(self, page: Page) -> None:
-        """Respond to one request."""
+        """Handle one request."""
         with journy_track.user(f"u{page.user}"), journy_track.account(f"a{page.user // 10}"):
             if page.signed_in:
                 self.upsert_account(plan="pro", seats=10)
@@ -121,7 +121,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it: the tracker's numbers at the end, what the server counted, and the most that ever waited."""
+    """The result: the tracker's final numbers, what the server counted, and the largest backlog."""
 
     stats: Stats
     accepted: int
@@ -130,12 +130,12 @@ class Result:
 
     @property
     def saved(self) -> float:
-        """Percent of the captured calls that were not sent."""
+        """Percentage of the captured calls that were not sent."""
         return 100 * (1 - self.accepted / self.stats.captured)
 
 
 class Connection:
-    """Carries one call after the other to a simulated server. Time passes meanwhile, and the app goes on."""
+    """Sends calls one after another to a simulated server. Time passes meanwhile, and the app continues."""
 
     def __init__(self, simulation: Simulation, dice: random.Random, limit: int = LIMIT) -> None:
         self._simulation, self._dice = simulation, dice
@@ -143,7 +143,7 @@ class Connection:
         self.accepted = self.refused = 0
 
     def send(self, call: ApiCall, /, timeout: float | None = None) -> Outcome:
-        """One round trip."""
+        """Simulate one round trip."""
         takes = self._dice.uniform(0.02, 0.06)
         self._simulation.run(self._simulation.now + takes / 2)
         accepted, left = self._server.ask(self._simulation.now)
@@ -156,7 +156,7 @@ class Connection:
         return Deferred("too many requests", ambiguous=False, response=response)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: nothing is open."""
 
 
 class Turns:
@@ -168,7 +168,7 @@ class Turns:
         self.most_waiting = 0
 
     def turn(self) -> None:
-        """Take what was captured; send what may go, unless a request is on its way."""
+        """Take what was captured, and send what may be sent, unless a request is in flight."""
         if self._turning:
             self._pipeline.keep_captured()
             self._pipeline.feed.fetch(self._pipeline.dispatcher)
@@ -192,7 +192,7 @@ class Turns:
 
 
 def simulate(case: Case) -> Result:
-    """Run one case, until all is settled. The same case has the same result."""
+    """Simulate one case until everything is settled. The same case always has the same result."""
     simulation, dice = Simulation(), random.Random(case.seed)
     connection = Connection(simulation, dice)
     skip = SKIP_UNCHANGED if case.skip_unchanged else 0
@@ -214,7 +214,7 @@ def simulate(case: Case) -> Result:
     for page in workload(case.load, case.seed, case.minutes):
         simulation.plan(page.at, lambda page=page: arrive(page))
     without = nullcontext() if case.merging else patch.object(outbox, "merge_key", lambda item: None)
-    # The clock that captured items are stamped with, by which at_most_every is judged.
+    # The clock that timestamps captured items, which at_most_every compares.
     with without, patch.object(recorder, "time", simulation.clock):
         simulation.run(case.minutes * WINDOW)
         while pipeline.ledger.stats().queued:
@@ -235,7 +235,7 @@ COLUMNS = {
 
 
 def main() -> None:
-    """Print the table."""
+    """Simulate and print the table."""
     began = time.monotonic()
     cases = [Case(load, **options) for load in LOADS for options in COLUMNS.values()]
     with multiprocessing.Pool(2) as pool:

@@ -1,10 +1,10 @@
-"""Everyday situations of a key, in simulated time, beside what a perfect scheduler would reach.
+"""Everyday situations of a key, in simulated time, compared with a perfect scheduler.
 
     python -m benchmarks.situations [NAME …]
 
-One process alone, a script, a small limit, a slow server, a neighbour that does not pace: about two minutes. Each
-figure stands there for three seeds. The line below it is the oracle's, for the first seed: a scheduler that sees the
-server's log and knows what the neighbour will send, which no process can.
+One process alone, a script, a small limit, a slow server, a neighbour that does not pace: takes about two minutes.
+Each figure is shown for three seeds. The line below it is the oracle's, for the first seed: a scheduler that sees the
+server's log and knows what the neighbour will send, which no real process can.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ SEEDS = (1, 2, 3)
 
 
 def usual(dice: random.Random) -> float:
-    """80 ms, more or less."""
+    """Return about 80 ms."""
     return 0.08 * dice.uniform(0.6, 1.4)
 
 
 class Scene:
-    """A key, and who uses it."""
+    """A key, and the processes that use it."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Scene:
         self._oracle = Oracle(self) if perfect else None
 
     def process(self, *, yields_to: float = 0.0, **options: object) -> Process:
-        """One more process of ours. The oracle has it yield to so many live events a second."""
+        """Add a process of ours. The oracle makes it yield to *yields_to* live events per second."""
         dice = random.Random(self.dice.random())
         bulk = bool(options.pop("bulk", False))
         share = options.pop("share", None)
@@ -78,7 +78,7 @@ class Scene:
         return made
 
     def poisson(self, process: Process, rate: float, begin: float = 0.0) -> None:
-        """Events that come by chance."""
+        """Let events arrive at random, at *rate* per second."""
         dice = random.Random(self.dice.random())
 
         def arrive() -> None:
@@ -88,16 +88,16 @@ class Scene:
         self.simulation.plan(begin + dice.expovariate(rate), arrive)
 
     def run(self, until: float) -> None:
-        """Let time pass."""
+        """Let time pass until *until*."""
         self.simulation.run(until)
 
     def refused(self) -> float:
-        """Percent of our requests that were refused."""
+        """Return the percentage of our requests that were refused."""
         mine = self.record.requests
         return 100 * sum(refused for _, refused in mine) / max(1, len(mine))
 
     def delays(self, begin: float = 0.0, processes: Sequence[Process] | None = None) -> list[float]:
-        """Seconds from capture to acceptance, of what was captured from *begin* on; what still waits counts, too."""
+        """Return seconds from capture to acceptance, or until now if still waiting, for captures from *begin* on."""
         found = []
         for process in self.processes if processes is None else processes:
             found += [at - arrived for arrived, at in process.accepted if arrived >= begin]
@@ -105,11 +105,11 @@ class Scene:
         return sorted(found)
 
     def rate(self, begin: float, end: float) -> float:
-        """Our accepted requests a second."""
+        """Return our accepted requests per second."""
         return sum(begin <= at < end for p in self.processes for _, at in p.accepted) / (end - begin)
 
     def neighbours_worst_minute(self) -> float:
-        """Percent of the neighbour's requests that were refused, in its worst minute."""
+        """Return the percentage of the neighbour's requests that were refused, in its worst minute."""
         worst = 0.0
         for minute in range(int(self.simulation.now // WINDOW)):
             begin, end = minute * WINDOW, (minute + 1) * WINDOW
@@ -120,7 +120,7 @@ class Scene:
 
 
 class _Refusing(SlidingLog):
-    """Refuses the first requests whatever is left."""
+    """Refuses the first *count* requests, whatever is left of the limit."""
 
     def __init__(self, limit: int, count: int) -> None:
         super().__init__(limit)
@@ -134,18 +134,18 @@ class _Refusing(SlidingLog):
 
 
 class Oracle:
-    """Sees the server's log, and knows what the neighbour sends."""
+    """Sees the server's log, and knows what the neighbour will send."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self.in_flight = 0
 
     def ready_at(self, yields_to: float) -> float:
-        """Now, if the neighbour and *yields_to* live events a second still find room in the coming minute."""
+        """Return now if the coming minute still has room for the neighbour and *yields_to* live events per second."""
         now, server = self._scene.simulation.now, self._scene.server
         accepted = server.accepted(now)
         neighbour = self._scene.neighbour
-        kept = neighbour.rate if neighbour.rate * WINDOW < server.limit else 0.0  # else it cannot be spared
+        kept = neighbour.rate if neighbour.rate * WINDOW < server.limit else 0.0  # otherwise nothing is reserved
         theirs = len(neighbour.accepted) - bisect_right(neighbour.accepted, now - WINDOW)
         free = server.limit - len(accepted) - self.in_flight
         kept_free = WINDOW * (kept + yields_to) - (theirs if kept else 0)
@@ -155,7 +155,7 @@ class Oracle:
 
 
 class OfOracle:
-    """The pace of one process that does as the oracle says."""
+    """The pace of one process that follows the oracle."""
 
     def __init__(self, oracle: Oracle, yields_to: float) -> None:
         self._oracle, self._yields_to = oracle, yields_to
@@ -173,17 +173,17 @@ class OfOracle:
 
 
 def at(sorted_values: list[float], part: float) -> float:
-    """A percentile."""
+    """Return a percentile."""
     return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * part))] if sorted_values else math.nan
 
 
-# ── The situations: each answers its figures ──
+# ── The situations: each returns its figures ──
 
 Figures = dict[str, float]
 
 
 class Run(Protocol):
-    """One situation: answers its figures."""
+    """One situation, which returns its figures."""
 
     def __call__(self, seed: int, *, perfect: bool = False) -> Figures: ...
 
@@ -359,7 +359,7 @@ def nightly(**options: object) -> Run:
 
 @dataclass(frozen=True)
 class Situation:
-    """One row: what runs, and what must be."""
+    """One row: what runs, and what is expected."""
 
     name: str
     run: Run
@@ -402,7 +402,7 @@ SITUATIONS = [
 
 
 def main() -> None:
-    """Print the table."""
+    """Run the situations and print the table."""
     wanted = sys.argv[1:]
     for situation in SITUATIONS:
         if wanted and not any(word in situation.name for word in wanted):

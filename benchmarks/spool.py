@@ -2,11 +2,10 @@
 
     python -m benchmarks.spool [--processes 1 2 4] [--items 5000] [--folder FOLDER]
 
-Each process captures on one folder that they share. Delivery goes through everything but the network: a request is
-answered at once, with a budget that never ends, so what is delivered a second is what the disk and the
-dispatcher take. The app's thread is measured in bursts, in turns with and without a spool, with pauses in which the
-worker catches up; the figure to quote is the ratio. Everything is measured by each process at the same time as
-by the others.
+All processes share one folder. Delivery includes everything but the network: each request gets a response at once,
+with an unlimited budget, so only the disk and the dispatcher limit the delivery rate. The app's thread
+is measured in bursts, alternately with and without a spool, with pauses in which the worker catches up; the figure to
+quote is the ratio. All processes measure at the same time.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ FLUSH = 1000
 
 
 def main() -> None:
-    """Run so many processes, once for each number of them, and print the table."""
+    """Run each number of processes once, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--items", type=int, default=5000, help="a process writes and delivers")
@@ -60,7 +59,7 @@ def main() -> None:
 
 
 def row(count: int, items: int, folder: Path) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     command = [sys.executable, "-m", "benchmarks.spool", "--child", str(folder), "--items", str(items)]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     children = [subprocess.Popen(command, **pipes) for _ in range(count)]
@@ -92,7 +91,7 @@ def row(count: int, items: int, folder: Path) -> str:
 
 
 def child(folder: Path, items: int) -> None:
-    """One of the processes: it tells the figures of each phase, and waits for the others."""
+    """Run one of the processes: it reports the figures of each phase, and waits for the others."""
     outcome = Delivered(Response(201, calls_remaining=10**9, calls_limit=10**9))
     HttpTransport.send = lambda *_, **__: outcome  # type: ignore[method-assign]
     settings: dict[str, Any] = {"base_url": "http://127.0.0.1:9", "queue_size": 1_000_000}
@@ -126,7 +125,7 @@ def child(folder: Path, items: int) -> None:
 
 
 def on_the_apps_thread(memory: Tracker, spool: Tracker) -> dict[str, Any]:
-    """Microseconds an item, in turns."""
+    """Return microseconds per item, measured alternately with and without a spool."""
     figures: dict[str, list[float]] = {"memory": [], "spool": []}
     for number in range(ROUNDS):
         turns = [("memory", memory), ("spool", spool)]
@@ -140,20 +139,20 @@ def on_the_apps_thread(memory: Tracker, spool: Tracker) -> dict[str, Any]:
 
 
 def until_delivered(tracker: Tracker) -> float:
-    """Seconds until everything is delivered."""
+    """Return the seconds until everything is delivered."""
     began = time.perf_counter()
     assert tracker.flush(300, delivered=True), tracker.stats()
     return time.perf_counter() - began
 
 
 def track(tracker: Tracker, count: int) -> None:
-    """Capture so many events, as an app does."""
+    """Capture *count* events, as an app does."""
     for number in range(count):
         tracker.track("created_invoice", user=f"u{number % 50}", account="acme", plan="pro", amount=number)
 
 
 def meet(told: dict[str, Any]) -> None:
-    """Tell the figures, and go on when all have told theirs."""
+    """Report the figures, and continue when all processes have reported theirs."""
     print(json.dumps(told), flush=True)
     sys.stdin.readline()
 

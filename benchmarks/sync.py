@@ -1,13 +1,13 @@
-"""Every account, every day: what a sync sends, what a kill costs, its memory, and what it leaves to the app.
+"""A daily sync of every account: what it sends, what a kill costs, its memory, and what it leaves to the app.
 
     python -m benchmarks.sync
 
-- In simulated time, a key with 1 800 requests a minute: 12 000 accounts, and the day after with 240 that changed. The
-  library's own parts run, but for clock, threads and network: one connection with round trips of 20-60 ms.
-- In simulated time, the app beside it: events by chance, a pacer for each of both, and their delay.
-- Real processes and sockets, a local journy.io without a limit: batches; killed at half and run again; memory.
+- In simulated time, a key with 1 800 requests per minute: 12 000 accounts, and 240 changed accounts the next day. The
+  library's own code runs, except for clock, threads and network: one connection with round trips of 20-60 ms.
+- In simulated time, an app alongside the sync: events at random, a pacer for each of the two, and the events' delay.
+- Real processes and sockets, a local journy.io without a limit: batches; killed half-way and run again; memory.
 
-Four minutes. Not a test: nothing here asserts. `tests/test_benchmarks_sync.py` holds some of it.
+Takes four minutes. Not a test: nothing here asserts. `tests/test_benchmarks_sync.py` checks some of it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Row = tuple[str, Mapping[str, object]]
 
 
 def accounts(count: int, changed: int = 0) -> Iterator[Row]:
-    """So many rows, the first of which have changed."""
+    """Yield *count* rows, of which the first *changed* have changed."""
     for number in range(count):
         yield f"a{number}", {"plan": "free" if number < changed else "pro", "seats": number % 50, "mrr": number * 1.5}
 
@@ -55,7 +55,7 @@ def accounts(count: int, changed: int = 0) -> Iterator[Row]:
 
 
 class SimulatedTracker(SyncTracker):
-    """A sync's tracker, for which simulated time passes while it waits."""
+    """A sync's tracker whose waiting advances simulated time."""
 
     def __init__(self, state: Path, share: float) -> None:
         self.simulation = Simulation()
@@ -87,7 +87,7 @@ class SimulatedTracker(SyncTracker):
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one sync: its report, what the server counted, and the minutes that it took."""
+    """The result of one sync: its report, what the server counted, and the minutes it took."""
 
     report: Report
     accepted: int
@@ -96,7 +96,7 @@ class Result:
 
 
 def simulated(state: Path, count: int = ACCOUNTS_COUNT, changed: int = 0, share: float = SHARE) -> Result:
-    """Sync so many accounts in simulated time."""
+    """Sync *count* accounts in simulated time."""
     tracker = SimulatedTracker(state, share)
     with Bulk(lambda: tracker, math.inf, "sync") as job:
         for properties, whose in calls_of(accounts(count, changed), ACCOUNTS):
@@ -107,7 +107,7 @@ def simulated(state: Path, count: int = ACCOUNTS_COUNT, changed: int = 0, share:
 
 
 def delay_beside(events_a_second: float, share: float = SHARE, minutes: float = 15.0) -> tuple[float, float, int]:
-    """Seconds that half, and 99 of 100, of an app's events take while a sync runs; and how many were refused."""
+    """Return the median and 99th percentile of an app's event delay during a sync, in seconds, and the refusals."""
     scene = Scene(SEED)
     sync = scene.process(bulk=True, share=share)
     app = scene.process()
@@ -136,19 +136,19 @@ print(report.delivered, report.unchanged, round(report.seconds, 1), peak)
 def start(
     url: str, state: Path, *, count: int, changed: int = 0, key: str = "api_key", memory: bool = False
 ) -> subprocess.Popen[str]:
-    """A process that syncs."""
+    """Start a process that syncs."""
     arguments = [key, url, str(state), str(count), str(changed), *(["memory"] if memory else [])]
     return subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, text=True)
 
 
 def run(url: str, state: Path, **options: object) -> list[float]:
-    """Let it end. Returns delivered, unchanged, seconds and the peak of memory in bytes."""
+    """Run a sync to its end. Returns delivered, unchanged, seconds, and peak memory in bytes."""
     out, _ = start(url, state, **options).communicate()  # type: ignore[arg-type]
     return [float(number) for number in out.split()]
 
 
 def killed_at_half(api: Inspector, state: Path, count: int) -> tuple[int, int]:
-    """Kill a sync once half has arrived, and run it again. Returns what is missing, and what came twice."""
+    """Kill a sync once half has arrived, and run it again. Returns how many are missing, and how many came twice."""
     process = start(api.url, state, count=count)
     pause = threading.Event()
     while api.counts.requests < count // 2:
@@ -161,7 +161,7 @@ def killed_at_half(api: Inspector, state: Path, count: int) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Print what was measured."""
+    """Measure and print the results."""
     began = time.monotonic()
     print(f"{ACCOUNTS_COUNT:,} accounts, {LIMIT:,} requests a minute, share {SHARE:g} (simulated)")
     print(f"{'':24}{'requests':>10}{'429s':>6}{'dropped':>9}{'unchanged':>11}{'minutes':>9}")

@@ -1,10 +1,10 @@
-"""The way of one event: the functions and files of this library that it passes, on the app's side and the worker's.
+"""The path of one event: the functions and files of this library that it passes, in the app and in the worker.
 
     python -m benchmarks.walk            # one line each: in memory, and with a spool
     python -m benchmarks.walk --names    # and every function, in the order of the files
 
-What runs for each event is counted. A function that is called for fewer than 8 of 10 events belongs to the turns of
-the worker, or to exceptions. The HTTP client is a fake that takes everything at once, so this is the library alone.
+Counts what runs for each event. A function that is called for fewer than 8 of 10 events is attributed to the worker's
+turns, or to exceptional cases. The HTTP client is a fake that accepts everything at once, so only this library runs.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from journy_track import HttpRequest, HttpResponse
 PACKAGE = Path(journy_track.__file__).parent
 EVENTS, WARM_UP = 100, 30
 CASES = ("memory", "spool")
-#: Part of the events for which a function has to be called, to count.
+#: The share of events for which a function must be called to count.
 USUAL = 0.8
 
 Function = tuple[str, str]
 
 
 class TakesAll:
-    """An HTTP client in the place of journy.io."""
+    """An HTTP client that replaces journy.io."""
 
     _RESPONSE = HttpResponse(
         201,
@@ -44,11 +44,11 @@ class TakesAll:
         return self._RESPONSE
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 class Calls:
-    """Counts the calls of this library's functions, by the side on which they run, while it is on."""
+    """While switched on, counts the calls of this library's functions, separately for the app and the worker."""
 
     def __init__(self) -> None:
         self.on = False
@@ -65,7 +65,7 @@ class Calls:
 
 
 def walk(case: str) -> dict[str, Any]:
-    """What one event passes. Call it once in a process."""
+    """Return what one event passes. Call it only once per process."""
     calls = Calls()
     threading.setprofile(calls)
     sys.setprofile(calls)
@@ -75,7 +75,7 @@ def walk(case: str) -> dict[str, Any]:
         for number in range(WARM_UP):
             journy_track.track("signed_in", user=f"w{number}", theme="dark")
         assert journy_track.flush(30, delivered=True)
-        with tracker._pipeline().worker._lock:  # it takes them all in one turn, however busy the machine is
+        with tracker._pipeline().worker._lock:  # the worker takes them all in one turn, however busy the machine is
             calls.on = True
             for number in range(EVENTS):
                 journy_track.track("signed_in", user=f"u{number}", theme="dark")
@@ -83,7 +83,7 @@ def walk(case: str) -> dict[str, Any]:
         assert journy_track.flush(30, delivered=True)
         calls.on = False
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]  # as sys.setprofile, it takes None
+        threading.setprofile(None)  # type: ignore[arg-type]  # like sys.setprofile, it accepts None
         worker = usual(calls.worker)
         assert journy_track.shutdown(30)
     return {
@@ -99,12 +99,12 @@ def walk(case: str) -> dict[str, Any]:
 
 
 def usual(counts: Counter[Function]) -> dict[Function, int]:
-    """Those that are called for each event."""
+    """Return the functions that are called for each event."""
     return {function: count for function, count in counts.items() if count >= USUAL * EVENTS}
 
 
 def measure(case: str) -> dict[str, Any]:
-    """As `walk`, in a process of its own."""
+    """Like `walk`, in a separate process."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.walk", "--case", case],
         cwd=Path(__file__).parents[1],

@@ -1,4 +1,4 @@
-"""Makes the README's picture of the inspector: the demo's sample product, in a real Chromium.
+"""Take the README's picture of the inspector: the demo's sample product, in a real Chromium.
 
 pip install -e '.[all,test]' && apt-get install chromium
 python examples/picture.py [examples/inspector.png]
@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 1280, 760
 
 
 def main() -> None:
-    """Run the sample against an inspector, open an event, take the picture."""
+    """Run the sample against an inspector, open an event, and take the picture."""
     target = sys.argv[1] if len(sys.argv) > 1 else "examples/inspector.png"
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if chromium is None:
@@ -30,7 +30,7 @@ def main() -> None:
         journy_track.configure("key-of-the-picture", base_url=inspector.url)
         sample.run(30)
         journy_track.flush(60)
-        inspector.answer_next(429)  # to show how a failure looks, and its repetition
+        inspector.answer_next(429)  # to show how a failure and its retry look
         for number, name in enumerate(("invited_member", "changed_plan", "exported_report"), start=1):
             journy_track.track(name, user=number, account="acme", channel="web", plan="Pro")
         journy_track.shutdown(60)
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def take(inspector: Inspector, chromium: str, target: str) -> None:
-    """Open the last invoice on the page, and keep what is to be seen."""
+    """Open the last invoice on the page, and save a screenshot."""
     invoice = next(r for r in reversed(inspector.requests) if r.json and r.json.get("name") == "created_invoice")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -1,4 +1,4 @@
-"""The README's first example with typed events, runnable: `journy-track inspect` in one terminal, this in another.
+"""The README's first example with typed events: run `journy-track inspect` in one terminal and this in another.
 
 JOURNY_BASE_URL=http://127.0.0.1:8470 python examples/quickstart.py
 """
@@ -11,12 +11,12 @@ from journy_track import TypedEvent, track_event
 
 @journy_track.event
 class SignedIn(TypedEvent):
-    """Somebody has signed in."""
+    """A user has signed in."""
 
 
 @journy_track.event
 class UpdatedSettings(TypedEvent):
-    """Somebody has changed what the product looks like."""
+    """A user has changed how the product looks."""
 
     theme: Literal["light", "dark"]
 

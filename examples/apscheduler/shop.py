@@ -1,4 +1,4 @@
-"""A small B2B product that sends its reports later, by APScheduler: events of a job belong to whoever asked for it.
+"""A small B2B product with reports made by APScheduler: a job's events belong to the user who asked for it.
 
 journy-track inspect                                       # in one terminal
 JOURNY_BASE_URL=http://127.0.0.1:8470 python shop.py
@@ -34,12 +34,12 @@ class RenderedPage(TypedEvent):
 
 @journy_track.event
 class Notified(TypedEvent):
-    """Somebody got a message."""
+    """A user received a message."""
 
 
 @journy_track.event
 class CleanedUp(TypedEvent):
-    """Old reports are gone."""
+    """Old reports are deleted."""
 
 
 @track_event(ExportedReport, duration=True)
@@ -51,12 +51,12 @@ def export_report(month: str) -> ExportedReport:
 
 
 def notify(text: str) -> None:
-    Notified().track()  # added by a job: it still belongs to whoever asked for the report
+    Notified().track()  # added by a job: it still belongs to the user who asked for the report
 
 
 @scheduler.scheduled_job("date")
 def clean_up() -> None:
-    CleanedUp().track(account="our-own-company")  # added at start-up: nobody acts
+    CleanedUp().track(account="our-own-company")  # added at start-up, so it has no user
 
 
 def main(customers: int) -> None:

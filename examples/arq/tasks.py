@@ -1,4 +1,4 @@
-"""A small B2B product whose reports are made by arq: events of a job belong to whoever enqueued it.
+"""A small B2B product that makes its reports with arq: a job's events belong to the user who enqueued it.
 
     journy-track inspect                                       # in one terminal
     JOURNY_BASE_URL=http://127.0.0.1:8470 arq tasks.WorkerSettings
@@ -36,12 +36,12 @@ class RenderedPage(TypedEvent):
 
 @journy_track.event
 class Notified(TypedEvent):
-    """Somebody got a message."""
+    """A user received a message."""
 
 
 @journy_track.event
 class CleanedUp(TypedEvent):
-    """Old reports are gone."""
+    """Old reports are deleted."""
 
 
 @track_event(ExportedReport, duration=True)
@@ -53,15 +53,15 @@ async def export_report(ctx: dict[str, Any], month: str) -> ExportedReport:
 
 
 async def notify(ctx: dict[str, Any], text: str) -> None:
-    Notified().track()  # sent by a job: it still belongs to whoever asked for the report
+    Notified().track()  # sent by a job: it still belongs to the user who asked for the report
 
 
 async def clean_up(ctx: dict[str, Any]) -> None:
-    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it, without a user
 
 
 class WorkerSettings:
-    """What `arq` reads."""
+    """The settings that `arq` reads."""
 
     redis_settings = RedisSettings.from_dsn(os.environ.get("REDIS_URL", "redis://localhost:6379/0"))
     functions = (export_report, notify, clean_up)

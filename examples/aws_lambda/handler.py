@@ -1,6 +1,6 @@
-"""A function as AWS Lambda runs it: between two calls the process is frozen, and it may never wake up again.
+"""A function on AWS Lambda: the process is frozen between two calls, and may never wake up again.
 
-So nothing may still wait when the handler returns: `flushed()` waits for it. To see it without AWS:
+So nothing may still be waiting when the handler returns: `flushed()` delivers it first. To see it without AWS:
 
 journy-track inspect                                            # in another terminal
 JOURNY_BASE_URL=http://127.0.0.1:8470 python examples/aws_lambda/handler.py '{"user": "jane", "company": "acme"}'
@@ -13,19 +13,19 @@ from typing import Any
 import journy_track
 from journy_track import TypedEvent
 
-journy_track.configure()  # once for each process, which serves many calls
+journy_track.configure()  # once per process, which serves many calls
 
 
 @journy_track.event
 class ResizedPicture(TypedEvent):
-    """A picture has its new size."""
+    """A picture has been resized."""
 
     characters: int  # of its name
 
 
-@journy_track.flushed(timeout=3)  # seconds of your function's own timeout
+@journy_track.flushed(timeout=3)  # seconds, of your function's own timeout
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    with journy_track.scope():  # one call's user never reaches the next
+    with journy_track.scope():  # one call's user is never used for the next
         journy_track.set_user(event["user"])
         journy_track.set_account(event["company"])
         return resize(event)

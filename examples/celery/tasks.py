@@ -1,4 +1,4 @@
-"""A small B2B product whose reports are made by Celery: events of a task belong to whoever asked for it.
+"""A small B2B product that makes its reports with Celery: a task's events belong to the user who asked for it.
 
     journy-track inspect                                       # in one terminal
     JOURNY_BASE_URL=http://127.0.0.1:8470 celery -A tasks worker
@@ -20,7 +20,7 @@ app = instrument_celery(Celery("tasks", broker=os.environ.get("REDIS_URL", "redi
 
 
 class NotYet(Exception):
-    """The numbers of that month are not there."""
+    """The numbers of that month are not available yet."""
 
 
 @journy_track.event
@@ -39,23 +39,23 @@ class RenderedPage(TypedEvent):
 
 @journy_track.event
 class ImportedNumbers(TypedEvent):
-    """The numbers of a month are there."""
+    """The numbers of a month are available."""
 
     month: str
 
 
 @journy_track.event
 class Notified(TypedEvent):
-    """Somebody got a message."""
+    """A user received a message."""
 
 
 @journy_track.event
 class CleanedUp(TypedEvent):
-    """Old reports are gone."""
+    """Old reports are deleted."""
 
 
 @app.task
-@track_event(ExportedReport, duration=True)  # below @app.task, which calls what it is given
+@track_event(ExportedReport, duration=True)  # below @app.task, which calls the function it decorates
 def export_report(month: str) -> ExportedReport:
     with journy_track.metadata(format="pdf"):
         RenderedPage(page=1).track()
@@ -64,7 +64,7 @@ def export_report(month: str) -> ExportedReport:
 
 
 @app.task(bind=True, max_retries=3)
-@track_event(ImportedNumbers)  # once: a retry is no success, and no failure either
+@track_event(ImportedNumbers)  # once: a retry is neither a success nor a failure
 def import_numbers(self: Task, month: str) -> ImportedNumbers:
     if self.request.retries == 0:
         raise self.retry(exc=NotYet(month), countdown=0)
@@ -73,9 +73,9 @@ def import_numbers(self: Task, month: str) -> ImportedNumbers:
 
 @app.task
 def notify(text: str) -> None:
-    Notified().track()  # sent by a task: it still belongs to whoever asked for the report
+    Notified().track()  # sent by a task: it still belongs to the user who asked for the report
 
 
 @app.task
 def clean_up() -> None:
-    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it, without a user

@@ -1,4 +1,4 @@
-"""A Django project whose own users act.
+"""A Django project whose signed-in users are the users of its events.
 
 pip install django gunicorn uvicorn
 journy-track inspect                                            # in another terminal

@@ -1,4 +1,4 @@
-"""A site whose tasks are in its database. With Django 6 the backend's own package is enough beside it."""
+"""A site whose tasks are in its database. With Django 6, the backend's own package is all it needs in addition."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A small B2B product whose reports are made by Dramatiq: events of an actor belong to whoever sent its message.
+"""A small B2B product with reports made by Dramatiq: an actor's events belong to the user who sent its message.
 
     journy-track inspect                                       # in one terminal
     JOURNY_BASE_URL=http://127.0.0.1:8470 dramatiq tasks
@@ -36,12 +36,12 @@ class RenderedPage(TypedEvent):
 
 @journy_track.event
 class Notified(TypedEvent):
-    """Somebody got a message."""
+    """A user received a message."""
 
 
 @journy_track.event
 class CleanedUp(TypedEvent):
-    """Old reports are gone."""
+    """Old reports are deleted."""
 
 
 @dramatiq.actor
@@ -54,9 +54,9 @@ def export_report(month: str) -> None:
 
 @dramatiq.actor
 def notify(text: str) -> None:
-    Notified().track()  # sent by an actor: it still belongs to whoever asked for the report
+    Notified().track()  # sent by an actor: it still belongs to the user who asked for the report
 
 
 @dramatiq.actor
 def clean_up() -> None:
-    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it, without a user

@@ -1,4 +1,4 @@
-"""A FastAPI app whose dependency says who acts.
+"""A FastAPI app with a dependency that finds the user.
 
 pip install fastapi uvicorn
 journy-track inspect                                            # in another terminal
@@ -23,25 +23,25 @@ journy_track.configure()
 
 @journy_track.event
 class CreatedProject(TypedEvent):
-    """Somebody has made a project."""
+    """A user has created a project."""
 
     title: str
 
 
 @journy_track.event
 class ReceivedReport(TypedEvent):
-    """Somebody has got a report by mail."""
+    """A user has received a report by mail."""
 
 
 @journy_track.event
 class ExportedProjects(TypedEvent):
-    """Somebody has got their projects as a file."""
+    """A user has exported their projects to a file."""
 
     projects: int
 
 
 def current_user(authorization: Annotated[str, Header()] = "") -> str:
-    """Stands for your check of a token. A sync dependency: it runs in the thread pool."""
+    """Replace this with your token check. It is a sync dependency, so it runs in the thread pool."""
     name, separator, company = authorization.removeprefix("Bearer ").partition("@")
     if not separator:
         raise HTTPException(401)
@@ -67,7 +67,7 @@ def report(later: BackgroundTasks) -> PlainTextResponse:
 
 
 def send_report() -> None:
-    ReceivedReport().track()  # after the response, and still of that user
+    ReceivedReport().track()  # after the response, and still with that user
 
 
 @app.get("/export")

@@ -1,4 +1,4 @@
-"""A Flask app whose sessions say who acts.
+"""A Flask app whose sessions hold the user.
 
 pip install flask gunicorn
 journy-track inspect                                            # in another terminal
@@ -21,21 +21,21 @@ journy_track.configure()
 
 @journy_track.event
 class CreatedProject(TypedEvent):
-    """Somebody has made a project."""
+    """A user has created a project."""
 
     title: str
 
 
 @journy_track.event
 class ExportedProjects(TypedEvent):
-    """Somebody has got their projects as a file."""
+    """A user has exported their projects to a file."""
 
     projects: int
 
 
 @journy_track.event
 class SignedIn(TypedEvent):
-    """Somebody has signed in."""
+    """A user has signed in."""
 
 
 app = Flask(__name__)

@@ -1,4 +1,4 @@
-"""A small B2B product whose reports are made by Huey: events of a task belong to whoever enqueued it.
+"""A small B2B product that makes its reports with Huey: a task's events belong to the user who enqueued it.
 
     journy-track inspect                                       # in one terminal
     JOURNY_BASE_URL=http://127.0.0.1:8470 huey_consumer tasks.huey
@@ -35,12 +35,12 @@ class RenderedPage(TypedEvent):
 
 @journy_track.event
 class Notified(TypedEvent):
-    """Somebody got a message."""
+    """A user received a message."""
 
 
 @journy_track.event
 class CleanedUp(TypedEvent):
-    """Old reports are gone."""
+    """Old reports are deleted."""
 
 
 @huey.task()
@@ -54,9 +54,9 @@ def export_report(month: str) -> ExportedReport:
 
 @huey.task()
 def notify(text: str) -> None:
-    Notified().track()  # sent by a task: it still belongs to whoever asked for the report
+    Notified().track()  # sent by a task: it still belongs to the user who asked for the report
 
 
 @huey.task()
 def clean_up() -> None:
-    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it, without a user

@@ -1,4 +1,4 @@
-"""A small B2B product whose reports are made by RQ: events of a job belong to whoever asked for it.
+"""A small B2B product that makes its reports with RQ: a job's events belong to the user who asked for it.
 
     journy-track inspect                                       # in one terminal
     JOURNY_BASE_URL=http://127.0.0.1:8470 rq worker --path .
@@ -37,12 +37,12 @@ class RenderedPage(TypedEvent):
 
 @journy_track.event
 class Notified(TypedEvent):
-    """Somebody got a message."""
+    """A user received a message."""
 
 
 @journy_track.event
 class CleanedUp(TypedEvent):
-    """Old reports are gone."""
+    """Old reports are deleted."""
 
 
 @track_event(ExportedReport, duration=True)
@@ -54,8 +54,8 @@ def export_report(month: str) -> ExportedReport:
 
 
 def notify(text: str) -> None:
-    Notified().track()  # sent by a job: it still belongs to whoever asked for the report
+    Notified().track()  # sent by a job: it still belongs to the user who asked for the report
 
 
 def clean_up() -> None:
-    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it, without a user

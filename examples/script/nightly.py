@@ -1,9 +1,9 @@
-"""A script without a framework: a nightly job, which says for each row whom it is about.
+"""A script without a framework: a nightly job that sets the user and the account for each row.
 
 journy-track inspect                                            # in another terminal
 JOURNY_BASE_URL=http://127.0.0.1:8470 python examples/script/nightly.py examples/script/subscriptions.csv
 
-What is captured is delivered before the script ends: for as long as `shutdown_timeout` says.
+What is captured is delivered before the script ends; it waits for up to `shutdown_timeout`.
 """
 
 import csv
@@ -17,14 +17,14 @@ from journy_track import TypedEvent, track_event
 
 @journy_track.event
 class RenewedSubscription(TypedEvent):
-    """An account goes on with its plan."""
+    """An account has renewed its plan."""
 
     plan: str
 
 
 @journy_track.event
 class FailedToRenew(TypedEvent):
-    """An account could not go on."""
+    """An account could not renew its plan."""
 
     error_type: str
 

@@ -1,11 +1,11 @@
-"""The shop's jobs, for an RQ worker. Packing asks the billing service for an invoice."""
+"""The shop's jobs, for an RQ worker. Packing requests an invoice from the billing service."""
 
 import os
 
 import requests
 from redis import Redis
 from rq import Queue
-from tracking import PackedOrder  # which configures, too
+from tracking import PackedOrder  # which also configures journy_track
 
 from journy_track.integrations.rq import instrument_rq
 

@@ -1,5 +1,5 @@
-"""What the shop's three processes have in common: settings and events. The rest is in their environment, as
-`compose.yaml` has it.
+"""What the shop's three processes share: settings and events. The other settings are in their environment, as in
+`compose.yaml`.
 """
 
 import os
@@ -9,7 +9,7 @@ from journy_track import TypedEvent
 
 journy_track.configure(
     metadata={"service": os.environ.get("SERVICE", "shop")},
-    propagate_to=("billing", "127.0.0.1"),  # our own services, by their hosts: no other one is told who acts
+    propagate_to=("billing", "127.0.0.1"),  # our own services, by host: no other host receives the user
 )
 
 
@@ -22,13 +22,13 @@ class PlacedOrder(TypedEvent):
 
 @journy_track.event
 class PackedOrder(TypedEvent):
-    """It is ready to be sent, and has its invoice."""
+    """An order is ready to be sent, and has its invoice."""
 
     product: str
 
 
 @journy_track.event
 class CreatedInvoice(TypedEvent):
-    """The billing service has made an invoice."""
+    """The billing service has created an invoice."""
 
     product: str

@@ -1,4 +1,4 @@
-"""The shop's web process. A customer clicks Buy: an event, and a job for the worker."""
+"""The shop's web process. A customer clicks Buy, which sends an event and a job for the worker."""
 
 import jobs
 from starlette.applications import Starlette
@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.routing import Route
 from starlette.types import Scope
-from tracking import PlacedOrder  # which configures, too
+from tracking import PlacedOrder  # which also configures journy_track
 
 from journy_track.integrations.asgi import JournyMiddleware
 
@@ -18,7 +18,7 @@ PAGE = """<!doctype html><title>Shop</title><h1>Shop</h1>
 
 
 def user_of(scope: Scope) -> str | None:
-    """Stands for your session."""
+    """Replace this with your session."""
     return Request(scope).cookies.get("user")
 
 

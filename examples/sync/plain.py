@@ -1,4 +1,4 @@
-"""All accounts of a database, once a day, without a framework: any cursor of Python's database API will do.
+"""All accounts of a database, once a day, without a framework: any cursor of Python's database API works.
 
 journy-track inspect                                            # in another terminal
 export JOURNY_BASE_URL=http://127.0.0.1:8470
@@ -6,7 +6,7 @@ python examples/sync/plain.py shop.db --dry-run                 # counts what it
 python examples/sync/plain.py shop.db                           # sends all
 python examples/sync/plain.py shop.db                           # sends what has changed since: nothing
 
-Stopped or killed, run it again: it goes on where it was. It exits with 1 when not everything was delivered.
+If it is stopped or killed, run it again: it resumes where it was. It exits with 1 if not everything was delivered.
 """
 
 import argparse
@@ -18,13 +18,13 @@ import journy_track
 
 
 def accounts(database: sqlite3.Connection) -> Iterator[tuple[int, dict[str, object]]]:
-    """An ID and its properties for each company, read one by one."""
+    """Yield each company's ID and properties, read one by one."""
     for number, name, plan, seats in database.execute("SELECT id, name, plan, seats FROM companies"):
         yield number, {"name": name, "plan": plan, "seats": seats}
 
 
 def make_sample(database: sqlite3.Connection) -> None:
-    """Stands for your data."""
+    """Fill in sample data. Replace it with your own."""
     database.execute("CREATE TABLE IF NOT EXISTS companies (id INTEGER PRIMARY KEY, name, plan, seats)")
     sample = [(1, "ACME", "pro", 12), (2, "Globex", "free", 3), (3, "Initech", "pro", 40)]
     database.executemany("INSERT OR IGNORE INTO companies VALUES (?, ?, ?, ?)", sample)
@@ -41,7 +41,7 @@ def main() -> int:
     make_sample(database)
     report = journy_track.sync_accounts(
         accounts(database),
-        state=f"{options.database}.journy",  # digests of what journy.io confirmed, and no personal data
+        state=f"{options.database}.journy",  # digests of what journy.io confirmed, without personal data
         dry_run=options.dry_run,
     )
     print(report)

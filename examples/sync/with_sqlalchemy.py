@@ -6,7 +6,7 @@ export JOURNY_BASE_URL=http://127.0.0.1:8470
 python examples/sync/with_sqlalchemy.py sqlite:///shop.db shop.state    # sends all
 python examples/sync/with_sqlalchemy.py sqlite:///shop.db shop.state    # sends what has changed since: nothing
 
-It exits with 1 when not everything was delivered.
+It exits with 1 if not everything was delivered.
 """
 
 import sys
@@ -19,7 +19,7 @@ from journy_track import Report
 
 
 class Base(DeclarativeBase):
-    """What your models have in common."""
+    """The base of your models."""
 
 
 class Company(Base):
@@ -41,7 +41,7 @@ class Person(Base):
 
 
 def sync(connection: Connection, state: str) -> list[Report]:
-    """The database hands out 500 rows at a time, however many there are."""
+    """Sync accounts and users. The database returns 500 rows at a time, however many there are."""
     streamed = connection.execution_options(yield_per=500)
     seats = select(func.count()).where(Person.company_id == Company.id).scalar_subquery()
     companies = select(Company.id.label("account_id"), Company.plan, seats.label("seats"))
@@ -53,7 +53,7 @@ def sync(connection: Connection, state: str) -> list[Report]:
 
 
 def make_sample(connection: Connection) -> None:
-    """Stands for your data."""
+    """Fill in sample data. Replace it with your own."""
     Base.metadata.create_all(connection)
     with Session(connection) as session:
         for company in (Company(id=1, plan="pro"), Company(id=2, plan="free")):

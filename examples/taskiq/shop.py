@@ -1,4 +1,4 @@
-"""Sends tasks, each for another user. A web framework's middleware would do what the `with` block does here."""
+"""Sends tasks, each for a different user. A web framework's middleware would do what the `with` block does here."""
 
 import asyncio
 import sys

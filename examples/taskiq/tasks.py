@@ -1,4 +1,4 @@
-"""A small B2B product whose reports are made by Taskiq: events of a task belong to whoever sent it.
+"""A small B2B product that makes its reports with Taskiq: a task's events belong to the user who sent it.
 
     journy-track inspect                                       # in one terminal
     JOURNY_BASE_URL=http://127.0.0.1:8470 taskiq worker tasks:broker
@@ -35,12 +35,12 @@ class RenderedPage(TypedEvent):
 
 @journy_track.event
 class Notified(TypedEvent):
-    """Somebody got a message."""
+    """A user received a message."""
 
 
 @journy_track.event
 class CleanedUp(TypedEvent):
-    """Old reports are gone."""
+    """Old reports are deleted."""
 
 
 @broker.task
@@ -54,9 +54,9 @@ async def export_report(month: str) -> ExportedReport:
 
 @broker.task
 async def notify(text: str) -> None:
-    Notified().track()  # sent by a task: it still belongs to whoever asked for the report
+    Notified().track()  # sent by a task: it still belongs to the user who asked for the report
 
 
 @broker.task
 async def clean_up() -> None:
-    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it, without a user

@@ -1,4 +1,4 @@
-"""An inspector on a real socket, and a caller with a key."""
+"""Fixtures: an inspector on a real socket, and a caller with a key."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from journy_track.inspector import Inspector
 
 
 class Caller:
-    """A program that calls the API, with one connection and one key."""
+    """An API client with one connection and one key."""
 
     def __init__(self, url: str, key: str | None = "a-key-for-tests") -> None:
         self.url = url
@@ -32,7 +32,7 @@ class Caller:
 
 
 class Clock:
-    """A monotonic clock that a test moves."""
+    """A monotonic clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -67,7 +67,7 @@ def call(api: Inspector) -> Iterator[Caller]:
 
 @pytest.fixture
 def caller_of() -> Iterator[Any]:
-    """Makes callers, with another key or of another inspector, and closes their connections."""
+    """Return a factory of callers for any inspector and key. Their connections are closed at the end."""
     made: list[Caller] = []
 
     def make(url: str, key: str | None = "a-key-for-tests") -> Caller:

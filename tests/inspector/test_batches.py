@@ -1,4 +1,4 @@
-"""The batch API of journy.io's API/SDK connector: journy.io's own path, and Segment's."""
+"""The batch API of journy.io's API/SDK connector: journy.io's own path and Segment's."""
 
 import base64
 import gzip
@@ -29,7 +29,7 @@ def tracks(count, start=0):
 
 @pytest.fixture
 def send(api, caller_of):
-    """Sends a batch, with the write key as the user name of Basic."""
+    """Return a function that sends a batch, with the write key as the user name of Basic authentication."""
     call = caller_of(api.url, key=None)
 
     def post(*messages, path="/backend/v1/batch", key=WRITE_KEY, body=None, **more):
@@ -222,7 +222,7 @@ def test_another_method_is_refused(send):
     assert (response.status_code, response.headers["Allow"]) == (405, "POST")
 
 
-# ── Messages that are wrong by themselves ──
+# ── Messages that are invalid by themselves ──
 
 WRONG = [
     (message(type_="trak"), "type"),
@@ -308,7 +308,7 @@ def test_a_fault_refuses_the_whole_batch_and_what_comes_again_is_another_attempt
     assert send(*tracks(4)).status_code == status
     assert api.events == []
     assert [one.outcome for one in api.messages] == ["refused"] * 4
-    send(*tracks(2), message(id_="new"))  # a half of it, and another message
+    send(*tracks(2), message(id_="new"))  # half of the batch, and another message
     send(*tracks(2, start=2))
     send(message(id_="new2"))
     assert [received.attempt for received in api.requests] == [1, 2, 2, 1]

@@ -1,4 +1,4 @@
-"""How a key's budget was spent, second by second."""
+"""The inspector shows how a key's budget was spent, second by second."""
 
 from journy_track.inspector import Inspector
 from journy_track.inspector.meter import MAX_KEYS, SHOWN, Meter

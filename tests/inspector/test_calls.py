@@ -1,4 +1,4 @@
-"""Every call of the API answers as the API does."""
+"""The inspector responds to every API call as the API does."""
 
 import pytest
 

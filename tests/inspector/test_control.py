@@ -1,4 +1,4 @@
-"""What changes the inspector from outside: faults, a fresh start; and everything as a file."""
+"""Controlling the inspector from outside: faults, a reset, and saving everything to a file."""
 
 import json
 
@@ -10,7 +10,7 @@ CONTROL = {"X-Inspector-Control": "1"}
 
 @pytest.fixture
 def control(call):
-    """Calls below `/__inspector` with the header that they need."""
+    """Return a function that calls paths under `/__inspector` with the required header."""
 
     def send(method, path, body=None):
         return call(method, f"/__inspector{path}", body, headers=CONTROL)
@@ -107,7 +107,7 @@ def test_reset_forgets_everything(api, call, control):
 @pytest.mark.parametrize(("method", "path"), [("POST", "/faults"), ("DELETE", "/faults"), ("POST", "/reset")])
 def test_a_page_of_another_site_can_change_nothing(api, call, method, path):
     call.track()
-    # What a browser sends for a form or a fetch that asks for no permission first: it can add no header of its own.
+    # What a browser sends for a form, or for a fetch without a preflight request: it cannot add custom headers.
     headers = {"Origin": "https://evil.example", "Content-Type": "text/plain"}
     refused = call(method, f"/__inspector{path}", data="{}", headers=headers)
     assert refused.status_code == 403

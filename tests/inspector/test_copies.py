@@ -1,4 +1,4 @@
-"""A request that is copied does the same again."""
+"""A copied request does the same when it is sent again."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A request that somebody else wrote is copied and pasted: it is sent again, and nothing else happens."""
+"""A request from an untrusted sender is copied and pasted: it is sent again, and nothing else happens."""
 
 import http.client
 import os
@@ -18,7 +18,7 @@ SHELLS = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
     "zsh": ["zsh", "-f", "-i"],
 }
-#: `p` is a program that leaves a mark. Ctrl-O runs a line in bash and zsh, ESC [201~ ends what they take as pasted.
+#: `p` is a program that leaves a mark. Ctrl-O runs a line in bash and zsh; ESC [201~ ends a bracketed paste.
 REQUESTS = {
     "method": ("`p`", "/track", "application/json", b'{"a": 1}'),
     "path": ("POST", "/track'$(p)`p`;p;!!?a=$(p)&b=`p`%0ap%1b[201~%0d", "application/json", b"{}"),
@@ -43,7 +43,7 @@ def folder(tmp_path):
 def copied(request, api, call):
     method, target, content_type, body = REQUESTS[request.param]
     connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=10)
-    connection._validate_method = lambda method: None  # a hostile client is not written with this module
+    connection._validate_method = lambda method: None  # a hostile client is not limited to this module
     connection.putrequest(method, target)
     connection._buffer.append(b"Content-Type: " + content_type.encode("latin-1"))
     connection.putheader("X-Api-Key", "a-key-for-tests")
@@ -61,7 +61,7 @@ def environment(folder):
 
 
 def paste(shell, text, environment, until):
-    """Type *text* into an interactive shell, as a terminal does with what is pasted; what the shell printed."""
+    """Type *text* into an interactive shell, as a terminal does when pasting, and return what the shell printed."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execvpe(shell[0], shell, environment)
@@ -74,7 +74,7 @@ def paste(shell, text, environment, until):
         return False
 
     try:
-        look(10)  # its prompt
+        look(10)  # reads the prompt
         while look(0.2):
             pass
         keys = text.replace("\n", "\r").encode() + b"\r"

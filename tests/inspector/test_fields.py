@@ -1,4 +1,4 @@
-"""A bad body answers 400 and names its bad fields."""
+"""An invalid body gets a 400 response that names its invalid fields."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings

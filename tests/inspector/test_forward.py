@@ -1,4 +1,4 @@
-"""The mirror: what an inspector accepts is also sent on, to a second one that stands for journy.io."""
+"""Forwarding: what an inspector accepts is also sent to a second one in the place of journy.io."""
 
 import http.server
 import threading
@@ -99,7 +99,7 @@ def test_a_key_that_lacks_is_named(journy_io, caller_of):
 
 
 class Gate:
-    """A target that waits until it is opened."""
+    """A target whose `send` blocks until it is opened."""
 
     name, key = "journy.example", "…"
 
@@ -167,7 +167,7 @@ def test_a_reset_forgets_what_became_of_the_others_and_still_sends_them(caller_o
 
 def test_two_that_forward_to_each_other_do_so_once(caller_of):
     class Later:
-        """A target that is known once both listen."""
+        """A target that is resolved once both inspectors listen."""
 
         name = key = "…"
 

@@ -1,4 +1,4 @@
-"""What no app would send: it is refused, and costs little."""
+"""Requests that no app would send: they are refused, and cost little."""
 
 import http.client
 import json
@@ -151,14 +151,14 @@ FLOODS |= {
     ),
 }
 
-#: As many as take more than 16 MiB where nothing is forgotten.
+#: Enough rounds to use more than 16 MiB if nothing were forgotten.
 ROUNDS = {"lists": 5, "events": 10, "wrong fields": 9, "one user": 12, "users": 12, "members": 700}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flood", FLOODS)
 def test_its_memory_is_bounded_whatever_arrives(flood, monkeypatch):
-    # A quarter of what it is, so that it is reached soon: 16 MiB in all.
+    # A quarter of the real limit, so that it is reached soon: 16 MiB in total.
     monkeypatch.setattr("journy_track.inspector.room.MAX_KEPT", MAX_KEPT // 4)
     inspector = Inspector(limit=1_000_000)
     rounds = ROUNDS.get(flood, 40)

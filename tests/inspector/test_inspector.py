@@ -1,4 +1,4 @@
-"""The inspector as a server: its life, what it keeps, the faults it is told to make."""
+"""The inspector as a server: its lifecycle, what it keeps, and the faults it injects."""
 
 import gc
 import socket
@@ -142,14 +142,14 @@ def test_it_stops_within_two_seconds_whatever_is_open(caller_of):
         half.sendall(b"POST /track HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         api.answer_next(200, delay=60)
         late.sendall(b"GET /validate HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        idle("GET", "/")  # a round trip later both are waiting
+        idle("GET", "/")  # after a round trip, both requests are waiting
         idle("GET", "/")
         started = time.monotonic()
         api.stop()
         assert time.monotonic() - started < 2
         assert [received.path for received in api.requests] == ["/validate"]
     assert set(threading.enumerate()) == threads
-    gc.collect()  # a socket left open would warn, and warnings are errors
+    gc.collect()  # an unclosed socket would warn, and warnings are errors
 
 
 @pytest.mark.slow

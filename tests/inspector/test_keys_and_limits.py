@@ -1,4 +1,4 @@
-"""Keys, and how many requests each may make."""
+"""API keys, and how many requests each may make."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_over_the_limit_a_key_gets_429_until_its_window_has_moved(small, caller_
     assert refused.status_code == 429
     assert (refused.headers["X-RateLimit-Limit"], refused.headers["X-RateLimit-Remaining"]) == ("3", "0")
     assert refused.json()["meta"]["status"] == 429
-    clock.now += 30  # the first of the three is 60 seconds old
+    clock.now += 30  # the first of the three is now 60 seconds old
     assert call.track().headers["X-RateLimit-Remaining"] == "0"
     assert call.track().status_code == 429
     assert (small.counts.accepted, small.counts.refused) == (4, 2)

@@ -1,4 +1,4 @@
-"""Users, accounts and events: what accepted requests leave behind."""
+"""The users, accounts and events that accepted requests leave behind."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The official Python SDK works against the inspector as it does against journy.io."""
+"""The official Python SDK works with the inspector as it does with journy.io."""
 
 from datetime import UTC, datetime
 

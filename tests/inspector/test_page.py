@@ -1,4 +1,4 @@
-"""The page's files, and what it reads. What it looks like in a browser is tested in tests/browser."""
+"""The page's files and the data it reads. Its appearance in a browser is tested in tests/browser."""
 
 import re
 from importlib import resources

@@ -1,4 +1,4 @@
-"""Who can reach the inspector: this machine, by its own name."""
+"""Who can reach the inspector: only this machine, under its own name."""
 
 import socket
 

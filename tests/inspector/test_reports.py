@@ -1,4 +1,4 @@
-"""What an app reports of itself: what it did not send, and what its log warns of."""
+"""What an app reports about itself: what it did not send, and its warnings."""
 
 import pytest
 

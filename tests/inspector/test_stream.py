@@ -1,4 +1,4 @@
-"""What arrives is told to the page at once."""
+"""The page is notified at once about what arrives."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ from journy_track.inspector import Inspector
 
 @pytest.fixture
 def stream(api):
-    """Opens streams, and closes them at the end of the test."""
+    """Return a function that opens streams. They are closed at the end of the test."""
     opened = []
 
     def open_stream(url=api.url, query="", **headers):
@@ -26,7 +26,7 @@ def stream(api):
 
 
 def messages(response):
-    """The messages of a stream: (id, content)."""
+    """Yield the messages of a stream: (id, content)."""
     last_id = None
     for line in response.iter_lines():
         if line.startswith(b"id: "):
@@ -36,7 +36,7 @@ def messages(response):
 
 
 def numbers(stream, until):
-    """The numbers of the requests, message after message, up to this one."""
+    """Return the request numbers of all messages, up to *until*."""
     seen = []
     while not seen or seen[-1] < until:
         seen += [item["number"] for item in next(stream)[1]["requests"]]
@@ -110,7 +110,7 @@ def test_a_page_that_is_closed_is_forgotten(caller_of):
     with Inspector() as api:
         call = caller_of(api.url)
         with requests.get(f"{api.url}/__inspector/stream", stream=True, timeout=20) as response:
-            told = messages(response)  # held: forgetting it would close the connection
+            told = messages(response)  # keeps a reference: dropping it would close the connection
             next(told)
             assert len(api._state._listeners) == 1
         deadline = time.monotonic() + 10
@@ -125,4 +125,4 @@ def test_the_inspector_stops_at_once_with_a_page_open(stream):
         started = time.monotonic()
         api.stop()
         assert time.monotonic() - started < 2
-        api.reset()  # from a thread whose loop has gone
+        api.reset()  # from a thread, when the event loop has ended

@@ -1,4 +1,4 @@
-"""Events as they would be sent, without sending any."""
+"""Captures events as they would be sent, without sending any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from journy_track import Event, Tracker
 
 
 class Kept:
-    """What was captured, by name."""
+    """Keeps what was captured."""
 
     def __init__(self) -> None:
         self._items: list[Event] = []
@@ -20,7 +20,7 @@ class Kept:
         return list(self._items)
 
     def who(self) -> dict[str, tuple[str | None, str | None]]:
-        """User and account of each event."""
+        """Return the user and account of each event by name."""
         return {
             event.name: (
                 None if event.user is None else event.user.user_id,
@@ -30,12 +30,12 @@ class Kept:
         }
 
     def lost(self) -> dict[str, int]:
-        """How many were dropped, by reason; `before_send` dropped what was kept."""
+        """Return the number of dropped items by reason, except `before_send`, which drops what is kept here."""
         self()
         return {reason: count for reason, count in self.tracker.stats().dropped.items() if reason != "before_send"}
 
 
 @pytest.fixture
 def kept() -> Kept:
-    """The global tracker, keeping what it captures."""
+    """Configure the global tracker to keep what it captures."""
     return Kept()

@@ -1,4 +1,4 @@
-"""after_commit in Django: a suite of its own, as Django's settings hold for a whole process. Run by its test."""
+"""after_commit in Django, as a separate suite that its test runs, because Django's settings apply process-wide."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import journy_track
 from journy_track import testing, track_event
 
 if __name__ == "__main__":
-    with testing.capture() as before:  # Django's settings are not there yet
+    with testing.capture() as before:  # Django's settings do not exist yet
         journy_track.track("at_once", user="u1", after_commit=True)
         assert len(before) == 1
     settings.configure(
@@ -32,7 +32,7 @@ from django.test.runner import DiscoverRunner
 
 
 class Undone(Exception):
-    """Rolls back."""
+    """Causes a rollback."""
 
 
 class _Captured:

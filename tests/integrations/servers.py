@@ -1,4 +1,4 @@
-"""Real servers in processes of their own, on sockets that are ours: they listen before any worker does."""
+"""Real servers in separate processes, on sockets of this process, which listen before any worker does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from time import monotonic
 
 
 class Server:
-    """A server in *folder*, started by *command*, in which ``{fd}`` is its listening socket."""
+    """A server in *folder*, started with *command*, in which ``{fd}`` is the descriptor of its listening socket."""
 
     def __init__(self, folder: Path, said: Path, command: list[str], **environment: str) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
@@ -33,16 +33,16 @@ class Server:
         )
 
     def connect(self) -> closing[http.client.HTTPConnection]:
-        """A connection that is kept alive, for a `with` block."""
+        """Return a keep-alive connection for a `with` block."""
         return closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30))
 
     def get(self, path: str, headers: Mapping[str, str]) -> tuple[int, http.client.HTTPMessage, bytes]:
-        """One request on a connection of its own."""
+        """Send one request on a new connection."""
         with self.connect() as connection:
             return get(connection, path, headers)
 
     def wait_ready(self) -> None:
-        """Until it answers; fails with what it said where it ended instead."""
+        """Wait until it responds; if it ends instead, fail with its output."""
         deadline = monotonic() + 60
         with socket.create_connection(("127.0.0.1", self.port), timeout=1) as client:
             client.sendall(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -60,15 +60,15 @@ class Server:
         return Path(self._said.name).read_text()
 
     def stop(self) -> str:
-        """End it as a deployment does, and answer what it said."""
+        """Stop it as a deployment does, and return its output."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
         return self.said()
 
     def clean_up(self) -> None:
-        """End whatever is left of it."""
+        """Kill what is left of it."""
         with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # its own session
+            os.killpg(self.process.pid, signal.SIGKILL)  # it has its own session
         self.process.wait(10)
         self._listener.close()
         self._said.close()
@@ -77,7 +77,7 @@ class Server:
 def gunicorn(app: str, *arguments: str) -> list[str]:
     bind = ("--bind=fd://{fd}", "--log-level=warning", "--graceful-timeout=5", "--no-control-socket")
     if _gunicorn_major() < 25:
-        bind = bind[:-1]  # it has none
+        bind = bind[:-1]  # older versions have no control socket
     return ["gunicorn", *bind, *arguments, app]
 
 

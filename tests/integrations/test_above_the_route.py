@@ -1,4 +1,4 @@
-"""A decorator above the framework's own: the framework calls the bare function, and we warn."""
+"""A decorator above the framework's own: the framework calls the undecorated function, and we warn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WARNING = "is above the decorator that registered"
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs the source of a module of the app's, `shop.py`, and gives its names."""
+    """Return a function that runs the source of an app module, `shop.py`, and returns its names."""
 
     def run(source: str) -> dict:
         path = tmp_path / "shop.py"
@@ -39,11 +39,11 @@ def _nothing_warned_of_yet():
 
 @pytest.fixture
 def warnings(caplog):
-    """The warnings so far about functions above their routes."""
+    """Return the warnings so far about functions above their routes."""
     return lambda: [record.getMessage() for record in caplog.records if WARNING in record.getMessage()]
 
 
-# ── Apps in their module, and those that a function makes: how to import, make and serve them ──
+# ── Apps at module level, and app factories: how to import, make and serve them ──
 
 FLASK = """
 from flask import Flask, Blueprint
@@ -161,7 +161,7 @@ def test_a_blueprint_is_looked_at_when_its_app_serves(run, warnings):
     assert "opened_shop" in warning
 
 
-# ── Apps that a function makes: told at the first request ──
+# ── App factories: the warning comes at the first request ──
 
 
 def made_by_flask(decorate, path="/"):
@@ -185,7 +185,7 @@ def flask_in_wsgi(decorate):
 
 
 def asgi_status(app, path="/"):
-    """The status with which an ASGI app answers."""
+    """Return the status of an ASGI app's response."""
     sent = []
 
     async def receive():
@@ -526,7 +526,7 @@ def test_a_test_that_misses_the_event_shows_why_and_the_warning_is_not_repeated(
     assert len(warnings()) == 1
 
 
-# ── What is refused instead: the framework's decorator gives another object ──
+# ── What is refused instead: the framework's decorator returns another object ──
 
 
 def opened_shop() -> None: ...

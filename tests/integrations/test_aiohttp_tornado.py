@@ -1,4 +1,4 @@
-"""aiohttp's server and Tornado's handlers, where the contract shows too little."""
+"""aiohttp's server and Tornado's handlers, beyond what the contract covers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def web():
 
 
 def served(app: Any, talk: Any) -> Any:
-    """What *talk* returns, which gets a client of *app*."""
+    """Run *talk* with a client of *app*, and return its result."""
     from aiohttp.test_utils import TestClient, TestServer
 
     async def main() -> Any:
@@ -142,7 +142,7 @@ def tornado():
 
 
 def with_tornado(handler: Any, talk: Any) -> Any:
-    """What *talk* returns, which gets the address of a server with that *handler*."""
+    """Run *talk* with the address of a server with that *handler*, and return its result."""
     from tornado.httpserver import HTTPServer
     from tornado.testing import bind_unused_port
     from tornado.web import Application

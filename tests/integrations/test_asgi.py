@@ -1,4 +1,4 @@
-"""The ASGI middleware, where a real server shows too little."""
+"""The ASGI middleware, beyond what a real server shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HTTP = {"type": "http", "headers": [(b"x-user", b"u1")]}
 
 
 class Wire:
-    """What the server's side gives and gets."""
+    """The messages on the server's side, sent and received."""
 
     def __init__(self, *messages: dict[str, Any]) -> None:
         self.incoming = list(messages)
@@ -102,7 +102,7 @@ def test_an_async_function_is_not_asked_without_need(kept):
 
 @pytest.mark.parametrize("is_async", [True, False])
 def test_a_function_that_is_asked_too_early_is_asked_again(kept, is_async):
-    """An event from before the authentication, which fills the scope."""
+    """An event captured before the authentication, which sets the user in the scope, still gets that user."""
 
     def sync(scope):
         return scope["user"]
@@ -168,7 +168,7 @@ def test_a_lambda_around_an_async_function_is_awaited_and_nothing_is_said(kept, 
     app = JournyMiddleware(visit, user=lambda scope: slowly({**scope}), account=lambda scope: "acme")
     for _ in range(2):
         serve(app)
-    gc.collect()  # a warning that something was never awaited would be an error
+    gc.collect()  # a never-awaited warning would be an error
     assert [(event.user.user_id, event.account.account_id) for event in kept()] == [("u1", "acme")] * 2
     assert "raised" not in caplog.text
 
@@ -216,7 +216,7 @@ def test_tasks_of_one_request_share_its_user_and_those_of_another_do_not(kept):
     assert kept.who() == {f"{user} {number}": (user, None) for user in ("u1", "u2") for number in range(3)}
 
 
-# ── Who signs in or out within a request ──
+# ── Signing in or out within a request ──
 
 
 @pytest.mark.parametrize("key", ["user", "session"])
@@ -242,7 +242,7 @@ def test_an_event_is_of_who_was_in_the_scope_when_it_was_captured(kept, key, is_
 
 
 class Session(dict):
-    """As Starlette's."""
+    """A session like Starlette's."""
 
     def user(self):
         return self.get("user")
@@ -250,7 +250,7 @@ class Session(dict):
 
 @pytest.mark.parametrize("is_async", [True, False])
 def test_an_event_is_of_who_the_session_named_when_it_was_captured(kept, is_async):
-    """Starlette's sessions are changed in place."""
+    """Starlette's sessions are modified in place."""
 
     def sync(scope):
         return scope["session"].user()
@@ -317,7 +317,7 @@ def test_what_is_captured_before_the_user_is_known_is_of_that_user(kept, is_asyn
 
 
 def test_starlettes_own_users_are_known_by_their_name(kept):
-    """As in the README."""
+    """As the README describes."""
     pytest.importorskip("starlette", reason="needs Starlette")
     from starlette.applications import Starlette
     from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
@@ -378,7 +378,7 @@ def test_at_the_end_of_the_lifespan_everything_is_delivered_first(api, tracker):
 @pytest.mark.slow
 def test_the_end_of_the_lifespan_goes_on_while_something_is_delivered(api):
     journy_track.configure("a-key", base_url=api.url, shutdown_timeout=0.6)
-    api.answer_next(None, delay=0.2, count=12)  # one user's events, one after the other: 2.4 s
+    api.answer_next(None, delay=0.2, count=12)  # one user's events are sent one after another: 2.4 s
     for number in range(12):
         track(f"event_{number}", user="u1")
 

@@ -1,4 +1,4 @@
-"""Who acts, from one service of one's own to the next: to the hosts that are named, and to no other."""
+"""Context propagation between one's own services: to the named hosts, and to no others."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from journy_track._capture.carrier import HEADER
 from journy_track.integrations.asgi import JournyMiddleware as Asgi
 from journy_track.integrations.wsgi import JournyMiddleware as Wsgi
 
-#: Two names of this machine: one is named in `propagate_to`, and the other is foreign.
+#: Two names of this machine: the first is in `propagate_to`, the second is foreign.
 NAMED, FOREIGN = "localhost", "127.0.0.1"
 SECRET = "a secret of sixteen or more"
 
 
 class Service(ThreadingHTTPServer):
-    """Notes the carrier of each request by its path, and redirects where the path says so."""
+    """Records the carrier of each request by its path, and redirects if the path asks for it."""
 
     daemon_threads = True
     seen: list[tuple[str, str | None]]
@@ -112,7 +112,7 @@ def configure(api: Any, **settings: Any) -> Any:
 
 
 def acting(carrier: str | None) -> str | None:
-    """The user whom a carrier names."""
+    """Return the user in a carrier."""
     with journy_track.extract({} if carrier is None else {HEADER: carrier}):
         user = journy_track.current_context().user
     return user and user.user_id
@@ -194,7 +194,7 @@ def test_a_client_that_is_imported_later_is_hooked_into_too(run_program, service
 
 @pytest.fixture
 def traced() -> Iterator[None]:
-    """requests, instrumented, with our propagator alone."""
+    """Instrument requests, with only our propagator."""
     requests_instrumentation = pytest.importorskip("opentelemetry.instrumentation.requests")
     from opentelemetry import propagate
     from opentelemetry.sdk.trace import TracerProvider
@@ -212,7 +212,7 @@ def traced() -> Iterator[None]:
 
 @pytest.fixture
 def unhooked(monkeypatch) -> None:
-    """As where the client is one that `propagate_to` does not know."""
+    """Simulate a client that `propagate_to` does not know."""
     from journy_track.integrations import _outgoing
 
     monkeypatch.setattr(_outgoing, "_changed", lambda headers, host, **_: headers)
@@ -346,7 +346,7 @@ def test_a_trust_that_turns_out_to_be_async_is_never_taken_for_a_yes(kept, recwa
 
     async def nothing(*_: object) -> None: ...
 
-    def hidden(request):  # of which nobody sees that it has to be awaited
+    def hidden(request):  # a wrapper that hides that its result must be awaited
         return trust(request)
 
     serve(Wsgi(visit, trust=hidden), HTTP_JOURNY_TRACK=carried("eve"))

@@ -1,4 +1,4 @@
-"""Celery tasks in the process that sends them: headers, scopes, interruptions."""
+"""Celery tasks that run in the sending process: headers, scopes, interruptions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def events():
 
 @pytest.fixture
 def app():
-    """An app whose broker is in memory."""
+    """Return an app with an in-memory broker."""
     made = Celery("test", broker="memory://", set_as_current=False)
     made.conf.update(task_store_eager_result=False, result_backend=None)
     return instrument_celery(made)
@@ -32,7 +32,7 @@ def app():
 
 @pytest.fixture
 def sent(app):
-    """The headers with which a task was sent."""
+    """Return the headers that a task was sent with."""
     from celery import signals
 
     seen = []
@@ -129,7 +129,7 @@ def test_a_retry_is_an_interruption_of_its_first_run(app, events, on, expected):
     @track_event("worked", on=on, user="u1")
     def work(self) -> None:
         if self.request.retries == 0:
-            raise self.retry(countdown=0)  # runs the second one here, eagerly
+            raise self.retry(countdown=0)  # runs the retry here, eagerly
 
     work.apply()
     assert sorted(str(event.metadata.get("error_type")) for event in events) == expected
@@ -156,7 +156,7 @@ def test_twice_is_once_and_anything_else_is_refused(app):
 
 
 def ran_with(app, **headers) -> Context:
-    """The context of a task that a worker gets with these headers."""
+    """Return the context of a task when a worker receives these headers."""
     seen = []
 
     @app.task(bind=True)

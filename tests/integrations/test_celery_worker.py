@@ -1,4 +1,4 @@
-"""Real Celery workers with a real broker: prefork, threads and solo pools, retries, and the end of a process."""
+"""Real Celery workers with a real broker: prefork, threads and solo pools, retries, and shutdown."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Worker:
         subprocess.run(command, cwd=self._folder, env=environment, check=True, timeout=60)
 
     def waiting(self) -> int:
-        """Tasks that no worker has taken yet."""
+        """Return the number of tasks that no worker has received yet."""
         import redis
 
         with redis.from_url(self._environment["REDIS_URL"]) as broker:
@@ -127,7 +127,7 @@ class Worker:
             sleep(0.02)
 
     def stop(self) -> str:
-        """A warm shutdown: tasks that run are finished. Answers what it said."""
+        """Shut down warmly, so that running tasks finish, and return the worker's output."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
         self._said.seek(0)
@@ -135,13 +135,13 @@ class Worker:
 
     def clean_up(self) -> None:
         with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # its own session
+            os.killpg(self.process.pid, signal.SIGKILL)  # it has its own session
         self.process.wait(10)
         self._said.close()
 
 
 class Workers:
-    """Starts workers, each with a folder and a database of redis of its own."""
+    """Starts workers, each with its own folder and Redis database."""
 
     def __init__(self, api_url: str, redis: str) -> None:
         self._api_url, self._redis = api_url, redis.removesuffix("/0")
@@ -171,7 +171,7 @@ def workers(_inspector, redis) -> Iterator[Workers]:
 
 @pytest.fixture(scope="module")
 def prefork(workers, tmp_path_factory) -> Worker:
-    """A worker with two processes, forked from one that has captured and sent before."""
+    """Start a worker with two processes, forked from one that has already captured and sent."""
     return workers.start(tmp_path_factory.mktemp("prefork"), "--pool=prefork", "-c2", PRELOADED="1")
 
 
@@ -196,7 +196,7 @@ def test_each_task_acts_for_its_sender_in_processes_that_were_forked(api, prefor
     prefork.send(60, "work")
     worked = wait_for(api, "worked", 60)
     check_worked(api, 60)
-    # Where the machine is busy, one of the two children may take all of them.
+    # On a busy machine, one of the two children may process all of them.
     assert prefork.process.pid not in {event.metadata["process"] for event in worked}
     assert [event.name for event in api.events].count("preloaded") <= 1
 
@@ -212,7 +212,7 @@ def test_each_task_acts_for_its_sender_in_other_pools_and_a_shutdown_delivers(ap
     one.wait_until_taken()
     said = one.stop()
     ran = len([event for event in api.events if event.name == "worked"]) + one.waiting()
-    assert ran == 60, said  # what was reserved and not begun is the broker's again
+    assert ran == 60, said  # what was reserved but not started returns to the broker
     assert "Traceback" not in said
     for event in api.events:
         assert event.user == {"userId": f"u{event.metadata['n'] % 10}"}
@@ -245,6 +245,6 @@ def test_worker_processes_that_are_replaced_and_a_shutdown_lose_nothing(api, wor
     one = workers.start(tmp_path, "--pool=prefork", "-c2", "--max-tasks-per-child=3", RAN=str(ran), **instrumented)
     one.send(18, "nobody")
     one.wait_until_taken()
-    said = one.stop()  # what it has reserved and not begun goes back to the broker
+    said = one.stop()  # what it has reserved but not started returns to the broker
     arrived = [event for event in api.events if event.name == "was_nobody"]
     assert len(arrived) == len(ran.read_text().splitlines()) >= 12, said

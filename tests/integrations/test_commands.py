@@ -1,4 +1,4 @@
-"""click's and Typer's commands, and the cells of a notebook: who acts, for each run."""
+"""Commands of click and Typer, and notebook cells: each run has its own user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract that every web integration keeps, over real sockets and under real servers."""
+"""The contract of every web integration, tested over real sockets with real servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 APPS = Path(__file__).parent / "apps"
 THREADED = ("--worker-class=gthread", "--threads=8")
-#: The adapters: what they need, how they are served, and what stands before their paths.
+#: The adapters: the package each needs, how it is served, and the prefix of its paths.
 ADAPTERS: dict[str, tuple[str, list[str], str]] = {
     "wsgi": ("gunicorn", gunicorn("plain_wsgi:app", *THREADED), ""),
     "wsgi, one thread": ("gunicorn", gunicorn("plain_wsgi:app"), ""),
@@ -41,7 +41,7 @@ _numbers = itertools.count()
 
 
 class Site:
-    """One adapter's app, and the inspector that its events arrive at."""
+    """One adapter's app, and the inspector that receives its events."""
 
     def __init__(self, server: Server, api: Any, prefix: str) -> None:
         self.server = server
@@ -53,7 +53,7 @@ class Site:
         return f"{self.prefix}/{action}/{number}", number
 
     def arrived(self, number: str, count: int = 1) -> list[Any]:
-        """The *count* events of that request, once they are here."""
+        """Return the *count* events of that request, once they have arrived."""
 
         def there(api: Any) -> bool:
             return len(self._of(number)) >= count

@@ -1,4 +1,4 @@
-"""Decorated views, and what frameworks do with decorated functions: each in a program of its own."""
+"""Decorated views, and what frameworks do with decorated functions: each in a separate program."""
 
 from __future__ import annotations
 

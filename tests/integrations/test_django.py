@@ -1,4 +1,4 @@
-"""Django's own user: asked for when an event needs it, and without a trace."""
+"""Django's own user: looked up only when an event needs it, and without side effects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ django = pytest.importorskip("django", reason="needs Django")
 auth = pytest.importorskip("django.contrib.auth")
 
 
-#: The requests of quiet pages.
+#: The requests to quiet pages.
 seen: list[Any] = []
 
 
@@ -131,7 +131,7 @@ async def stream_async(request):
 
 
 class Partner:
-    """A user that is no model: an API client, say."""
+    """A user that is not a model, for example an API client."""
 
     pk = id = 7
     is_authenticated = True
@@ -139,7 +139,7 @@ class Partner:
 
 
 class Token(Partner):
-    """As the token's user of djangorestframework-simplejwt: it has the method, and not that of a class."""
+    """Like the token user of djangorestframework-simplejwt: the method exists, but it is not a class method."""
 
     def get_email_field_name(self, *, required):
         raise TypeError("not as a method of an instance")
@@ -156,7 +156,7 @@ class Broken(Partner):
 
 
 class Lazy:
-    """A middleware of the project's own puts such a user in, as JWT middlewares do."""
+    """The kind of lazy user that a project's own middleware sets, as JWT middlewares do."""
 
     def __new__(cls):
         from django.utils.functional import SimpleLazyObject
@@ -255,7 +255,7 @@ ASYNC_VIEWS = (
 
 
 class Urls:
-    """What stands for a module of URLs."""
+    """Replaces a URLconf module."""
 
     urlpatterns: ClassVar[list[Any]] = []
 
@@ -318,7 +318,7 @@ def user(name: str) -> Any:
 
 @pytest.fixture
 def client(_project):
-    """Signed in as Jane. Its requests go through a sync stack."""
+    """Return a client that is signed in as Jane and uses the sync stack."""
     from django.test import Client
 
     client = Client(raise_request_exception=False)
@@ -328,7 +328,7 @@ def client(_project):
 
 @pytest.fixture
 def fetch(_project):
-    """Makes a request through an async stack, signed in as Jane."""
+    """Return a function that makes a request through the async stack, signed in as Jane."""
     from django.test import AsyncClient
 
     client = AsyncClient(raise_request_exception=False)
@@ -565,7 +565,7 @@ def test_who_signs_out_keeps_the_account_too(fetch, kept, settings_of, path):
 
 @pytest.fixture
 def settings_of(client, fetch) -> Iterator[Any]:
-    """Sets JOURNY, as if the server had started with it."""
+    """Return a function that sets JOURNY as if the server had started with it."""
     from django.test import override_settings
 
     from journy_track._model.notices import Notices
@@ -589,7 +589,7 @@ def settings_of(client, fetch) -> Iterator[Any]:
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
 def test_a_consumer_of_channels_knows_who_is_signed_in(kept, client, kind):
-    """As in the README: inside `AuthMiddlewareStack`, where the scope has a user."""
+    """As the README describes: inside `AuthMiddlewareStack`, where the scope has a user."""
     pytest.importorskip("channels", reason="needs channels")
     from asgiref.sync import async_to_sync
     from asgiref.testing import ApplicationCommunicator
@@ -674,12 +674,12 @@ def test_a_trust_that_is_no_function_is_refused(settings_of):
         JournyMiddleware(lambda request: answer())
 
 
-# ── The app of this library, in one process: test_django_app.py and test_django_sync.py have it in real ones ──
+# ── This library's Django app, in one process; test_django_app.py and test_django_sync.py use real sites ──
 
 
 @pytest.fixture
 def connected() -> Iterator[Any]:
-    """Connects signals, for one test."""
+    """Return a function that connects signals, for one test."""
     from django.contrib.auth import get_user_model
 
     from journy_track.integrations.django._events import connect, signals_of
@@ -790,7 +790,7 @@ def test_the_deployment_is_warned_of_a_missing_key(kept):
 
 
 def sync(*arguments: str, **sync: Any) -> str:
-    """What `manage.py journy_sync` prints."""
+    """Run `manage.py journy_sync` and return its output."""
     import io
 
     from django.core.management import call_command

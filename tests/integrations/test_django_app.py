@@ -1,4 +1,4 @@
-"""Django's app of this library: its system check, and events by the signals of whoever signs in and up."""
+"""The Django app of this library: its system check, and the events of sign-in and sign-up signals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JILL = {"userId": "18", "email": "jill@acme.com"}
 
 
 def visit(api, journy: dict[str, Any], *options: str) -> list[tuple[str, Any, Any]]:
-    """The events of a site with these settings, in the order of capture."""
+    """Return the events of a site with these settings, in order of capture."""
     status, err = run(api, "django_events.py", json.dumps(journy), *options)
     assert status == 0, err
     return [
@@ -49,7 +49,7 @@ def test_by_default_signals_send_nothing(api):
 def test_signing_in_and_out_and_new_users_are_events_of_the_users_own(api):
     events = {"user_logged_in": "signed_in", "user_logged_out": "signed_out", "user_created": "signed_up"}
     assert visit(api, {"events": events, "account": "shop.account_of"}) == [
-        ("signed_up", JANE, None),  # not Joe, whose transaction failed, nor Jim, who comes from a fixture
+        ("signed_up", JANE, None),  # not Joe, whose transaction failed, nor Jim, who is from a fixture
         ("signed_in", JANE, "acme.com"),
         ("signed_out", JANE, "acme.com"),
     ]

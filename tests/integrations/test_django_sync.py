@@ -1,4 +1,4 @@
-"""`manage.py journy_sync`: the accounts and users of a real database, in processes of their own."""
+"""`manage.py journy_sync` with the accounts and users of a real database, in separate processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytest.importorskip("django", reason="needs Django")
 pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).parent / "apps" / "django_sync"
-COUNT = 600  # three times of what the queue holds
+COUNT = 600  # three times what the queue holds
 
 
 class Site:
@@ -54,7 +54,7 @@ class Site:
         return process.returncode, out, err
 
     def sync(self, *arguments: str, **environment: str) -> str:
-        """What a sync that delivers everything prints."""
+        """Run a sync that delivers everything, and return its output."""
         status, out, err = self.run("journy_sync", *arguments, **environment)
         assert status == 0, out + err
         return out

@@ -1,4 +1,4 @@
-"""Django Tasks in one process: Django's own, of version 6, and the package's, with the backends that both bring."""
+"""Django Tasks in one process: Django 6's own and the package's, with the backends that both include."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ def test_a_task_acts_for_whoever_enqueued_it(package, kind):
     assert "a Django task" in refused
     assert events == [
         '{"args": [1], "two": 2} u1 1',
-        # What a task enqueues is for the dummy one more result, which nobody runs.
+        # For the dummy backend, a task that a task enqueues is just another result that is never run.
         *(['{"args": ["nested"]} u1 1'] if kind == "immediate" else []),
         '{"args": [3]} u1 1',
         '{"args": [4]} u1 1',
-        # A user who is known by e-mail alone is in no message; the immediate backend sends none.
+        # A user known only by e-mail is never sent in a message; the immediate backend sends none, so it keeps the
+        # user.
         f'{{"args": [5]}} {"jane@acme.com" if kind == "immediate" else None} None',
         '{"args": [6]} None None',
     ]

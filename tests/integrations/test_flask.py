@@ -1,4 +1,4 @@
-"""Flask, where a real server shows too little: whose event it is, and whose context."""
+"""Flask, beyond what a real server shows: the user of each event, and its context."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_the_next_request_on_a_thread_has_its_own_user(app, kept):
 
 
 class Incomparable:
-    """As an array or a data frame in a server-side session."""
+    """A value like an array or a data frame in a server-side session."""
 
     __hash__ = None
 

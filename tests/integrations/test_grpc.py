@@ -1,4 +1,4 @@
-"""gRPC's servers, over real sockets: whose each call is, unary and streaming, sync and async."""
+"""gRPC servers over real sockets: the user of each call, unary and streaming, sync and async."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def account(context: Any) -> str | None:
     return metadata_of(context).get("x-account")
 
 
-# ── The service: each of its methods tracks what it was asked with ──
+# ── The service: each method tracks its request ──
 
 
 def unary_unary(request, context):
@@ -142,7 +142,7 @@ def channel(address) -> Iterator[Any]:
 
 
 def call(channel: Any, kind: str, user: str, *sent: bytes) -> list[bytes]:
-    """What the service returns to *user*, of the account of that user."""
+    """Return the service's responses to *user*, with that user's account."""
     asks, answers = kind.split("_")
     metadata = (("x-user", user), ("x-account", f"account of {user}"))
     method = getattr(channel, kind)(f"/shop.Shop/{kind}")

@@ -1,4 +1,4 @@
-"""Who acts, on spans and log lines: their IDs, where they are known, and nobody is asked."""
+"""The user and account IDs on spans and log lines: only where they are already known, without asking for them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tracer(spans):
 
 @pytest.fixture
 def lines():
-    """Log lines as a format writes them, and the logger."""
+    """Return a logger, and a function that returns its formatted lines."""
     out = io.StringIO()
     handler = logging.StreamHandler(out)
     handler.addFilter(JournyFilter())
@@ -47,7 +47,7 @@ def lines():
 
 
 class Database:
-    """A request's user, whose query logs, as Django's does with DEBUG."""
+    """A request's user that logs its query, as Django does with DEBUG."""
 
     def __init__(self, log: logging.Logger) -> None:
         self.log, self.queries = log, 0

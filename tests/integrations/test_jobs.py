@@ -1,4 +1,4 @@
-"""What holds for each job system: real brokers, real workers, and the identity of whoever sent the job."""
+"""What holds for each job system: real brokers, real workers, and the context of the sender."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ USERS = 50
 
 @dataclass(frozen=True)
 class System:
-    """A job system, and one of the ways to run its workers."""
+    """A job system, and one way to run its workers."""
 
     package: str
     app: str
-    #: Starts a worker. `URL` stands for the broker's.
+    #: The command that starts a worker. `URL` is replaced by the broker's URL.
     worker: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
-    #: Whether a job that fails is tried again.
+    #: Whether a failing job is retried.
     retries: bool = True
-    #: It may miss a SIGTERM, with and without us: arq does, where one comes as it talks to Redis.
+    #: Whether it may miss a SIGTERM, with or without us. arq does, if one arrives while it talks to Redis.
     deaf: bool = False
-    #: Another package that it needs.
+    #: Another required package.
     also: str | None = None
-    #: Whether a SIGTERM ends it at all. Huey's greenlets it does not, with and without us.
+    #: Whether a SIGTERM ends it at all. It does not with Huey's greenlets, with or without us.
     ends: bool = True
-    #: Whether a job can send another.
+    #: Whether a job can send another job.
     nests: bool = True
-    #: The jobs are sent by the worker's own process.
+    #: Whether the worker's own process sends the jobs.
     inside: bool = False
-    #: Starts an interpreter, or imports the jobs, for each job.
+    #: Whether it starts an interpreter, or imports the jobs, for each job.
     slow: bool = False
 
 
@@ -110,7 +110,7 @@ _databases = count()
 
 
 class Worker:
-    """A worker that runs, and whoever sends it jobs."""
+    """A running worker, and the sender of its jobs."""
 
     def __init__(self, system: System, environment: dict[str, str], log: Path) -> None:
         self.system, self._environment, self._log = system, environment, log
@@ -128,7 +128,7 @@ class Worker:
             )
 
     def send(self, *arguments: str) -> None:
-        """As in `send("50", "work")` for 50 users, or `send("nobody", "6")`."""
+        """Send jobs: `send("50", "work")` for 50 users, or `send("nobody", "6")` without a user."""
         if self.system.inside:
             self.process.stdin.write(" ".join(arguments) + "\n")
             self.process.stdin.flush()
@@ -146,7 +146,7 @@ class Worker:
         return found
 
     def ran(self) -> int:
-        """How often `nobody` has run."""
+        """Return how often `nobody` has run."""
         import redis
 
         with redis.from_url(self._environment["REDIS_URL"]) as broker:
@@ -159,7 +159,7 @@ class Worker:
             sleep(0.01)
 
     def stop(self) -> None:
-        """Ask it to end, as a deploy does."""
+        """Ask it to stop, as a deployment does."""
         for _ in range(10 if self.system.deaf else 1):
             self.process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
@@ -171,7 +171,7 @@ class Worker:
 
     def clean_up(self) -> None:
         with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # its own session
+            os.killpg(self.process.pid, signal.SIGKILL)  # it has its own session
         self.process.wait(10)
         if self.process.stdin is not None:
             self.process.stdin.close()
@@ -185,7 +185,7 @@ def redis() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def workers(_inspector, redis, tmp_path_factory):
-    """Starts one worker of each system, when it is first asked for."""
+    """Return a function that starts one worker of each system, on first use."""
     started: dict[str, Worker] = {}
 
     def start(name: str, fresh: bool = False) -> Worker:
@@ -199,11 +199,11 @@ def workers(_inspector, redis, tmp_path_factory):
             folder = tmp_path_factory.mktemp(name)
             environment = {
                 **{key: value for key, value in os.environ.items() if not key.startswith(("JOURNY_", "PYTHON"))},
-                # Its own: workers of earlier tests still take jobs from theirs.
+                # A separate database: workers of earlier tests still take jobs from theirs.
                 "REDIS_URL": f"{redis}/{next(_databases)}",
                 "JOURNY_BASE_URL": _inspector.url,
                 "DATABASE": str(folder / "db.sqlite3"),
-                # Not for all: Celery, too, sets Django up where it is named.
+                # Only for Django: Celery also sets Django up if the variable is set.
                 **({"DJANGO_SETTINGS_MODULE": "django_settings"} if "django" in system.app else {}),
                 "PYTHONDONTWRITEBYTECODE": "1",
             }
@@ -220,10 +220,10 @@ def workers(_inspector, redis, tmp_path_factory):
 
 
 def installed(package: str) -> bool:
-    """Whether *package*, or a part of it that only some versions have, is here."""
+    """Return whether *package*, or a submodule that only some versions have, is installed."""
     try:
         return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # not even what it is in
+    except ModuleNotFoundError:  # its parent package is missing, too
         return False
 
 
@@ -235,7 +235,7 @@ def flush_database(url: str) -> None:
 
 
 def check_theirs(events: list, users: int) -> None:
-    """Each of *users* has one of *events*, and it is of the right account."""
+    """Check that each of *users* has exactly one of *events*, with the right account."""
     assert sorted(event.metadata["number"] for event in events) == list(range(users))
     for event in events:
         number = event.metadata["number"]

@@ -1,4 +1,4 @@
-"""Job systems in one process: the order of decorators, what is instrumented, jobs that run where they are sent."""
+"""Job systems in one process: decorator order, what is instrumented, and jobs that run where they are sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def events():
 
 
 def work(number: int = 0) -> None:
-    """A job's function, at a module's level."""
+    """A job's function, at module level."""
 
 
 async def awork(number: int = 0) -> None:
@@ -239,11 +239,11 @@ def test_huey_carries_it_through_pipelines_retries_and_error_handlers(huey, even
     with journy_track.user("u1"):
         huey.enqueue(step.s(1).then(step, 2))
         huey.enqueue(step.s(13).error(recover.s()))
-    with journy_track.user("u2"):  # whoever runs the consumer
+    with journy_track.user("u2"):  # the user of the consumer
         run_all(huey)
     assert {event.user for event in events} == {UserIdentified("u1")}
     assert sorted(event.metadata["number"] for event in events if event.name == "worked") == [1, 2, 13, 13]
-    assert "recovered" in [event.name for event in events]  # once or for each failure, after Huey's version
+    assert "recovered" in [event.name for event in events]  # once, or once per failure, depending on Huey's version
 
 
 def test_a_huey_task_in_immediate_mode_keeps_its_callers_context_and_its_own_to_itself(huey, events):
@@ -348,7 +348,7 @@ def test_rq_jobs_do_not_share_the_meta_that_they_are_given(monkeypatch):
             users.append(context.user.user_id)
     assert users == ["u1", "u2", "u1"]
     assert Job.create(work, connection=object()).meta == {}
-    assert jobs[0].func is work  # outside of a run it is their own
+    assert jobs[0].func is work  # outside a run, the function is unwrapped
 
 
 def test_a_process_that_runs_one_job_of_rq_ends_abruptly(monkeypatch):

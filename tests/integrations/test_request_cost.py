@@ -1,6 +1,6 @@
-"""What an integration costs a request that tracks nothing, by counts that do not move with the machine.
+"""What an integration costs a request that tracks nothing, as counts that do not depend on the machine.
 
-In microseconds: `python -m benchmarks.app`.
+For microseconds: `python -m benchmarks.app`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: Our functions that one request may call, at most.
+#: The maximum number of our functions that one request may call.
 MAX_CALLS = {
     "WSGI": 14,
     "ASGI": 20,
@@ -83,4 +83,4 @@ def test_a_request_that_tracks_nothing_takes_few_calls_and_leaves_no_garbage(cou
     adapter, names, left = counted
     assert len(names) > 5
     assert len(names) <= MAX_CALLS[adapter], names
-    assert not left  # a cycle keeps the whole request until the garbage collector comes, which a busy server feels
+    assert not left  # a cycle keeps the whole request until garbage collection, which slows down a busy server

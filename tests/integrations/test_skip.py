@@ -1,4 +1,4 @@
-"""Requests of which nothing is tracked: staff, health checks, bots, by the app's own rule."""
+"""Requests that are not tracked, by the app's own rule: staff, health checks, bots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The web snippet in templates: fetched once and in the background, with who is signed in, and safe in a page."""
+"""The web snippet in templates: fetched once, in the background, with the signed-in user, and safe to embed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 class Page(HTMLParser):
-    """The scripts of a page, as a browser finds them, and what is beside them."""
+    """The scripts of a page, as a browser finds them, and the markup around them."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Page(HTMLParser):
 
     @property
     def calls(self) -> dict[str, Any]:
-        """The calls of the last script, by command, as JavaScript reads them."""
+        """Return the calls of the last script by command, as JavaScript reads them."""
         text = self.scripts[-1][1].removeprefix("if(window.journy){").removesuffix("}")
         found: dict[str, Any] = {}
         while text:
@@ -80,7 +80,7 @@ def requests_of(api) -> list[Any]:
 
 @pytest.fixture
 def snippet(api, tracker) -> Snippet:
-    """One that was fetched."""
+    """Return a snippet that has been fetched."""
     made = Snippet(DOMAIN, SECRET)
     until(lambda: made.html(user=None, account=None), "it is fetched")
     return made
@@ -257,7 +257,7 @@ def test_a_template_of_flask_has_it_with_the_user_of_the_session(api, tracker):
     app.secret_key = "x"
     instrument_flask(app, user=lambda: flask.session.get("user"))
     instrument_jinja2(app.jinja_env, domain=DOMAIN, secret=SECRET)
-    app.jinja_env.globals["csp_nonce"] = lambda: "n1"  # as Flask-Talisman has it
+    app.jinja_env.globals["csp_nonce"] = lambda: "n1"  # as Flask-Talisman sets it
     app.add_url_rule("/", view_func=lambda: flask.render_template_string("{{ journy_snippet() }}"))
     client = app.test_client()
     with client.session_transaction() as session:
@@ -295,7 +295,7 @@ def test_a_template_of_fastapi_has_it_with_the_user_of_a_dependency(api, tracker
 
 
 def got(app: Any) -> str:
-    """The body of a page of an ASGI app."""
+    """Return the body of a page of an ASGI app."""
     sent: list[Any] = []
 
     async def receive() -> Any:

@@ -96,7 +96,7 @@ def track(name: str) -> None:
 def test_outside_a_session_at_once(sessions, names):
     track("opened")
     with sessions():
-        track("opened_again")  # it has not begun
+        track("opened_again")  # the session has not begun
     assert names() == ["opened", "opened_again"]
 
 
@@ -234,7 +234,7 @@ def test_with_several_sessions_the_one_that_writes_counts(sessions, names):
 
 
 def test_a_session_of_a_request_is_found_in_its_other_threads(sessions, names):
-    """As FastAPI runs a sync dependency and the endpoint: each in a copy of the request's context."""
+    """FastAPI runs a sync dependency and the endpoint in this way: each in a copy of the request's context."""
     session = sessions()
 
     def dependency():
@@ -353,7 +353,7 @@ def test_concurrent_tasks_each_wait_for_their_own_session(tmp_path, events):
                 await asyncio.sleep(0)
                 await (session.commit() if number % 2 else session.rollback())
 
-        with journy_track.scope():  # as one request that does several things at once
+        with journy_track.scope():  # like one request that does several things concurrently
             await asyncio.gather(*(work(number) for number in range(20)))
         await engine.dispose()
 

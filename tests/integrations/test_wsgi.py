@@ -1,4 +1,4 @@
-"""The WSGI middleware and Flask's, where a real server shows too little."""
+"""The WSGI middleware and Flask's, beyond what a real server shows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def user_of(environ):
 
 
 def test_a_list_stays_a_list(kept):
-    """Servers look at its length, and send it with one call."""
+    """Servers check its length, and send it with one call."""
 
     def app(environ, start_response):
         track("visited")
@@ -45,7 +45,7 @@ def test_a_list_stays_a_list(kept):
 
 
 def test_a_file_stays_the_servers_file(kept, tmp_path):
-    """Servers send it with sendfile."""
+    """Servers send such a file with sendfile."""
     path = tmp_path / "file"
     path.write_bytes(b"content")
 
@@ -80,7 +80,7 @@ def test_what_the_app_sets_does_not_reach_the_next_request(kept):
     def app(environ, start_response):
         if "HTTP_X_USER" in environ:
             journy_track.set_user(environ["HTTP_X_USER"])
-            journy_track.user("u9").__enter__()  # and leaves it open
+            journy_track.user("u9").__enter__()  # and never exits the block
         track("visited", account="acme")
         return []
 
@@ -115,7 +115,7 @@ def test_an_event_is_of_who_was_in_the_environ_when_it_was_captured(kept):
 
 
 def test_the_app_runs_in_the_context_of_its_caller(kept):
-    """Flask's test client keeps what the app has put there, and gives it back itself."""
+    """Flask's test client keeps what the app has set there, and restores it itself."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("of the app")
 
     def app(environ, start_response):
@@ -150,7 +150,7 @@ def test_without_link_devices_no_cookie_is_linked(api, tracker):
 
 def test_users_who_take_turns_on_a_device_are_linked_once_each():
     def app(environ, start_response):
-        track("visited")  # for a link alone nobody is asked again
+        track("visited")  # once a device is linked, a link alone does not look up the user again
         return [b"ok"]
 
     middleware = JournyMiddleware(app, user=user_of, link_devices=True)
@@ -171,7 +171,7 @@ def test_an_async_function_cannot_be_asked_here_which_is_said(kept, caplog):
 
     middleware = JournyMiddleware(app, user=lambda environ: user({**environ}), account=lambda environ: "acme")
     middleware(environ(), start_response)
-    gc.collect()  # a warning that something was never awaited would be an error
+    gc.collect()  # a never-awaited warning would be an error
     assert kept.who() == {"visited": (None, "acme")}
     assert "callback for the request's user is async, in a sync stack" in caplog.text
 
@@ -219,7 +219,7 @@ def test_a_client_that_changes_its_cookie_pushes_out_no_device_of_others(tracker
 
 
 def seconds_of(act) -> float:
-    """Of the processor, in the best of three tries."""
+    """Return the CPU seconds of *act*: the best of three tries."""
 
     def once() -> float:
         began = thread_time()
@@ -231,7 +231,7 @@ def seconds_of(act) -> float:
 
 def test_a_cookie_without_end_is_not_decoded_to_its_end():
     long = "%41" * 3_000_000
-    # By what decoding it takes on this machine, of the processor's time: others may be busy.
+    # Compared with decoding on this machine, in CPU time, because other processes may be busy.
     assert seconds_of(lambda: device_of("__journey=" + long)) < seconds_of(lambda: unquote(long)) / 4
     assert device_of("__journey=" + "%41" * 256) == "A" * 256
     assert device_of("__journey=" + "%41" * 257) is None

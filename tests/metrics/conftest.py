@@ -1,4 +1,4 @@
-"""Providers of the real SDK, and a process in which nothing was instrumented before."""
+"""Providers of the real SDK, and a process in which nothing has been instrumented yet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _nothing_instrumented(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Seen:
-    """What one provider's reader collects, by the metric's name."""
+    """What one provider's reader collects, by metric name."""
 
     def __init__(self) -> None:
         self.reader = InMemoryMetricReader()
@@ -34,13 +34,13 @@ class Seen:
         return {metric.name: metric for metric in found}
 
     def points(self, name: str) -> dict[tuple[str, ...], float]:
-        """The values of a metric by those of their attributes."""
+        """Return the values of a metric by its attribute values."""
         metric = self.metrics().get(name)
         points = [] if metric is None else metric.data.data_points
         return {tuple(map(str, point.attributes.values())): point.value for point in points}
 
     def value(self, name: str) -> float | None:
-        """The value of a metric that has one."""
+        """Return the value of a metric without attributes."""
         return self.points(name).get(())
 
 

@@ -1,4 +1,4 @@
-"""`instrument_metrics()`: our own numbers, read by a real OpenTelemetry SDK."""
+"""`instrument_metrics()`: our own numbers, as a real OpenTelemetry SDK reads them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_waits_is_seen_with_its_age_and_its_bound(hung_server, seen):
     assert (seen.value("journy.sdk.item.inflight"), seen.value("journy.sdk.queue.size")) == (1, 2)
     assert seen.value("journy.sdk.queue.capacity") == 17
     assert seen.value("journy.sdk.queue.oldest_age") >= 0.3
-    assert seen.value("journy.sdk.rate_limit.remaining") is None  # nothing has said it yet
+    assert seen.value("journy.sdk.rate_limit.remaining") is None  # no response has reported it yet
 
 
 def test_the_budget_the_circuit_and_the_health_are_those_of_stats_and_health(api, tracker, seen):
@@ -117,7 +117,7 @@ def test_counts_go_on_where_another_tracker_takes_the_place(api, tracker, seen):
     assert seen.points(PROCESSED)["dropped", "no_identity"] == 1
     assert seen.value("journy.sdk.queue.capacity") == 104
     assert sum(point.count for point in seen.metrics()[DURATION[0]].data.data_points) == 6
-    assert len(opentelemetry._meters._readings._followed[1]) <= 2  # those that have ended are numbers alone
+    assert len(opentelemetry._meters._readings._followed[1]) <= 2  # of ended trackers only the numbers are kept
 
 
 def test_what_a_replaced_tracker_still_delivers_is_counted(api, tracker, seen):
@@ -194,7 +194,7 @@ def test_without_an_sdk_it_does_nothing():
 
 def test_an_api_that_takes_no_advice_on_buckets_gets_the_histogram_all_the_same(api, tracker, seen):
     class Older:
-        """OpenTelemetry's before 1.30."""
+        """The API of OpenTelemetry before 1.30."""
 
         def get_meter(self, name, version):
             meter = seen.provider.get_meter(name, version)
@@ -309,7 +309,7 @@ def test_one_scrape_reads_once_and_two_at_a_time_do_not_disturb_each_other(track
     taken: list[int] = []
     now = Readings._now
     monkeypatch.setattr(Readings, "_now", lambda self: (taken.append(1), now(self))[1])
-    known = len(INSTRUMENTS) - 2  # nothing has told the rate limit yet
+    known = len(INSTRUMENTS) - 2  # no response has reported the rate limit yet
     assert len(providers[0].metrics()) == known
     assert len(taken) == 1
     threads = [threading.Thread(target=lambda seen=seen: [seen.metrics() for _ in range(50)]) for seen in providers]

@@ -1,4 +1,4 @@
-"""The text for Prometheus says what OpenTelemetry's own exporter says, and the dashboard asks for what is there."""
+"""Our text for Prometheus matches OpenTelemetry's own exporter, and the dashboard queries metrics that exist."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ DASHBOARD = Path(__file__).parents[2] / "examples" / "observability" / "grafana.
 
 
 def families(text: str) -> dict[str, Any]:
-    """What Prometheus reads, by name."""
+    """Return what Prometheus reads, by name."""
     from prometheus_client.parser import text_string_to_metric_families
 
     return {family.name: family for family in text_string_to_metric_families(text)}
 
 
 def samples(family: Any) -> dict[tuple[Any, ...], float]:
-    """Its values by name and labels, without those that are empty or name the scope."""
+    """Return its values by name and labels, except labels that are empty or name the scope."""
     return {
         (
             sample.name,
@@ -42,7 +42,7 @@ def samples(family: Any) -> dict[tuple[Any, ...], float]:
 
 @pytest.fixture
 def exported(api, tracker) -> str:
-    """What the real exporter shows after a few items."""
+    """Return what the real exporter shows after a few items."""
     from opentelemetry.sdk.metrics import MeterProvider
 
     registry = prometheus.CollectorRegistry()
@@ -119,7 +119,7 @@ def test_a_duration_falls_into_the_bucket_that_ends_at_it():
 
 
 def queries() -> list[str]:
-    """What all panels ask for."""
+    """Return the queries of all panels."""
     board = json.loads(DASHBOARD.read_text())
     return [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
 

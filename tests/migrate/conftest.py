@@ -1,4 +1,4 @@
-"""A module of a few lines, moved."""
+"""Migrates a module of a few lines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Moved:
 
 @pytest.fixture
 def moved(tmp_path: Path) -> Callable[..., Moved]:
-    """Move the source of `app.py`, and of other modules by their names; as they are then, also unchanged."""
+    """Return a function that migrates `app.py` and other modules by name, and returns all resulting files."""
 
     def move(vendor: str, source: str, **others: str) -> Moved:
         folder = tmp_path / "project"

@@ -1,8 +1,8 @@
-"""Runs a sample in this process, and prints what the library that it is moved from was asked to send, as JSON.
+"""Runs a sample in this process, and prints as JSON what its library was asked to send.
 
     python recording.py segment FOLDER
 
-What journy_track and the official SDK send arrives at the inspector instead.
+Requests of journy_track and the official SDK arrive at the inspector instead.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def journyio() -> list[dict[str, Any]]:
     def lenient(self: Any, request: Any) -> Any:
         try:
             response = send(self, request)
-        except utils.JournyException:  # of a response without a body, which is fine
+        except utils.JournyException:  # for a response without a body, which is fine
             response = httpclient.HttpResponse(200, body={"meta": {"requestId": "an-id"}})
         response.headers["X-RateLimit-Remaining"] = "1"
         return response

@@ -1,4 +1,4 @@
-"""What was sent, whichever library sent it: events, and what is known in the end of users and accounts."""
+"""What was sent, by whichever library: the events, and the final state of users and accounts."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Sent:
         return self
 
     def journyio(self, messages: Iterable[dict[str, Any]]) -> Sent:
-        assert not list(messages)  # they are requests, which arrive
+        assert not list(messages)  # they are sent as requests, which arrive at the inspector
         return self
 
     def requests(self, requests: Iterable[Received]) -> Sent:

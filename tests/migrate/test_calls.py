@@ -1,4 +1,4 @@
-"""Call by call: what is written in place of each, and which are left, with the reason."""
+"""Call by call: the replacement of each, and the calls that are left, with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`journy-track migrate`: the report, what is written, and what it says where it cannot."""
+"""`journy-track migrate`: its report, what it writes, and its messages when it cannot migrate a call."""
 
 from __future__ import annotations
 

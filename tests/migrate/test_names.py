@@ -1,4 +1,4 @@
-"""What a name stands for: a call is of the other library only where nothing else could be meant."""
+"""What a name refers to: a call is attributed to the other library only if it cannot be anything else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-#: Where it is not certain what is called.
+#: Code in which it is uncertain what is called.
 UNSURE = {
     "a parameter of that name": """\
         import segment.analytics as analytics

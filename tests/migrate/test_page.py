@@ -1,4 +1,4 @@
-"""The page shows what the command does."""
+"""The documentation page shows what the command does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three samples with 40 calls each: what they send after the move is what they sent before."""
+"""Three samples with 40 calls each: after the migration they send the same as before."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VERBS = {
 
 
 def calls(folder: Path, vendor: str) -> set[tuple[str, int]]:
-    """The file and the line of each call of a verb."""
+    """Return the file and line of each call of a verb."""
     found = set()
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -57,7 +57,7 @@ def sample(vendor: str, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sent(vendor: str, api: Inspector) -> Callable[[Path], Sent]:
-    """Run what is in a folder, and return all that is sent, by whichever library."""
+    """Return a function that runs the code in a folder and returns all that was sent, by whichever library."""
 
     def run_it(folder: Path) -> Sent:
         api.reset()
@@ -106,7 +106,7 @@ def test_it_sends_the_same_after_the_move(vendor: str, sample: Path, sent: Calla
     assert result.exit_code == 0, result.output
     calls_of_theirs = len(calls(sample, vendor))
     assert sent(sample) == before
-    assert calls_of_theirs > 0  # those that are left work as before
+    assert calls_of_theirs > 0  # the calls that are left work as before
 
 
 def test_moving_twice_changes_nothing_more(vendor: str, sample: Path):

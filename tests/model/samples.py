@@ -1,4 +1,4 @@
-"""Values as frameworks and libraries hand them over, and some that nobody should."""
+"""Values that frameworks and libraries pass, and some that no caller should pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Plan(enum.Enum):
 
 
 class OwnZone(tzinfo):
-    """A zone in the app's own code."""
+    """A time zone class of the app."""
 
     def __init__(self, hours=1):
         self.hours = hours
@@ -48,11 +48,11 @@ class Part(float):
 
 
 class FakeDatetime(datetime):
-    """As freezegun's."""
+    """Like freezegun's."""
 
 
 class FakeDate(date):
-    """As freezegun's."""
+    """Like freezegun's."""
 
 
 class _NumpyKind:
@@ -88,7 +88,7 @@ class NumpyBool:
 
 
 class NumpyDate:
-    """As datetime64 in nanoseconds: its float() would be a huge number."""
+    """Like datetime64 in nanoseconds: its float() would be a huge number."""
 
     dtype = _NumpyKind("M")
 
@@ -97,7 +97,7 @@ class NumpyDate:
 
 
 class LazyText:
-    """As a lazy translation: answers to what text answers to, and is none."""
+    """Like a lazy translation: it has methods of str, but is not a str."""
 
     def __init__(self, text):
         self.text = text
@@ -113,7 +113,7 @@ class LazyText:
 
 
 class Standing:
-    """Stands for another value, as a context-local does: its __class__ is that value's."""
+    """A proxy for another value, like a context-local: its __class__ is that value's."""
 
     def __init__(self, value):
         self.__dict__["value"] = value
@@ -131,7 +131,7 @@ class Standing:
 
 
 class Broken:
-    """Answers to what text answers to, and raises for all of it."""
+    """It has methods of str, and all of them raise."""
 
     def __str__(self):
         raise RuntimeError("no text today")

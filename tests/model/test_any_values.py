@@ -1,4 +1,4 @@
-"""Whatever is passed as metadata or properties: the request is good, and only what is bad is missing from it."""
+"""Whatever is passed as metadata or properties, the request is valid, and only invalid values are missing from it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from . import samples
 
 pytestmark = pytest.mark.slow
 
-TEXTS = st.text(st.characters(exclude_categories=()), max_size=20)  # surrogates, too
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=20)  # including surrogates
 ZONES = st.sampled_from([None, UTC, timezone(timedelta(hours=5)), samples.OwnZone()])
 GOOD = st.one_of(
     TEXTS,
@@ -65,7 +65,7 @@ ONE_BY_ONE = settings(
 
 
 def prepared(kind, values):
-    """The item that the worker makes of *values*, and its body as any language reads it."""
+    """Return the item that the worker makes of *values*, and its body as a strict JSON parser reads it."""
     user = UserIdentified("u1")
     captured = Captured(
         kind, 0.0, "signed_in", user, None, frozen_mapping(values), None, {}, {}, None, None, None, 0.0, 0

@@ -1,4 +1,4 @@
-"""Where requests go: never in clear to another machine, never with a secret in the address."""
+"""The base URL: never unencrypted to another machine, and never with a secret in it."""
 
 from __future__ import annotations
 

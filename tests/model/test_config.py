@@ -1,4 +1,4 @@
-"""Every setting: its argument, its environment variable, and what is said when it is wrong."""
+"""Every setting: its argument, its environment variable, and the error for invalid values."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Awaited:
         return item
 
 
-#: What the worker cannot call with one argument, or would have to await.
+#: Hooks that the worker cannot call with one argument, or would have to await.
 WRONG_HOOKS = (lambda: None, lambda item, more: item, lambda *, item: item, awaited, Awaited())
-#: What it can, as far as that can be known.
+#: Hooks that it can call, as far as that can be known.
 GOOD_HOOKS = (
     lambda item, more=1: item,
     lambda *items: items,
@@ -49,7 +49,7 @@ GOOD_HOOKS = (
     functools.partial(max, 1),
 )
 HTTP = Http()
-#: Argument, what may be given and what it means.
+#: Argument, given value, resulting setting.
 GOOD = [
     ("required", True, True),
     ("base_url", "https://eu.journy.io/", "https://eu.journy.io"),
@@ -148,7 +148,7 @@ BAD = [
     *[(name, value) for name in ("base_url", "batch_url") for value in ("", 5, b"https://journy.io", "journy.io")],
 ]
 PATHS = {"JOURNY_SPOOL", "JOURNY_SKIP_UNCHANGED_STATE"}
-#: Variable, text, the setting and what it means.
+#: Variable, text, setting, resulting value.
 ENVIRONMENT = [
     ("JOURNY_BROKER_URL", "rediss://cache.internal/1", "broker", Secret("rediss://cache.internal/1")),
     ("JOURNY_SPOOL", "/var/spool/app", "spool", Path("/var/spool/app")),
@@ -245,7 +245,7 @@ def test_every_setting_is_tried_here():
     assert {name for name, *_ in GOOD} | {"api_key"} == names
     assert {name for name, _ in BAD} == names
     assert {variable for variable, *_ in ENVIRONMENT} | {"JOURNY_API_KEY"} == variables
-    assert {variable for variable, _ in BAD_ENVIRONMENT} == variables - PATHS  # any text is one
+    assert {variable for variable, _ in BAD_ENVIRONMENT} == variables - PATHS  # any text is a valid path
 
 
 @pytest.mark.parametrize(("name", "value"), BAD)
@@ -254,7 +254,7 @@ def test_a_wrong_argument_is_named(name, value):
     for make in (journy_track.configure, Tracker):
         with pytest.raises(ConfigurationError, match=f"^{name} must be .*; got ") as caught:
             make(key, **settings)
-        assert caught.value.__context__ is None  # nothing beside it that could show what was given
+        assert caught.value.__context__ is None  # no chained exception that could show the given value
     assert journy_track.get_tracker() is None
 
 

@@ -1,4 +1,4 @@
-"""What is known about frameworks is found without an import of an integration, once the framework is imported."""
+"""Known facts about a framework are found without importing an integration, once the framework is imported."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ print(len(captured))
 
 
 def test_a_signal_that_comes_while_a_page_is_imported_finds_it_later():
-    # Catches: a page that is marked as loaded before it is, or one that is taken for loaded half-way.
+    # Catches: a page that is marked as loaded too early, or treated as loaded while half-way.
     code = f"""
 import sys, types
 sys.modules["uwsgi"] = types.ModuleType("uwsgi")

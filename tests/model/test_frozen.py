@@ -1,4 +1,4 @@
-"""What crosses to the worker: immutable built-ins, and none of the app's code."""
+"""What is handed to the worker: immutable built-ins, and none of the app's code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who something is about: what is taken as an ID, an e-mail, a domain."""
+"""Identification: what is accepted as an ID, an e-mail address or a domain."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Text(str):
 
 
 class Ulid:
-    """As python-ulid's and bson's: a text form of its own, an int() and bytes()."""
+    """Like the IDs of python-ulid and bson, which have their own text form, an int() and bytes()."""
 
     def __str__(self):
         return "01HZY3K2V5T0A8N6Q4R1S7W9XB"

@@ -1,4 +1,4 @@
-"""What a log line looks like, also where the app has set up no logging."""
+"""The format of log lines, including when the app has not configured logging."""
 
 from __future__ import annotations
 

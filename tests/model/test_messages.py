@@ -1,4 +1,4 @@
-"""An item as text, and back: nothing is lost on the way."""
+"""Items are converted to text and back without loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mock stands for anything: it is never an ID nor a value, and is not called."""
+"""A mock can imitate anything: it is never accepted as an ID or a value, and never called."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_attributes_of_a_value_are_not_asked_for():
 
 
 class BabelsLazyText:
-    """As the lazy translations of Babel and Flask-Babel: operators on the type, methods by `__getattr__`."""
+    """Like the lazy translations of Babel and Flask-Babel: operators on the type, methods by `__getattr__`."""
 
     def __init__(self, text):
         self._text = text
@@ -104,7 +104,7 @@ class BabelsLazyText:
 
 
 class NumpysNumber:
-    """As numpy's: what kind it is says a descriptor of its type."""
+    """Like a numpy number: a descriptor of its type returns its kind."""
 
     def __init__(self, kind):
         self.kind = kind

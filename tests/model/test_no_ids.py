@@ -1,4 +1,4 @@
-"""What is not taken as an ID, because its text would become one: records, numbers, containers."""
+"""Objects that are not accepted as an ID, although their text could be used: records, numbers, containers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from journy_track import AccountIdentified, InvalidArgument, UserIdentified
 
 
 class Shown:
-    """Has a text, as a model has one for its list in an admin."""
+    """Has a text form, like a model that an admin lists."""
 
     def __str__(self):
         return "Jane Doe"
@@ -52,7 +52,7 @@ class NoText:
 
 
 class Lazy:
-    """As Django's `request.user` and Flask-Login's `current_user`: a type of its own, the model's `__class__`."""
+    """Like Django's `request.user` and Flask-Login's `current_user`: its own type, with the model as `__class__`."""
 
     __class__ = property(lambda self: DjangoModel)
 
@@ -66,7 +66,7 @@ class LazyNumber(Lazy):
 
 
 class SinglePrecision(Shown):
-    """As numpy's float32, which is no float."""
+    """Like numpy's float32, which is not a float."""
 
     def __float__(self):
         return 1.5

@@ -1,4 +1,4 @@
-"""The key is in the header, and nowhere else."""
+"""The API key is in the header, and nowhere else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = "sk-very-secret-0123456789"
 
 @pytest.fixture
 def holders(api):
-    """Everything of ours that has the key."""
+    """Return every object of ours that holds the key."""
     tracker = journy_track.configure(KEY, base_url=api.url)
     config = ClientConfig(KEY, base_url=api.url)
     with Client(None, config) as client:

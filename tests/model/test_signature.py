@@ -1,4 +1,4 @@
-"""Signatures are read, and the annotations in them are not evaluated."""
+"""Signatures are read without evaluating their annotations."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 import journy_track
 from journy_track._model.signature import signature_of
 
-#: Since Python 3.14 an annotation is evaluated when it is read: this module has to do without the import from
-#: __future__, which makes texts of all of them.
+#: Since Python 3.14 an annotation is evaluated when it is read. This source does without the import from __future__,
+#: which would turn all annotations into strings.
 DEFERRED = textwrap.dedent("""
     def scrub(item: OnlyForTypeCheckers) -> OnlyForTypeCheckers:
         return item
@@ -41,7 +41,7 @@ deferred = pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations ar
 
 
 class Broken:
-    """What asks it for its signature gets an error of the app's own."""
+    """Reading its signature raises an error of the app's."""
 
     @property
     def __signature__(self) -> Any:
@@ -99,7 +99,7 @@ def test_such_a_hook_is_still_looked_at(api, app):
     ids=["function", "callable", "callable of a callable", "method"],
 )
 def test_arguments_are_captured_beside_what_only_type_checkers_know(journy_events, app, make):
-    # Catches: a NameError where the app is imported, and an event that is lost with call.arguments.
+    # Catches: a NameError when the app is imported, and an event lost because of call.arguments.
     decorated = journy_track.track_event(
         "changed", user="jane", capture=("plan",), metadata=lambda call: {"given": ", ".join(call.arguments)}
     )(make(app))

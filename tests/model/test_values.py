@@ -1,4 +1,4 @@
-"""What metadata and properties take, and how it travels."""
+"""Which values metadata and properties accept, and how they are serialised."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_a_key_of_thousands_of_digits_is_left_out_and_the_rest_goes():
 
 
 def test_what_is_wrong_with_a_number_is_short_however_long_that_is():
-    # Catches: a line of the log as long as a client likes.
+    # Catches: a log line as long as a client chooses.
     for kind in ("NaN", "sNaN", "-NaN"):
         ((_, reason),) = plain_metadata({"a": Decimal(kind + "1" * 10_000)})[1]
         assert len(reason) < 150

@@ -1,4 +1,4 @@
-"""What users install: the wheel and the sdist, built once, and an environment that has nothing else."""
+"""What users install: the wheel and the sdist, built once, and an environment with nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Built:
 
 
 def build(source: Path, folder: Path) -> Built:
-    """Both, as a release builds them. Without isolation: the tests are offline."""
+    """Build both, as a release does, but without isolation: the tests are offline."""
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -42,7 +42,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.fixture(scope="session")
 def unpacked(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the sdist unpacks to."""
+    """Return the folder that the sdist unpacks to."""
     folder = tmp_path_factory.mktemp("sdist")
     with tarfile.open(built.sdist) as archive:
         archive.extractall(folder, filter="data")
@@ -52,12 +52,12 @@ def unpacked(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment with the wheel, and with what it declares that it needs: no more."""
+    """A virtual environment with the wheel and its declared dependencies only."""
 
     folder: Path
 
     def install(self, wheel: Path) -> None:
-        # As pip does it, scripts and metadata included.
+        # As pip installs it, including scripts and metadata.
         command = [
             sys.executable,
             "-m",
@@ -73,7 +73,7 @@ class Environment:
         assert done.returncode == 0, done.stderr
 
     def add(self, *extras: str) -> None:
-        """What the installed wheel needs with these extras, from the environment of the tests: no download."""
+        """Copy the dependencies of these extras from the test environment, without a download."""
         [site] = self.folder.glob("lib/python*/site-packages")
         [own] = site.glob("journy_track-*.dist-info")
         for name in needed(Distribution.at(own), set(extras)):
@@ -84,7 +84,7 @@ class Environment:
                     target.symlink_to(Path(str(file.locate())))
 
     def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """A command of the environment, as someone runs it who has just installed it."""
+        """Run a command of the environment, as a user would right after the installation."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("JOURNY_", "PYTHON"))}
         return subprocess.run(
             [str(self.folder / "bin" / command[0]), *command[1:]],
@@ -98,7 +98,7 @@ class Environment:
 
 
 def needed(of: Distribution, extras: set[str]) -> set[str]:
-    """The distributions that *of* needs, and what those need."""
+    """Return the distributions that *of* depends on, directly and indirectly."""
     found: set[str] = set()
     waiting = [(of, extras)]
     while waiting:
@@ -124,13 +124,13 @@ def _wheel_alone(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Envi
 
 @pytest.fixture(scope="session")
 def bare(_wheel_alone: Environment) -> Environment:
-    """Without any extra."""
+    """Return the environment without any extra."""
     return _wheel_alone
 
 
 @pytest.fixture
 def with_extras(bare: Environment, tmp_path: Path) -> Iterator[Environment]:
-    """The same, for a test to add extras to."""
+    """Yield a copy of the environment, for a test to add extras to."""
     folder = tmp_path / "venv"
     shutil.copytree(bare.folder, folder, symlinks=True)
     for script in (folder / "bin").glob("journy-track"):

@@ -1,4 +1,4 @@
-"""Installed without an extra it works, and where something is missing it says in a sentence what."""
+"""It works without extras, and if a dependency is missing, one sentence names it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs before a commit and on a hosted machine is what `.ci/run` runs."""
+"""The pre-commit hooks and the hosted workflows run what `.ci/run` runs."""
 
 from __future__ import annotations
 

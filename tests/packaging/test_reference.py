@@ -1,4 +1,4 @@
-"""Everything public says what it is and in which units, and stands in the reference that is built from that."""
+"""Every public name is documented, with units, and is in the reference built from the docstrings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 from journy_track import Tracker, integrations
 
 ROOT = Path(__file__).parents[2]
-#: What users import. Each names in `__all__` what is public in it.
+#: The modules that users import. Each lists its public names in `__all__`.
 MODULES = [
     "journy_track",
     "journy_track.broker",
@@ -30,14 +30,14 @@ MODULES = [
         f"journy_track.integrations.{module.name}"
         for module in pkgutil.iter_modules(integrations.__path__)
         if not module.name.startswith("_")
-        and (module.name != "arq" or find_spec("arq"))  # it takes another redis-py than Celery's: not in `test`
+        and (module.name != "arq" or find_spec("arq"))  # it needs another redis-py than Celery: not in `test`
     ),
 ]
-#: They cannot have a docstring.
+#: Names that cannot have a docstring.
 ALIASES = {"__version__", "APIResult"}
 A_TIME = re.compile(r"\bfloat\b|\btimedelta\b")
 A_UNIT = re.compile(r"\bseconds\b|\btimedelta\b")
-#: A part of the key's budget, and a time whose unit is in its name.
+#: Floats that need no unit: a part of the key's budget, and a time with its unit in its name.
 NO_TIMES = {"share", "duration_ms"}
 
 
@@ -46,7 +46,7 @@ def module_of(name: str) -> Any:
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    """Each public name, and those of the public classes that are ours, with what stands behind it."""
+    """Yield each public name and each public member of our classes, with its object."""
     for module in MODULES:
         for name in sorted(set(module_of(module).__all__) - ALIASES):
             thing = getattr(module_of(module), name)
@@ -80,7 +80,7 @@ TIMED = [
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The documentation's site, built as a release has it."""
+    """Build the documentation's site as a release does."""
     where = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", str(where / ".doctrees"), "docs"]
     built = subprocess.run(
@@ -116,7 +116,7 @@ def test_what_is_raised_is_said_where_wrong_arguments_are_refused():
 
 
 def inherited() -> set[str]:
-    """What an item has from the class of all API calls: the reference shows what is its own."""
+    """Return the members that an item inherits from the class of all API calls: the reference omits them."""
     classes = {name: thing for name, thing in PUBLIC.items() if inspect.isclass(thing) and thing is not Tracker}
     return {
         name
@@ -129,13 +129,13 @@ def test_the_site_is_built_without_a_warning_and_has_every_public_name_and_no_pr
     inventory = (site / "objects.inv").read_bytes()
     text = zlib.decompress(inventory.split(b"\n", 4)[4]).decode()
     listed = {name for name, kind in re.findall(r"^(\S+) (\S+) ", text, re.MULTILINE) if kind.startswith("py:")}
-    of_django = {"journy_track.integrations.django_snippet.register"}  # how Django finds the tag
+    of_django = {"journy_track.integrations.django_snippet.register"}  # the name by which Django finds the tag
     assert set(PUBLIC) - listed - inherited() <= of_django
     assert not [name for name in listed if re.search(r"\._[a-z]", name)]
 
 
 def test_the_site_asks_no_other_server_for_anything(site):
-    """Links lead elsewhere; fonts, styles, scripts and pictures come with it."""
+    """Links may lead elsewhere; fonts, styles, scripts and pictures are part of the site."""
     asking = {
         "*.html": r"<(?:script|img|link|iframe|source)\b[^>]*(?:src|href)=\"(?:https?:)?//[^>]*",
         "*.css": r"url\([\"']?(?:https?:)?//[^)]*|@import[^;]*//[^;]*",

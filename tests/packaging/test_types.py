@@ -1,4 +1,4 @@
-"""The types that other projects' type checkers see, in the installed wheel."""
+"""The types of the installed wheel, as other projects' type checkers see them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="pyright needs node")
 def test_every_public_type_is_known(built, tmp_path):
-    # Catches: an attribute or a module-level name whose type only our own checker can infer.
+    # Catches: an attribute or a module-level name whose type only our own type checker can infer.
     site = tmp_path / "site"
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(site)]
     subprocess.run([*command, str(built.wheel)], timeout=300, check=True, capture_output=True)
-    scripts = str(Path(sys.executable).parent)  # pyright asks the python that is first on PATH where packages are
+    scripts = str(Path(sys.executable).parent)  # pyright asks the first python on PATH where packages are
     done = subprocess.run(
         [sys.executable, "-m", "pyright", "--verifytypes", "journy_track", "--ignoreexternal", "--outputjson"],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""What is released: the same bytes from the same source, all that is needed, and nothing else."""
+"""The released files: the same bytes from the same source, complete, and without anything else."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     there = {str(path.relative_to(ROOT)) for path in (ROOT / "journy_track").rglob("*") if path.is_file()}
     wanted = {name for name in there if "__pycache__" not in name and "/_plugin/" not in name}
     assert wanted <= names
-    assert "journy_track/_plugin/pytest_journy_track.py" not in names  # it is a module of its own
+    assert "journy_track/_plugin/pytest_journy_track.py" not in names  # it is a separate top-level module
 
 
 def test_the_wheel_holds_the_shop_of_the_demo_as_it_is_among_the_examples(built):
@@ -84,7 +84,7 @@ def test_the_sdist_holds_the_source_its_tests_and_nothing_else(built):
 
 
 def test_two_builds_have_the_same_bytes(built, unpacked, tmp_path):
-    # The second in another folder, of files with other times.
+    # The second build is in another folder, from files with other timestamps.
     again = build(unpacked, tmp_path)
     assert again.wheel.read_bytes() == built.wheel.read_bytes()
     assert again.sdist.read_bytes() == built.sdist.read_bytes()

@@ -1,4 +1,4 @@
-"""The hosted workflows: valid, and what their jobs call is there."""
+"""The hosted workflows are valid, and everything that their jobs call exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real Redis on a free port, relays in threads and in processes of their own."""
+"""A real Redis on a free port, and relays in threads and in separate processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NAMES = Names.of("items")
 
 
 def until(condition: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
-    """Wait until *condition* answers something true, and answer that."""
+    """Wait until *condition* returns a true value, and return it."""
     deadline = monotonic() + timeout
     while not (found := condition()):
         assert monotonic() < deadline, f"not in {timeout:.0f} s: {what}"
@@ -44,7 +44,7 @@ def until(condition: Callable[[], Any], what: str, timeout: float = 30.0) -> Any
 
 
 class RedisServer:
-    """A redis-server of our own, which may be killed, stopped and started again where it was."""
+    """A private redis-server, which can be killed, stopped, and restarted on the same port and folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -58,19 +58,19 @@ class RedisServer:
 
     @property
     def client(self) -> Any:
-        """A client with patience."""
+        """A client with a long timeout."""
         return redis.Redis(port=self.port, socket_timeout=10, decode_responses=True)
 
     def start(self, *options: str) -> RedisServer:
-        """Start it, for the first time or again. Answers when it answers."""
+        """Start or restart it, and return once it responds."""
         self.options = list(options) or self.options
-        for _ in range(5):  # somebody may have taken the port meanwhile
+        for _ in range(5):  # another process may have taken the port meanwhile
             if not self.port:
                 with socket.create_server(("127.0.0.1", 0)) as free:
                     self.port = free.getsockname()[1]
             self.process = subprocess.Popen(
                 ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes",
-                 # Written before the response, always: with an fsync a second, one that is late puts writing off.
+                 # Always written before the response. With an fsync per second, a late fsync would delay writes.
                  "--appendfsync", "no", "--dir", str(self.folder), *self.options],
                 stdout=subprocess.DEVNULL,
             )  # fmt: skip
@@ -81,7 +81,7 @@ class RedisServer:
         raise AssertionError("redis-server does not start")
 
     def start_sentinel(self, watches: RedisServer | None = None) -> RedisServer:
-        """Start a sentinel instead, which watches the primary *watches* as the service ``shop``."""
+        """Start a sentinel instead, which monitors the primary *watches* as the service ``shop``."""
         lines = ["sentinel resolve-hostnames no"]
         if watches is not None:
             lines += [
@@ -112,23 +112,23 @@ class RedisServer:
         self.process.send_signal(number)
 
     def kill(self) -> None:
-        """As a power cut, but for what the system still writes."""
+        """Kill it, like a power cut, except that the system still writes its buffers."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(10)
 
     def messages(self) -> list[dict[str, Any]]:
-        """What waits, oldest first."""
+        """Return the waiting messages, oldest first."""
         return [json.loads(fields["m"]) for _, fields in self.client.xrange(NAMES.stream)]
 
     def letters(self) -> list[dict[str, Any]]:
-        """The dead letters."""
+        """Return the dead letters."""
         return [json.loads(fields["m"]) for _, fields in self.client.xrange(NAMES.dead)]
 
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[Callable[[], RedisServer]]:
-    """Make a Redis, which is not started yet, at a port that is free."""
+    """Return a function that creates a Redis on a free port, without starting it."""
     if shutil.which("redis-server") is None:
         pytest.skip("needs redis-server (Debian's package of that name)")
     servers: list[RedisServer] = []
@@ -150,13 +150,13 @@ def redis_server(tmp_path: Path) -> Iterator[Callable[[], RedisServer]]:
 
 @pytest.fixture
 def absent_broker(redis_server: Callable[[], RedisServer]) -> RedisServer:
-    """A Redis that was not started yet."""
+    """Return a Redis that has not been started yet."""
     return redis_server()
 
 
 @pytest.fixture
 def forward() -> Iterator[Callable[..., Forwarder]]:
-    """Put a forwarder before a Redis."""
+    """Return a function that puts a forwarder in front of a Redis."""
     made: list[Forwarder] = []
 
     def make(server: RedisServer, rate: float | None = None) -> Forwarder:
@@ -170,13 +170,13 @@ def forward() -> Iterator[Callable[..., Forwarder]]:
 
 @pytest.fixture
 def broker(absent_broker: RedisServer) -> RedisServer:
-    """A Redis that runs."""
+    """Return a running Redis."""
     return absent_broker.start()
 
 
 @pytest.fixture
 def relay(api: Inspector, broker: RedisServer) -> Iterator[Callable[..., Relay]]:
-    """Run a relay in a thread of this process. Its lease outlives a busy machine where no test is about it."""
+    """Run a relay in a thread. Unless a test sets it, its lease is long enough for a busy machine."""
     running: list[tuple[Relay, threading.Thread]] = []
 
     def make(lease: float = 30.0, url: str = "", **settings: Any) -> Relay:
@@ -197,7 +197,7 @@ def relay(api: Inspector, broker: RedisServer) -> Iterator[Callable[..., Relay]]
 
 
 class RelayProcess:
-    """`journy-track relay`, as an operator runs it."""
+    """`journy-track relay`, run as an operator does."""
 
     def __init__(self, environment: dict[str, str], health: Path, options: tuple[str, ...]) -> None:
         self._health = health
@@ -225,14 +225,14 @@ class RelayProcess:
         self.process.send_signal(number)
 
     def end(self, number: int = signal.SIGTERM) -> tuple[str, str]:
-        """End it with that signal; what it printed."""
+        """Stop it with that signal, and return its output."""
         self.process.send_signal(number)
         return self.process.communicate(timeout=30)
 
 
 @pytest.fixture
 def run_relay_alone(api: Inspector, tmp_path: Path) -> Iterator[Callable[..., RelayProcess]]:
-    """Run a relay in a process of its own, with a broker's URL, whether that one runs or not."""
+    """Run a relay in a separate process, with the URL of a broker that need not be running."""
     running: list[RelayProcess] = []
 
     def make(broker: str, *options: str, url: str = api.url, lease: str = "2") -> RelayProcess:
@@ -250,7 +250,7 @@ def run_relay_alone(api: Inspector, tmp_path: Path) -> Iterator[Callable[..., Re
 
 @pytest.fixture
 def run_relay(broker: RedisServer, run_relay_alone: Callable[..., RelayProcess]) -> Callable[..., RelayProcess]:
-    """Run a relay in a process of its own."""
+    """Run a relay in a separate process."""
 
     def make(*options: str, **settings: str) -> RelayProcess:
         return run_relay_alone(broker.url, *options, **settings)

@@ -1,4 +1,4 @@
-"""A name that can be pointed elsewhere, and a slow network: what stands between a client and its server."""
+"""A proxy between a client and its server: an address whose target can be changed, and a slow network."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _CHUNK = 8 * 1024
 
 
 class Forwarder:
-    """Listens on a port of loopback and hands all on to *target*, another port, at *rate* bytes a second."""
+    """Listens on a loopback port and forwards to *target*, another port, at *rate* bytes per second."""
 
     def __init__(self, target: int, rate: float | None = None) -> None:
         self.target = target
         self.rate = rate
-        #: How many connections were made.
+        #: The number of connections accepted.
         self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
-        # Small, so that what is slow is slow from the first byte.
+        # Small, so that the rate limit applies from the first byte.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _CHUNK)
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, name="forwarder", daemon=True).start()
@@ -47,7 +47,7 @@ class Forwarder:
                     threading.Thread(target=self._pump, args=ends, name="forwarder", daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        """One way. The network's pace: nothing waits for a condition here."""
+        """Copy in one direction. The sleep is the network's rate, not a wait for a condition."""
         due = monotonic()
         with suppress(OSError):
             while data := source.recv(_CHUNK):

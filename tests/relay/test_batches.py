@@ -1,4 +1,4 @@
-"""A relay with a write key: in batches, in order, none twice, and IDs that outlive whoever sends them."""
+"""A relay with a write key: in batches, in order, without duplicates, with IDs that stay the same across relays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`journy-track relay` as an operator meets it."""
+"""`journy-track relay` from an operator's view."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MESSAGE = json.dumps({"v": 1, "operation": "delete_user", "body": {"identificati
 
 @pytest.fixture
 def call(monkeypatch):
-    """Run it here, where it ends by itself."""
+    """Return a function that runs the command in this process, where it ends by itself."""
 
     def run(*options, **environment):
         monkeypatch.setenv("JOURNY_API_KEY", KEY)

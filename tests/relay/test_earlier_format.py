@@ -1,4 +1,4 @@
-"""A stream as version 0.1.0 published it: a relay delivers it, its dead letters are counted and put back."""
+"""A stream written by version 0.1.0: a relay delivers it, and its dead letters are counted and put back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis fails over, is slow, or cannot take anything for a while: all arrives once it can, over new connections."""
+"""Redis fails over, is slow or refuses writes for a while: everything arrives afterwards, over new connections."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def in_sync(replica: RedisServer) -> bool:
 
 @pytest.fixture
 def failing_over(broker, redis_server, forward):
-    """A name that leads to a primary; and what makes a replica the primary, and moves the name there."""
+    """Return an address that leads to a primary, and a function that promotes a replica and redirects the address."""
     broker.client.config_set("repl-diskless-sync-delay", 0)
     replica = redis_server().start("--replicaof", "127.0.0.1", str(broker.port))
     until(partial(in_sync, replica), "the replica follows")
@@ -92,7 +92,7 @@ def one_message(name: str) -> str:
 
 
 def test_a_redis_that_cannot_save_refuses_and_is_tried_again(broker, caplog):
-    # As with a full disk: the folder is gone, and the append-only file is off.
+    # Like a full disk: the folder is gone, and the append-only file is off.
     broker.client.config_set("appendonly", "no")
     broker.client.config_set("save", "1 1")
     tracker = journy_track.configure(broker=broker.url)
@@ -155,7 +155,7 @@ def test_a_redis_cluster_that_does_not_say_so_is_refused_where_it_says_moved(red
 
 # ── A slow network ──
 
-#: Bytes a second, and what is too much for one call at that rate.
+#: Bytes per second, and a payload too large for one call at that rate.
 RATE, LARGE = 1_000_000, "x" * 20_000
 
 

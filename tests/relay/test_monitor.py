@@ -1,4 +1,4 @@
-"""`journy-track relay --http`: whether it lives, whether it is ready, and its numbers."""
+"""`journy-track relay --http`: its liveness, its readiness, and its metrics."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def get(url: str, path: str) -> tuple[int, str]:
 
 
 def numbers(url: str) -> dict[tuple[str, ...], float]:
-    """The samples that Prometheus reads, by name and labels' values."""
+    """Return the samples that Prometheus reads, by name and label values."""
     text = requests.get(url + "/metrics", timeout=5).text
     return {
         (sample.name, *sample.labels.values()): sample.value

@@ -1,4 +1,4 @@
-"""Apps whose broker is not there, hangs, is full or comes back: they run on, and every item is in one count."""
+"""Apps whose broker is absent, hangs, is full or returns: they keep running, and every item is counted once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .conftest import RedisServer, until
 
 @pytest.fixture(autouse=True)
 def _all_is_accounted_for(accounts, monkeypatch):
-    """After each test, every item is in exactly one count. A broker that failed is asked again soon."""
+    """After each test, check that every item is in exactly one count. A failed broker is retried soon."""
     monkeypatch.setattr(transports, "MAX_PAUSE", 0.5)
 
 
@@ -131,7 +131,7 @@ def test_flush_until_delivered_keeps_its_timeout_though_the_broker_hangs_after_i
     tracker = configure(broker)
     track(0, 10)
     assert tracker.flush(20)
-    assert not tracker.flush(0.3, delivered=True)  # no relay runs
+    assert not tracker.flush(0.3, delivered=True)  # no relay is running
     broker.send(signal.SIGSTOP)
     keeps_to(0.3, partial(flush_in_vain, tracker, delivered=True))
 
@@ -143,7 +143,7 @@ def test_past_the_brokers_limit_producers_keep_what_was_refused(broker, balance)
     assert names(broker) == made[:20]
     stats = balance(tracker, 50)
     assert (stats.published, stats.queued + stats.in_flight) == (20, 30)
-    broker.client.flushall()  # a relay delivered them
+    broker.client.flushall()  # as if a relay had delivered them
     until(lambda: names(broker) == made[20:40], "there is room again")
     broker.client.flushall()
     assert tracker.flush(20)
@@ -153,7 +153,7 @@ def test_past_the_brokers_limit_producers_keep_what_was_refused(broker, balance)
 def test_with_a_spool_items_wait_on_disk_while_the_broker_is_away(absent_broker, tmp_path, balance):
     tracker = configure(absent_broker, spool=tmp_path / "spool")
     made = track(0, 30)
-    assert tracker.flush(20)  # safe on disk
+    assert tracker.flush(20)  # stored on disk
     assert not tracker.flush(0.3, delivered=True)
     assert balance(tracker, 30).spooled == 30
     absent_broker.start()
@@ -163,7 +163,7 @@ def test_with_a_spool_items_wait_on_disk_while_the_broker_is_away(absent_broker,
     assert tracker.shutdown(20)
     journy_track.configure(broker=absent_broker.url, spool=tmp_path / "spool")
     assert journy_track.flush(20)
-    assert names(absent_broker) == made  # nothing was left on disk
+    assert names(absent_broker) == made  # nothing is left on disk
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -202,11 +202,11 @@ def test_many_threads_publish_each_item_once(broker, balance):
     balance(tracker, 800)
 
 
-# ── A broker of the app's own ──
+# ── The app's own broker ──
 
 
 class Shelf:
-    """What a queue of another maker could look like."""
+    """An example of a third-party queue."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []

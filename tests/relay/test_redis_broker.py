@@ -1,4 +1,4 @@
-"""The broker on Redis, as a producer sees it: what it says is stored is stored, once and in order."""
+"""The Redis broker from a producer's view: what it reports as stored is stored, once and in order."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_beyond_the_limit_messages_are_refused_and_nothing_is_trimmed(broker, pr
     assert producer.publish(messages(9, 10, 11, 12)) == 2
     assert producer.publish(messages(11, 12)) == 0
     assert stored(broker) == list(range(1, 11))
-    broker.client.xtrim(NAMES.stream, maxlen=9, approximate=False)  # as a relay that delivered one
+    broker.client.xtrim(NAMES.stream, maxlen=9, approximate=False)  # like a relay that delivered one
     assert producer.publish(messages(11, 12)) == 1
     assert stored(broker) == list(range(2, 12))
 
@@ -71,7 +71,7 @@ def test_each_producer_counts_for_itself(broker, producer):
 
 
 def clone(producer: RedisBroker) -> RedisBroker:
-    """What goes on from the same snapshot of memory: all that the other one knows, and connections of its own."""
+    """Return a producer with the same memory and its own connections, as if restored from the same snapshot."""
     twin = copy.copy(producer)
     twin._connection, twin._script = RedisConnection(Secret(producer.url)), None
     twin._calls = list(producer._calls)
@@ -80,7 +80,7 @@ def clone(producer: RedisBroker) -> RedisBroker:
 
 @pytest.fixture
 def snapshot(broker, monkeypatch):
-    """A producer of which clones can be made; what is random in the process is the same in each of them."""
+    """Return a producer that can be cloned; random values in the process are the same in each clone."""
     monkeypatch.setattr(random, "random", lambda: 0.5)
     producer = RedisBroker(Secret(broker.url))
     producer.url = broker.url
@@ -123,7 +123,7 @@ def test_it_is_empty_when_what_was_published_has_left(broker, producer):
     assert not producer.is_empty()
     later = RedisBroker(Secret(broker.url))
     broker.client.xtrim(NAMES.stream, maxlen=0, approximate=False)
-    later.publish(messages(1))  # another's, and newer
+    later.publish(messages(1))  # another producer's, and newer
     assert producer.is_empty()
     later.close()
 
@@ -159,7 +159,7 @@ def test_what_was_stored_survives_a_kill(broker, producer):
     producer.publish(messages(1, 2))
     broker.kill()
     broker.start()
-    assert producer.publish(messages(2, 3)) == 2  # it knows, too, what it took of whom
+    assert producer.publish(messages(2, 3)) == 2  # Redis still knows what it accepted from which producer
     assert stored(broker) == [1, 2, 3]
 
 

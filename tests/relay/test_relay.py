@@ -1,4 +1,4 @@
-"""One relay: what it delivers, what it acknowledges, and what it survives."""
+"""One relay: what it delivers, acknowledges and survives."""
 
 from __future__ import annotations
 
@@ -226,13 +226,13 @@ def test_a_queue_that_somebody_emptied_is_gone_on_with(api, broker, relay):
     relay()
     put(broker, message("first"))
     until(lambda: len(api.events) == 1, "the first is delivered")
-    broker.client.flushall()  # the lease, too
+    broker.client.flushall()  # including the lease
     put(broker, message("second"))
     until(lambda: len(api.events) == 2, "the second is delivered")
 
 
 def test_a_message_with_an_older_id_is_found_too(api, broker, relay):
-    # As after a failover to a replica that had not seen the last messages, and whose clock is behind.
+    # As after a failover to a replica that lacked the last messages and has a slow clock.
     relay()
     put(broker, message("first"))
     until(lambda: waits(broker) == 0, "the first is delivered")
@@ -258,7 +258,7 @@ def test_what_was_delivered_while_the_broker_was_away_is_not_sent_again(api, bro
     until(lambda: made.status().trouble is None, "all is well again")
     assert made.status().terms == 2
     stats = made.status().stats
-    # Each is in one count, though it was read in both terms.
+    # Each is in one count, although it was read in both terms.
     assert (stats.adopted, stats.delivered, stats.spooled, stats.in_flight) == (5, 5, 0, 0)
 
 
@@ -319,7 +319,7 @@ def test_who_does_not_hold_the_lease_settles_nothing(broker):
     put(broker, message("x"))
     first, second = (RelayQueue(Secret(broker.url), lease=5) for _ in range(2))
     assert first.acquire()
-    assert first.acquire()  # its answer may have been lost
+    assert first.acquire()  # the response to the first call may have been lost
     assert not second.acquire()
     (entry,) = second.read("", 10)
     assert not second.settle([Settled([entry.id], '{"message": "x"}')])
@@ -329,7 +329,7 @@ def test_who_does_not_hold_the_lease_settles_nothing(broker):
     first.release()
     assert second.acquire()
     assert not first.renew()
-    for _ in range(2):  # its answer may be lost: then it is told again
+    for _ in range(2):  # the response may be lost, and the call repeated
         assert second.settle([Settled([entry.id, "1-1"], '{"message": "x"}')])
     assert (waits(broker), broker.letters()) == (0, [{"message": "x"}])
     first.close(), second.close()
@@ -381,7 +381,7 @@ def test_a_redis_that_does_not_permit_info_works_and_what_was_not_checked_is_tol
 
 
 def sized(size: int) -> str:
-    """A good message of *size* bytes."""
+    """Return a valid message of *size* bytes."""
     made = message("large", text="")
     return made.replace('"text": ""', f'"text": "{"x" * (size - len(made))}"')
 
@@ -410,7 +410,7 @@ def test_of_a_message_that_is_far_too_large_a_relay_reads_the_first_mib(broker, 
 
 def test_a_producer_drops_what_no_relay_would_read_and_delivers_the_rest(api, broker, relay, balance):
     tracker = journy_track.configure(broker=broker.url)
-    journy_track.track("large", user="u1", text="x" * (MAX_BYTES - 150))  # its body is within 64 KiB, but no message
+    journy_track.track("large", user="u1", text="x" * (MAX_BYTES - 150))  # body within 64 KiB, message beyond
     journy_track.track("small", user="u1")
     relay()
     assert tracker.flush(20, delivered=True)
@@ -420,7 +420,7 @@ def test_a_producer_drops_what_no_relay_would_read_and_delivers_the_rest(api, br
 
 
 class ComesAndGoes:
-    """A queue whose broker is away every other time, and whose lease is lost as soon as it is taken."""
+    """A queue whose broker is away every second time, and whose lease is lost right after it is acquired."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -444,10 +444,10 @@ class ComesAndGoes:
         return 0, None, 0
 
     def release(self) -> None:
-        """Nobody else waits."""
+        """Do nothing: no other relay waits."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 def test_a_broker_that_comes_and_goes_is_logged_once_a_minute(api, monkeypatch, caplog):

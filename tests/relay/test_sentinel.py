@@ -1,4 +1,4 @@
-"""A primary that sentinels know: real ones, and a real failover."""
+"""A primary behind sentinels: real ones, and a real failover."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from journy_track._transport import broker as transports
 
 from .conftest import NAMES, RedisServer, until
 
-#: Seconds that a failover may take here: sentinels wait for one another.
+#: Seconds that a failover may take: sentinels wait for one another.
 PATIENCE = 60.0
 
 
@@ -26,7 +26,7 @@ def _all_is_accounted_for(accounts, monkeypatch):
 
 @pytest.fixture
 def watched(broker, redis_server):
-    """A primary, a replica and three sentinels; with the URL that names these."""
+    """Return a primary, a replica and three sentinels, with the URL that names the sentinels."""
     broker.client.config_set("repl-diskless-sync-delay", 0)
     replica = redis_server().start("--replicaof", "127.0.0.1", str(broker.port))
     until(lambda: replica.client.info("replication").get("master_link_status") == "up", "the replica follows")
@@ -81,7 +81,7 @@ def test_a_primary_that_lives_on_as_a_replica_is_left(watched):
 def fails_over(sentinel: RedisServer) -> bool:
     try:
         return bool(sentinel.client.execute_command("SENTINEL", "FAILOVER", "shop"))
-    except redis.ResponseError:  # not ready for it yet
+    except redis.ResponseError:  # not ready yet
         return False
 
 

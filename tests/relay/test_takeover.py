@@ -1,4 +1,4 @@
-"""Relays in processes of their own, stopped, killed and ended: nothing is lost, and the order per user is kept."""
+"""Relays in separate processes, paused, killed and stopped: nothing is lost, and the order per user is kept."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from journy_track.inspector import Inspector
 
 from .conftest import NAMES, ROOT, until
 
-#: The test of the budget, and the calls per minute that its server allows: fewer than there are events, so that who
-#: does not pace is refused. Full size: JOURNY_RELAY_EVENTS=20000 JOURNY_RELAY_LIMIT=12000, some minutes, until all
-#: have gone. Else what is left after some seconds goes where there is no limit: a budget of a minute takes minutes.
+#: The number of events in the budget test, and the calls per minute that its server allows: fewer than the events, so
+#: that a relay that does not pace is refused. Full size: JOURNY_RELAY_EVENTS=20000 JOURNY_RELAY_LIMIT=12000, which
+#: takes some minutes, until all are sent. Otherwise what is left after some seconds is sent to a server without a
+#: limit, because a budget per minute takes minutes to refill.
 EVENTS = int(os.environ.get("JOURNY_RELAY_EVENTS", "400"))
 LIMIT = int(os.environ.get("JOURNY_RELAY_LIMIT", "150"))
 PACED = 60 + EVENTS / LIMIT * 120 if "JOURNY_RELAY_EVENTS" in os.environ else 6.0
 PRODUCERS, USERS = 4, 7
 
 
-#: What runs on each host. Its arguments: the host's number, how many events, of how many users.
+#: What runs on each host. Its arguments: the host's number, the number of events, and the number of users.
 PRODUCER = """
 import sys, journy_track
 host, count, users = map(int, sys.argv[1:])
@@ -38,20 +39,20 @@ assert tracker.flush(60)
 
 
 def publish(count: int) -> None:
-    """Hand *count* events of some users to the broker."""
+    """Publish *count* events of some users to the broker."""
     for number in range(count):
         journy_track.track(f"event_{number}", user=f"u{number % USERS}")
     assert journy_track.flush(20)
 
 
 def first_seen(*apis: Inspector) -> list[tuple[str, int]]:
-    """User and number of each event, by when it arrived first."""
+    """Return the user and number of each event, in order of first arrival."""
     events = [event for api in apis for event in api.events]
     return list(dict.fromkeys((event.user["userId"], int(event.name.rpartition("_")[2])) for event in events))
 
 
 def check(api: Inspector, count: int, most_twice: int) -> None:
-    """All arrived, in order per user, and at most so many came twice."""
+    """Check that all arrived, in order per user, with at most *most_twice* duplicates."""
     seen = first_seen(api)
     assert sorted(number for _, number in seen) == list(range(count))
     for user in range(USERS):
@@ -60,7 +61,7 @@ def check(api: Inspector, count: int, most_twice: int) -> None:
 
 
 def balanced(health: dict) -> dict:
-    """The numbers of a relay, where each item is in exactly one; who does not lead holds none."""
+    """Check that each item is in one count, and that only an active relay holds any; return the counts."""
     stats = health["stats"]
     settled = stats["delivered"] + stats["coalesced"] + stats["given_up"] + sum(stats["dropped"].values())
     assert stats["adopted"] == settled + stats["spooled"] + stats["in_flight"], stats
@@ -74,7 +75,7 @@ def roles(*relays) -> list[str]:
 
 @pytest.fixture
 def slow(api):
-    """The local journy.io takes its time, so that there is something on its way."""
+    """Delay the local journy.io's responses, so that some requests are always in flight."""
     api.answer_next(None, delay=0.05, count=100_000)
     return api
 
@@ -92,7 +93,7 @@ def test_a_relay_that_is_killed_is_followed_by_the_one_that_stands_by(slow, brok
     standby.waits_to_be("active")
     assert monotonic() - killed < 20
     until(lambda: broker.client.xlen(NAMES.stream) == 0, "all are delivered")
-    check(slow, 300, most_twice=24)  # on their way, one per connection, or answered and not yet acknowledged
+    check(slow, 300, most_twice=24)  # in flight, one per connection, or delivered and not yet acknowledged
 
 
 def test_a_relay_that_slept_beyond_its_lease_sends_nothing_when_it_wakes(slow, broker, run_relay):
@@ -111,7 +112,7 @@ def test_a_relay_that_slept_beyond_its_lease_sends_nothing_when_it_wakes(slow, b
     until(lambda: broker.client.xlen(NAMES.stream) == 0, "all are delivered")
     assert active.health["terms"] == 1
     assert balanced(active.health)["delivered"] > 20
-    check(slow, 300, most_twice=16)  # on their way when it was stopped: they were sent, or go when it wakes
+    check(slow, 300, most_twice=16)  # in flight when it was paused: they had been sent, or are sent when it resumes
 
 
 def test_both_killed_the_broker_too_nothing_is_lost(slow, broker, run_relay):
@@ -125,7 +126,7 @@ def test_both_killed_the_broker_too_nothing_is_lost(slow, broker, run_relay):
     broker.start()
     run_relay()
     until(lambda: broker.client.xlen(NAMES.stream) == 0, "all are delivered")
-    # What was delivered since the last settling, too.
+    # Includes what was delivered since the last settling.
     check(slow, 200, most_twice=40)
 
 
@@ -141,7 +142,7 @@ def test_sigterm_finishes_what_is_on_its_way_and_lets_another_lead_at_once(slow,
     assert active.process.returncode == 0
     ended = monotonic()
     standby.waits_to_be("active")
-    assert monotonic() - ended < 20  # and not the lease
+    assert monotonic() - ended < 20  # does not wait for the lease to expire
     until(lambda: broker.client.xlen(NAMES.stream) == 0, "all are delivered")
     check(slow, 200, most_twice=0)
     last = json.loads(out.splitlines()[-1])
@@ -181,4 +182,4 @@ def test_producers_on_hosts_of_their_own_share_one_budget(broker, run_relay):
                 numbers = [number for name, number in seen if name == f"u{host}.{user}"]
                 assert numbers == list(range(user, count, 25))
         assert counts.refused <= counts.requests / 1000
-        assert twice <= 8  # an answer that came too late is asked for again: one per connection
+        assert twice <= 8  # after a late response it is sent again: one per connection

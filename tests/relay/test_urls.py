@@ -1,4 +1,4 @@
-"""What the URL of a broker may hold: other schemes, and options of redis-py that other clients want."""
+"""What a broker URL may contain: other schemes, and redis-py options that other clients use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Under gunicorn: workers that were forked, threads, greenlets, and the end of a worker."""
+"""Under gunicorn: forked workers, threads, greenlets, and the shutdown of a worker."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def app(environ, start_response):
 
 
 class Server:
-    """gunicorn with three workers, on a socket that is ours: it listens before any worker does."""
+    """gunicorn with three workers, on a socket of this process, which listens before any worker does."""
 
     def __init__(self, folder: Path, api_url: str, *arguments: str, **environment: str) -> None:
         (folder / "app.py").write_text(APP)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         descriptor = self._listener.fileno()
-        # Longer than a worker needs on a busy machine: afterwards the master kills it, and what it held stays. All
-        # of it is what gevent's workers take, idle ones above all.
+        # Longer than a worker needs on a busy machine: afterwards the master kills it, and what it held is not
+        # delivered. gevent's workers use all of it, especially idle ones.
         grace = 6 if "--worker-class=gevent" in arguments else 30
         arguments = (f"--graceful-timeout={grace}", "--no-control-socket", *arguments)
         self._said = (folder / "stderr").open("w+")
@@ -59,7 +59,7 @@ class Server:
         )
 
     def visit(self, number: int) -> int:
-        """Make a request, and answer which worker took it."""
+        """Make a request, and return which worker handled it."""
         with urllib.request.urlopen(f"{self.url}/{number}", timeout=30) as response:
             return int(response.read())
 
@@ -68,16 +68,16 @@ class Server:
             return set(visitors.map(self.visit, range(count)))
 
     def stop(self) -> str:
-        """End it as a deployment does, and answer what it said."""
+        """Stop it as a deployment does, and return its output."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
         self._said.seek(0)
         return self._said.read()
 
     def clean_up(self) -> None:
-        """End whatever is left of it."""
+        """Kill what is left of it."""
         with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # its own session
+            os.killpg(self.process.pid, signal.SIGKILL)  # it has its own session
         self.process.wait(10)
         self._listener.close()
         self._said.close()
@@ -126,7 +126,7 @@ def test_a_worker_that_is_told_to_end_delivers_what_it_captured(api, gunicorn, k
     api.answer_next(None, delay=0.05, count=40)
     server = gunicorn("--preload", f"--worker-class={kind}", "--threads=4")
     for worker in server.visit_many(40):
-        os.kill(worker, signal.SIGTERM)  # the master starts others
+        os.kill(worker, signal.SIGTERM)  # the master starts new ones
     server.stop()
     assert visited(api) == list(range(40))
 

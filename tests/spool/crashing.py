@@ -1,9 +1,9 @@
-"""The program that the crash test kills: it forks children that capture, deliver, and die.
+"""The program that the crash test kills: it forks children that capture, deliver and die.
 
     python crashing.py FOLDER URL
 
-Reads one child a line from stdin, as JSON, and writes a line for whatever a child tells. Children are forked from
-a process that has imported everything and done nothing, so one starts in no time.
+Reads from stdin one child per line, as JSON, and writes a line for each report of a child. Children are forked from a
+process that has imported everything and done nothing, so each starts at once.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ import journy_track._model.tracing
 import journy_track._transport.requests_client
 from journy_track._stores.sqlite import files as sources
 
-#: Children look for what others left this often, so that they also die while they take it over.
+#: Children look for abandoned files this often, so that they also die during a takeover.
 sources.ADOPT = 0.2
 USERS = 5
 CONNECTIONS = 2
 
 
 def main(folder: Path, url: str) -> None:
-    """Start a child for each line, until there are no more."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps them
+    """Start a child for each line of stdin, until it ends."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps the children
     for line in sys.stdin:
         told = json.loads(line)
         pid = os.fork()
@@ -48,12 +48,12 @@ def main(folder: Path, url: str) -> None:
 
 
 def tell(name: str, what: str, value: Any) -> None:
-    """One line, in one write, so that lines of several processes do not mix."""
+    """Write one line in one write, so that lines of several processes do not mix."""
     os.write(1, f"{json.dumps([name, what, value])}\n".encode())
 
 
 def child(folder: Path, url: str, *, name: str, seed: int, kill: dict[str, Any] | None, last: bool) -> None:
-    """Capture and deliver until killed; the *last* one delivers what is left and ends by itself."""
+    """Capture and deliver until killed; the *last* child delivers what is left and ends by itself."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     dice = random.Random(seed)
     if kill is not None:
@@ -69,7 +69,7 @@ def child(folder: Path, url: str, *, name: str, seed: int, kill: dict[str, Any] 
                 tell(name, "flushed", number)
         else:
             time.sleep(0.05)
-            # Where the machine does not keep up, the library says so.
+            # If the machine cannot keep up, the library reports it in its stats.
             tell(name, "late" if tracker.stats().queued else "aged", number)
     if last:
         journy_track.track("captured", user="last", by=name, number=1)
@@ -84,9 +84,9 @@ def child(folder: Path, url: str, *, name: str, seed: int, kill: dict[str, Any] 
 
 
 def kill_at(statement: str, nth: int, after: float) -> None:
-    """Die at the *nth* run of an SQL statement that begins so, or *after* so many seconds while it runs.
+    """Die at the *nth* run of an SQL statement that starts with *statement*, or *after* seconds into that run.
 
-    "unlink" is the removal of a file.
+    The statement "unlink" is the removal of a file.
     """
     left = [nth]
     now = threading.Event()

@@ -1,4 +1,4 @@
-"""Whatever somebody plants in the folder, nothing that is done with it reads without a bound, or waits for ever."""
+"""Whatever is planted in the folder, nothing that handles it reads without a bound or waits forever."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE 
 
 
 def planted(folder: Path, *statements: str, about: str = URL, tables: tuple[str, ...] = MIGRATIONS[0]) -> Path:
-    """A file that says it is one of the spool, with what *statements* put there, and the lock of a dead process."""
+    """Make a file that claims to be a spool file, with what *statements* write, and a dead process's lock."""
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / "20200101T000000-1-planted.spool"
     with closing(sqlite3.connect(path, isolation_level=None)) as made:
@@ -52,7 +52,7 @@ def planted(folder: Path, *statements: str, about: str = URL, tables: tuple[str,
 
 
 def leading_into_itself(path: Path, table: str, levels: int = 12) -> None:
-    """Give *table* so many levels of pages, each of which has the page below 100 times: no count of it ends."""
+    """Put *levels* levels of pages under *table*, each with 100 links to the one below: counting it never ends."""
     with closing(sqlite3.connect(path, isolation_level=None)) as made:
         made.execute("PRAGMA journal_mode = DELETE")
         (size,) = made.execute("PRAGMA page_size").fetchone()
@@ -67,13 +67,13 @@ def leading_into_itself(path: Path, table: str, levels: int = 12) -> None:
         for cell in range(100):
             at = size - 6 * (cell + 1)
             page[12 + 2 * cell : 14 + 2 * cell] = at.to_bytes(2)
-            page[at : at + 6] = below + b"\x81\x00"  # up to the place 128
+            page[at : at + 6] = below + b"\x81\x00"  # up to rowid 128
         if level:
             content += page
         else:
             content[(root - 1) * size : root * size] = page
     content += rows
-    content[18:20] = b"\2\2"  # with a log
+    content[18:20] = b"\2\2"  # in WAL mode
     content[28:32] = (len(content) // size).to_bytes(4)
     path.write_bytes(content)
 
@@ -83,7 +83,7 @@ def folder_at(path: Path, *, shared: bool = False) -> Folder:
 
 
 def in_bytes(what, most: int):
-    """What *what* answers, with at most so many bytes more than there are."""
+    """Return the result of *what*, run with at most *most* bytes of address space beyond the current use."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limits = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (used + most, limits[1]))
@@ -102,7 +102,7 @@ def in_seconds(seconds: float, what):
 
 
 def look(path: Path) -> None:
-    """All that is done with a file of a process that has ended."""
+    """Do everything that is done with the file of a process that has ended."""
     folder = folder_at(path.parent)
     file = folder.adopt(path)
     if file is not None:
@@ -173,7 +173,7 @@ def test_a_file_beyond_a_bound_is_set_aside_in_little_time_and_memory(tmp_path, 
         in_seconds(10, lambda: in_bytes(lambda: look(path), 64 << 20))
     assert str(path) in str(raised.value)
     assert len(str(raised.value)) < 500
-    assert not path.exists() or "set aside" not in str(raised.value)  # what is done later leaves that to who does it
+    assert not path.exists() or "set aside" not in str(raised.value)  # in later steps, the caller sets it aside
     assert not is_owned(lock_path(path))
 
 
@@ -250,7 +250,7 @@ def test_a_log_that_is_too_large_is_left_alone(tmp_path, monkeypatch):
     file.close()
 
 
-# ── Beside other files ──
+# ── Next to other files ──
 
 
 def test_nothing_is_written_behind_a_row_that_cannot_be_read(api, tmp_path):
@@ -313,7 +313,7 @@ def test_an_app_delivers_and_forks_beside_all_of_them(api, tmp_path, monkeypatch
         threading.Event().wait(0.02)
     assert monotonic() < deadline
     assert slowest < 4
-    tracker.delete_user(journy_track.UserIdentified("nobody"))  # which looks into all files once more
+    tracker.delete_user(journy_track.UserIdentified("nobody"))  # which examines all files once more
     assert tracker.flush(30, delivered=True)
     assert sorted(event.metadata["number"] for event in api.events if event.name == "mine") == list(range(sent))
     assert tracker.shutdown(10)
@@ -339,7 +339,7 @@ def test_a_fork_does_not_wait_for_long_work(tmp_path):
     thread.start()
     while not ended.is_set():
         began = monotonic()
-        with unforked_lock:  # as a fork does
+        with unforked_lock:  # like a fork
             waits.append(monotonic() - began)
         ended.wait(0.01)
     thread.join()
@@ -458,7 +458,7 @@ def test_a_lock_that_is_another_name_of_a_file_is_not_emptied(tmp_path, precious
 
 @has_links
 def test_a_journal_does_not_choose_a_file_to_be_removed(tmp_path, precious):
-    # SQLite removes the file that a journal names as the one of all databases of a transaction.
+    # SQLite removes the file that a journal names as the super-journal of a multi-database transaction.
     path = planted(tmp_path / "spool")
     name = str(precious).encode()
     journal = bytes.fromhex("d9d505f920a163d7") + bytes(4) + bytes(4) + (1).to_bytes(4) + (512).to_bytes(4)

@@ -2,7 +2,7 @@
 
     JOURNY_CRASH_ROUNDS=200 JOURNY_CRASH_SEED=7 pytest -s tests/spool/test_crash.py
 
-Without a number of rounds it takes as many as fit into some seconds. The seed is printed.
+Without a number of rounds it runs as many as fit into a few seconds. The seed is printed.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from journy_track.inspector import Inspector
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
 PROGRAM = Path(__file__).with_name("crashing.py")
-#: Environment, read before a test begins without it.
+#: Environment variables, read at import: tests run without them.
 ROUNDS = int(os.environ.get("JOURNY_CRASH_ROUNDS", "0"))
 SEED = int(os.environ.get("JOURNY_CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
-#: Seconds for which new rounds begin, when no number of them is given.
+#: Seconds during which new rounds start, if the number of rounds is not given.
 SECONDS = 6.0
 PROCESSES = 3
 CONNECTIONS = 2
 
-#: Where to die: the statement, how often it runs in a short life, at most, and what that is.
+#: Where to die: the statement, how often it runs at most in a short life, and what it belongs to.
 POINTS = [
     ("INSERT INTO items", 300, "write"),
     ("COMMIT", 100, "write or delete"),
@@ -56,7 +56,7 @@ POINTS = [
 
 
 class Crashes:
-    """The program, what its children told, and what arrived."""
+    """The program, its children's reports, and what arrived."""
 
     def __init__(self, folder: Path, api: Inspector, said: Any) -> None:
         self._api = api
@@ -64,7 +64,7 @@ class Crashes:
         self.points: Counter[str] = Counter()
         self.acknowledged: dict[str, int] = defaultdict(int)
         self.told: Counter[str] = Counter()
-        #: In order of arrival: by whom it was captured, its number there, its user.
+        #: In order of arrival: the capturing process, the event's number there, and its user.
         self.arrived: list[tuple[str, int, str]] = []
         self._process = subprocess.Popen(
             [sys.executable, str(PROGRAM), str(folder), api.url],
@@ -76,7 +76,7 @@ class Crashes:
         self._lines: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        #: Of those that live: a process ID may be given to somebody else's process later.
+        #: Only of living processes, because the system may reuse a process ID later.
         self._pids: dict[str, int] = {}
 
     def _read(self) -> None:
@@ -91,7 +91,7 @@ class Crashes:
         self.hear(lambda: name in self._pids)
 
     def hear(self, until: Any, timeout: float = 60.0) -> bool:
-        """Take in what children tell, until that is so."""
+        """Process the children's reports until *until* returns true; return whether it did within *timeout*."""
         deadline = monotonic() + timeout
         while not until():
             try:
@@ -120,7 +120,7 @@ class Crashes:
             os.kill(self._pids[name], signal.SIGKILL)
 
     def take(self) -> None:
-        """What arrived since the last time; the inspector keeps a part only."""
+        """Record what arrived since the last call; the inspector keeps only the latest requests."""
         for request in self._api.requests:
             if request.number > self._seen:
                 self._seen = request.number
@@ -141,7 +141,7 @@ class Crashes:
 
 
 def one_round(crashes: Crashes, number: int, dice: random.Random) -> None:
-    """Some processes on one folder, each killed somewhere."""
+    """Run several processes on one folder, each killed at some point."""
     ends: dict[str, tuple[float, int]] = {}
     where: dict[str, str] = {}
     for slot in range(PROCESSES):
@@ -149,11 +149,11 @@ def one_round(crashes: Crashes, number: int, dice: random.Random) -> None:
         kill, where[name] = None, "anywhere"
         if dice.random() < 0.6:
             statement, most, where[name] = dice.choice(POINTS)
-            # Inside of the statement, or between it and the one before.
+            # During the statement, or between it and the previous one.
             after = dice.choice((0.0, dice.uniform(0.0, 0.0003)))
             kill = {"statement": statement, "nth": dice.randint(1, most), "after": after}
         crashes.start(name, dice.randrange(2**30), kill)
-        # Seconds to live, and how much may be acknowledged before it ends: a few die young.
+        # Seconds to live, and how many events may be acknowledged before it is killed: a few die young.
         seconds = dice.uniform(0.0, 0.3) if dice.random() < 0.1 else 4.0
         ends[name] = monotonic() + seconds, dice.randint(0, 800) if kill is None else 800
     while ends:
@@ -163,7 +163,7 @@ def one_round(crashes: Crashes, number: int, dice: random.Random) -> None:
                 crashes.points[where[name]] += 1
                 del ends[name]
             elif monotonic() >= end or crashes.acknowledged[name] > enough:
-                where[name] = "anywhere"  # it never came to its point
+                where[name] = "anywhere"  # it never reached its point
                 crashes.kill(name)
     crashes.take()
 
@@ -204,16 +204,16 @@ def test_what_was_acknowledged_survives_kill_9_and_arrives_in_order(tmp_path):
     assert len(acknowledged) > 10 * rounds
     late = crashes.told["late"] / (crashes.told["late"] + crashes.told["aged"])
     assert late < 0.5, f"after 50 ms something was not on disk, {late:.0%} of the times"
-    # What is on its way when a process dies, and no more than that, may go again.
+    # Only what was in flight when a process died may be sent again.
     assert twice <= rounds * PROCESSES * CONNECTIONS
-    assert share < (0.01 if rounds >= 50 else 0.02)  # a few rounds say little of a share
+    assert share < (0.01 if rounds >= 50 else 0.02)  # with few rounds, a share means little
     assert out_of_order(crashes.arrived) == []
     assert list(folder.iterdir()) == []
     assert "Traceback" not in log
 
 
 def out_of_order(arrived: list[tuple[str, int, str]]) -> list[tuple[str, int, str]]:
-    """Those whose first arrival came after one that the same process captured later for the same user."""
+    """Return the events whose first arrival came after a later event of the same process and user."""
     highest: dict[tuple[str, str], int] = defaultdict(int)
     seen: set[tuple[str, int]] = set()
     wrong = []

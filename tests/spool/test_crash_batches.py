@@ -1,4 +1,4 @@
-"""`kill -9` with a spool and a write key: what goes again has the same ID, by which a server takes it once."""
+"""`kill -9` with a spool and a write key: what is sent again has the same ID, so a server accepts it only once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from journy_track.inspector import Inspector
 from .test_crash import SEED, Crashes, one_round, out_of_order
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
-#: Seconds for which new rounds begin.
+#: Seconds during which new rounds start.
 SECONDS = 8.0
 
 
 class BatchCrashes(Crashes):
-    """As the server has it once it has dropped what it knew by its ID."""
+    """What arrived, after the server has dropped the duplicates by ID."""
 
     def take(self) -> None:
         events = self._api.events
@@ -57,7 +57,7 @@ def test_what_was_acknowledged_survives_kill_9_and_a_server_that_knows_ids_takes
     assert paths == {"/backend/v1/batch"}
     assert sorted(acknowledged - set(arrived)) == []
     assert [captured for captured, times in arrived.items() if times > 1] == []
-    assert repeated > 0  # else nothing was put to the test
+    assert repeated > 0  # otherwise deduplication was not tested
     assert len(acknowledged) > 10 * rounds
     assert out_of_order(crashes.arrived) == []
     assert list(folder.iterdir()) == []

@@ -1,4 +1,4 @@
-"""A file of the spool as version 0.1.0 wrote it: what waits is delivered, dead letters are listed and retried."""
+"""A spool file written by version 0.1.0: waiting items are delivered, dead letters are listed and retried."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEAD = """
 
 @pytest.fixture(params=["closed", "killed"])
 def folder(request, tmp_path, api) -> Path:
-    """What a process left that closed its file, or was killed: then all of it is in SQLite's log beside the file."""
+    """The folder of a process that closed its file, or was killed, which leaves all data in SQLite's WAL."""
     made, left = tmp_path / "made", tmp_path / "spool"
     for one in (made, left):
         one.mkdir(mode=0o700)

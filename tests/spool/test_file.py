@@ -1,4 +1,4 @@
-"""A file of the spool: what it keeps, who owns it, and what is said of one that cannot be used."""
+"""A spool file: what it stores, who owns it, and the errors if it cannot be used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ABOUT = "https://api.journy.io"
 
 @pytest.fixture
 def make(tmp_path):
-    """Make a file in the test's folder, closed at the end."""
+    """Return a function that creates a file in the test's folder. It is closed at the end."""
     made: list[SpoolFile] = []
 
     def create() -> SpoolFile:
@@ -57,7 +57,7 @@ def test_a_place_is_never_given_twice(make):
 
 def test_nobody_else_can_read_it(make, tmp_path):
     make().write([(1.0, "a")])
-    assert len(list(tmp_path.iterdir())) >= 3  # with SQLite's own beside it
+    assert len(list(tmp_path.iterdir())) >= 3  # including SQLite's own files
     assert modes(tmp_path) == {0o600}
 
 

@@ -1,4 +1,4 @@
-"""The spool's folder: its rights, whose files are taken over, and keys that were refused."""
+"""The spool's folder: its permissions, whose files are taken over, and refused keys."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_file_that_is_gone_leaves_no_lock_behind(tmp_path):
 def test_a_file_that_only_just_began_can_be_taken_over(tmp_path):
     folder = folder_at(tmp_path)
     path = tmp_path / "a.spool"
-    path.touch(), lock_path(path).touch()  # its process was killed before it wrote anything
+    path.touch(), lock_path(path).touch()  # its process was killed before the first write
     adopted = folder.adopt(path)
     assert adopted is not None
     assert adopted.write([(1.0, "a")]) == [1]
@@ -126,7 +126,7 @@ def test_a_file_whose_lock_was_removed_while_it_was_taken_gets_another_one(tmp_p
     folder, removals = folder_at(tmp_path), []
 
     def flock(descriptor, operation, _flock=fcntl.flock):
-        if not removals:  # just what another process's tidy() may do
+        if not removals:  # like tidy() of another process
             (path,) = tmp_path.iterdir()
             removals.append(path)
             path.unlink()
@@ -192,11 +192,11 @@ def test_a_clock_that_was_set_back_does_not_keep_it_quiet_for_longer_than_its_pa
     assert key_in(tmp_path).recall(100.0) == (40.0, 40.0)
 
 
-# ── What the system refuses: a file that is open (Windows), rights, a disk that fails ──
+# ── What the system refuses: an open file (Windows), permissions, a failing disk ──
 
 
 def refuse(monkeypatch, method, end):
-    """Have the system refuse *method* for files whose names have that *end*."""
+    """Make the system refuse *method* for files whose names end with *end*."""
     do = getattr(Path, method)
 
     def refused(path, *arguments, **named):

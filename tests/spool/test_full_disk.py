@@ -1,4 +1,4 @@
-"""A disk without room: the app feels nothing, nothing is lost, and the spool is used again when there is room."""
+"""A full disk: the app is unaffected, nothing is lost, and the spool is used again once there is room."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""journy.io is down for long: everything waits on disk, across restarts, and memory stays flat.
+"""A long outage of journy.io: everything waits on disk, across restarts, and memory use stays flat.
 
-The full size: `JOURNY_OUTAGE_EVENTS=10000 pytest -s tests/spool/test_outage.py`.
+Full size: `JOURNY_OUTAGE_EVENTS=10000 pytest -s tests/spool/test_outage.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 from journy_track.inspector import Inspector
 
-#: Environment, read before a test begins without it.
+#: An environment variable, read at import: tests run without it.
 EVENTS = int(os.environ.get("JOURNY_OUTAGE_EVENTS", "1500"))
 USERS = 20
 
@@ -54,7 +54,7 @@ PROGRAM = """
 
 @pytest.fixture
 def down():
-    """A server that was there, and is down: nobody listens at its port."""
+    """The URL of a server that was up and is down: nothing listens on its port."""
     api = Inspector(port=0, limit=10_000_000, keep=2 * EVENTS)
     api.start()
     api.stop()
@@ -71,7 +71,7 @@ def test_what_was_captured_while_it_was_down_arrives_in_order_after_two_restarts
     assert killed.status == -signal.SIGKILL, killed.err
     ended = run_program(PROGRAM, str(third), str(2 * third), "at once", **environment)
     assert ended.status == 0, ended.err
-    assert "could not be delivered" not in ended.err  # nothing was lost, so nothing is to be said
+    assert "could not be delivered" not in ended.err  # nothing was lost, so nothing is logged
     last = start_program(PROGRAM, str(2 * third), str(EVENTS), "delivered", **environment)
     on_disk = json.loads(last.stdout.readline())["on disk"]
     down.start()
@@ -106,6 +106,6 @@ def test_memory_is_flat_while_the_spool_grows(down, run_program, tmp_path, queue
     peaks = {int(count): peak / 1024 for count, peak in told["peaks"].items()}
     shown = ", ".join(f"{count}: {peaks[count]:.1f} MiB" for count in (500, 2000, 5000, 10_000, 12_000))
     print(f"\npeak memory with so many on disk, queue_size {queue_size}: {shown}")
-    # At most half of queue_size is read ahead, some 3 KB each, and that is all that grows.
-    # What was captured while a busy machine had no time to write it is in the peak, too.
+    # Only what is read ahead grows: at most half of queue_size, some 3 KB each. The peak also includes what was
+    # captured while a busy machine had no time to write it.
     assert peaks[12_000] - peaks[2000] < 6 + int(queue_size) / 2 * 0.003

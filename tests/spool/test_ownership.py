@@ -1,4 +1,4 @@
-"""What makes a process lose its file of the spool: cleaners that remove old files, apps that read the folder."""
+"""How a process can lose its spool file: cleaners that remove old files, apps that read the folder."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ NEIGHBOUR = """
 
 
 def complaints(err: str) -> list[str]:
-    """What a program logged, but for how long items wait: that is the machine's speed."""
+    """Return a program's log lines, except how long items wait, which depends on the machine's speed."""
     return [line for line in err.splitlines() if not line.startswith("items have been waiting for ")]
 
 
@@ -117,7 +117,7 @@ LOOK = """
 
 @pytest.mark.parametrize("happens", ["the app reads the folder", "a cleaner removes what is beside the file"])
 def test_what_is_written_is_seen_by_others_whatever_happened_in_the_folder(tmp_path, run_program, happens):
-    # Catches: SQLite's log, which a process that looks removes where it takes itself for the last.
+    # Catches: removal of SQLite's WAL by a reader that wrongly considers itself the last connection.
     file = SpoolFile.create(tmp_path, URL)
     file.write([(1.0, "a"), (1.0, "b")])
     seen = []
@@ -140,7 +140,7 @@ def test_what_is_written_is_seen_by_others_whatever_happened_in_the_folder(tmp_p
 def test_after_the_app_has_read_the_folder_others_do_not_take_themselves_for_the_first_or_the_last(
     tmp_path, run_program
 ):
-    # Catches: the first truncates the memory that SQLite shares, and who still uses it dies of SIGBUS.
+    # Catches: a reader that considers itself the first truncates SQLite's shared memory; its users die of SIGBUS.
     file = SpoolFile.create(tmp_path, URL)
     file.write([(1.0, "a")])
     beside = [file.path.with_name(file.path.name + end) for end in ("-wal", "-shm")]

@@ -1,4 +1,4 @@
-"""What other users of the machine put into a spool's folder is left alone."""
+"""Files that other users of the machine put into a spool's folder are left alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes on one folder: each item is delivered once, whoever delivers it."""
+"""Several processes on one folder: each item is delivered once, by any of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def left(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-# ── Two that want the same file ──
+# ── Two processes that want the same file ──
 
 ORPHAN = """
     import os, signal, sys
@@ -65,14 +65,14 @@ ADOPTER = """
 @pytest.mark.parametrize("orphans", [1, 3])
 def test_of_several_that_want_the_file_of_who_ended_one_gets_it(api, run_program, start_program, tmp_path, orphans):
     environment = {"JOURNY_SPOOL": str(tmp_path / "spool"), "JOURNY_BASE_URL": api.url}
-    # One after the other, each in a process of its own, with a file of its own.
+    # One after another, each in a separate process with its own file.
     for number in range(orphans):
         run_program(ORPHAN, f"orphan{number}", JOURNY_SPOOL=str(tmp_path / f"spool{number}"))
         (tmp_path / "spool").mkdir(exist_ok=True)
         for path in (tmp_path / f"spool{number}").iterdir():
             path.rename(tmp_path / "spool" / path.name)
     for path in (tmp_path / "spool").glob("*.spool"):
-        with sqlite3.connect(path) as file:  # they were captured for a server that is not there
+        with sqlite3.connect(path) as file:  # they were captured for a server that does not exist
             file.execute("UPDATE about SET value = ? WHERE name = 'for'", (api.url,))
         file.close()
     adopters = [start_program(ADOPTER, f"adopter{number}", **environment) for number in range(4)]
@@ -92,7 +92,7 @@ def test_of_several_that_want_the_file_of_who_ended_one_gets_it(api, run_program
 
 
 class Away:
-    """A server that nobody reaches."""
+    """A server that is unreachable."""
 
     def send(self, request):
         raise journy_track.NotSent("away")
@@ -102,7 +102,7 @@ class Away:
 
 @pytest.fixture
 def orphan(api, tmp_path) -> Path:
-    """The folder in which a process that has ended left one item."""
+    """Return a folder in which an ended process left one item."""
     folder = tmp_path / "spool"
     ended = journy_track.Tracker("a-key", base_url=api.url, spool=folder, http_client=Away())
     ended.track("left", user="u1")

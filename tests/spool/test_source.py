@@ -1,6 +1,4 @@
-"""A file while its items are delivered: what is read and not settled is never taken for settled, and what others do
-to it is counted once.
-"""
+"""A file during delivery: unsettled items are never considered settled, and others' changes are counted once."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def other(source):
-    """Another process's look at the same file."""
+    """The same file as another process opens it."""
     looking = SpoolFile(source.file.path)
     yield looking
     looking.close()
@@ -41,7 +39,7 @@ def put_back(other: SpoolFile) -> None:
 
 
 def then(does: Callable[..., Any], what: Callable[[], object]) -> Callable[..., Any]:
-    """As *does*, and *what* comes right behind it."""
+    """Return a function that calls *does* and right afterwards *what*."""
 
     def done(*arguments: Any, **named: Any) -> Any:
         answer = does(*arguments, **named)
@@ -60,7 +58,7 @@ def searching(*texts: str) -> Any:
 
 
 def test_what_was_just_read_is_not_settled(source):
-    # Catches: who waits at the end of the process, and looks before the reader has noted what it read.
+    # Catches: a check at process exit that runs before the reader has recorded what it read.
     assert not source.is_settled(2)
     rows = source.read(10)
     assert not source.is_settled(2)

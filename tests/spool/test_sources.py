@@ -1,4 +1,4 @@
-"""The files of processes that have ended: which of them are looked into, and when again."""
+"""The files of processes that have ended: which ones are examined, and when they are examined again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LETTER = DeadLetter(0, 1.0, "dead", 2.0, "400")
 
 @pytest.fixture
 def living(tmp_path):
-    """A process that lives, in whose folder another one has left a dead letter."""
+    """A living process, in whose folder another process has left a dead letter."""
     folder, clock = Folder(tmp_path, URL, threading.RLock()), SimpleNamespace(now=0.0)
     made: Any = OpenFiles(
         folder,
@@ -69,7 +69,7 @@ KILLED = """
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills")
 def test_what_comes_into_it_by_a_process_that_is_killed_is_taken_over(living, run_program):
-    # Catches: a look at the file alone. What was written is in SQLite's log beside it until somebody opens both.
+    # Catches: looking at the file only. What was written is in SQLite's WAL beside it until both are opened.
     ran = run_program(KILLED, str(living.left), URL)
     assert (ran.status, ran.err) == (-9, "")
     assert living.look() == 10
@@ -88,7 +88,7 @@ def test_what_comes_into_it_while_it_is_looked_at_is_taken_over_the_next_time(li
         patch.setattr(SpoolFile, "close", closed)
         assert living.look() == 0
     looking.close()
-    assert living.look() == 2  # with the first one
+    assert living.look() == 2  # including the first one
 
 
 def test_once_somebody_was_seen_to_own_it_it_is_looked_into_however_it_looks(living, monkeypatch):

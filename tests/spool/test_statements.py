@@ -1,4 +1,4 @@
-"""No statement outlives its use: on PyPy, which collects cursors late, it would hold up every commit."""
+"""No statement outlives its use: on PyPy, which collects cursors late, it would block every commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from journy_track._stores.store import DeadLetter
 
 @pytest.fixture(autouse=True)
 def cursors(monkeypatch):
-    """All cursors, which live as long as the test: as where nothing collects them at once."""
+    """Keep all cursors alive during the test, as on an interpreter that does not collect them at once."""
     kept: list[sqlite3.Cursor] = []
     connect = sqlite3.connect
 
@@ -35,7 +35,7 @@ def cursors(monkeypatch):
 
 
 def unread(cursors: list[sqlite3.Cursor]) -> list[Any]:
-    """What cursors still had to give."""
+    """Return the rows that cursors have not returned yet."""
     rows = []
     for cursor in cursors:
         try:
@@ -46,10 +46,10 @@ def unread(cursors: list[sqlite3.Cursor]) -> list[Any]:
 
 
 def test_a_file_of_the_spool_is_made_read_and_emptied_beside_cursors_that_live_on(tmp_path, cursors):
-    # Catches: fetchone() on a cursor that nobody closes; then the journal cannot change, and on PyPy nothing commits.
+    # Catches: fetchone() on a cursor that is not closed: the journal mode cannot change, and on PyPy nothing commits.
     file = SpoolFile.create(tmp_path, "https://api.journy.io")
     seqs = file.write([(float(at), "a" * 60_000) for at in range(1, 101)])
-    assert len(file.read(0, 100)) < 100  # with which a page is full
+    assert len(file.read(0, 100)) < 100  # a page is full with fewer
     file.dead_letter(seqs[:1], DeadLetter(1, 1.0, "a", 2.0, "no", None, None, {}, 1))
     assert len(file.dead_letters(0, 1)) == 1
     assert (file.waiting(), file.oldest(), file.about) == (99, 2.0, "https://api.journy.io")

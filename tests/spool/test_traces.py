@@ -1,4 +1,4 @@
-"""Nothing of what was delivered or deleted stays in the folder, SQLite's log included."""
+"""Nothing delivered or deleted stays in the folder, including SQLite's WAL."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PERSON = b"jane@acme.example"
 
 
 def traces(folder: Path) -> dict[str, int]:
-    """How often the person is found in each file."""
+    """Return how often the person occurs in each file."""
     found = {}
     for path in folder.iterdir():
         try:
             found[path.name] = path.read_bytes().count(PERSON)
-        except FileNotFoundError:  # it has just gone
+        except FileNotFoundError:  # it has just been removed
             continue
     return {name: count for name, count in found.items() if count}
 

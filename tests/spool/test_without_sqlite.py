@@ -1,4 +1,4 @@
-"""A Python that was built without SQLite: what needs it names the cause, and the rest works."""
+"""A Python built without SQLite: features that need it name the cause, and the rest works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digests in a SQLite file: kept, forgotten, shared, and begun anew where they were damaged."""
+"""Digests in a SQLite file: kept, forgotten, shared, and started from scratch if damaged."""
 
 from __future__ import annotations
 

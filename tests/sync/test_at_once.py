@@ -1,4 +1,4 @@
-"""Two syncs of one state: one works, and the other says so, or waits. One that was killed holds nobody up."""
+"""Two syncs with one state: one works, and the other reports it or waits. A killed sync does not block others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from journy_track._state.redis import RedisDigests
 from tests.redis_server import redis_server
 from tests.timing import eventually
 
-#: Rows come only while the file is not there: the sync is in the middle until then.
+#: Its rows do not end until the file exists, so that the sync is in progress until then.
 PROGRAM = """
     import sys, threading
     from pathlib import Path
@@ -146,7 +146,7 @@ def test_a_lease_in_redis_is_renewed_and_ends_when_nobody_renews_it():
             eventually(lambda: client.pttl(lease) > 1100)
         client.close()
         assert "process" in (second.take() or "")
-        first._ended.set()  # as if it were killed: nothing is renewed, nothing given back
+        first._ended.set()  # as if it were killed: nothing is renewed or released
         first._thread.join(10)
         eventually(lambda: third.take() is None)
         for one in (first, second, third):

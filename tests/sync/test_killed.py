@@ -1,4 +1,4 @@
-"""A sync that is killed: the next one goes on, and sends next to nothing twice."""
+"""A killed sync: the next one continues, and sends almost nothing twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sync_accounts()` and `sync_users()`: what differs is sent, once, and what was confirmed is known next time."""
+"""`sync_accounts()` and `sync_users()`: differences are sent once, and what was confirmed is remembered."""
 
 from __future__ import annotations
 
@@ -326,7 +326,7 @@ def test_a_confirmation_that_waits_to_be_kept_gives_way_to_a_newer_upsert(api, s
 
 def test_what_a_dataframe_has_in_the_place_of_none_deletes_the_property(api, tracker, state):
     class NaTType:
-        """As pandas names it."""
+        """Has the name that pandas uses."""
 
     records = [
         {

@@ -1,4 +1,4 @@
-"""A server of bytes: it sends exactly what it is given, and keeps what it received."""
+"""A byte server: it sends exactly the bytes it is given, and keeps what it received."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Talk = Callable[[socket.socket], None]
 
 @dataclass
 class RawServer:
-    """Accepts connections and hands each to *talk*, or answers each request with the same bytes."""
+    """Accepts connections and passes each to *talk*, or responds to each request with the same bytes."""
 
     talk: Talk | bytes = OK
     wrap: Callable[[socket.socket], socket.socket] = lambda connection: connection
@@ -44,7 +44,7 @@ class RawServer:
         self._listener.close()
 
     def read_request(self, connection: socket.socket) -> bytes:
-        """One request with its body; empty when the caller has gone."""
+        """Return one request with its body, or empty bytes if the client has disconnected."""
         data = b""
         while b"\r\n\r\n" not in data:
             data += (more := connection.recv(65536))
@@ -75,7 +75,7 @@ class RawServer:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., RawServer]]:
-    """Start a server of bytes."""
+    """Return a function that starts a byte server."""
     started: list[RawServer] = []
 
     def start(*arguments: object, **settings: object) -> RawServer:
@@ -89,7 +89,7 @@ def serve() -> Iterator[Callable[..., RawServer]]:
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[RequestsHttpClient]:
-    """The client on requests, in an environment without proxies."""
+    """Return the requests-based client, in an environment without proxies."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -100,7 +100,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[RequestsHttpClient]:
 
 @pytest.fixture
 def request_to() -> Callable[..., HttpRequest]:
-    """A POST with the key in its headers."""
+    """Return a function that makes a POST with the key in its headers."""
 
     def make(url: str, timeout: float = 5.0, body: bytes | None = b'{"name":"signed_in"}') -> HttpRequest:
         headers = {"X-Api-Key": "canary-key", "Content-Type": "application/json"}
@@ -111,7 +111,7 @@ def request_to() -> Callable[..., HttpRequest]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1 and api.example that nobody signed, and its key, in one file."""
+    """Return a self-signed certificate for 127.0.0.1 and api.example, with its key, in one file."""
     if shutil.which("openssl") is None:
         pytest.skip("makes a certificate with openssl")
     path = tmp_path_factory.mktemp("tls") / "both.pem"

@@ -1,4 +1,4 @@
-"""A batch on the wire: what each item becomes, what the request holds, and what a response means."""
+"""A batch on the wire: the message of each item, the content of the request, and the meaning of a response."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def message(item: Any) -> dict[str, Any]:
 
 
 class Wire:
-    """An HTTP client that keeps what is sent, and returns or raises what is next."""
+    """An HTTP client that records what is sent, and returns or raises the next given result."""
 
     def __init__(self, *responses: Any) -> None:
         self.responses = list(responses)
@@ -74,7 +74,7 @@ class Wire:
         return response
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 def transport(wire: Any, url: str = "https://analyze.journy.io/backend/v1/batch", **options: Any) -> BatchTransport:

@@ -1,6 +1,6 @@
-"""Beside what users' tests mock HTTP with: their mocks of journy.io meet our requests, and nothing is really sent.
+"""HTTP mocks in users' tests: their mocks of journy.io match our requests, and nothing is really sent.
 
-Each test is one that a user may write. The pytest plugin is active in it, as in theirs.
+Each test is one that a user may write. The pytest plugin is active in it, as in users' tests.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def upsert() -> Success[None] | Failure:
 
 
 def track() -> journy_track.Stats:
-    """What an app does; the test waits until it is settled."""
+    """Track an event as an app does, and wait until it is settled."""
     tracker = journy_track.configure("a-key")
     journy_track.track("signed_in", user="u1", plan="pro")
     assert tracker.flush(timeout=5)
@@ -55,7 +55,7 @@ def both_arrive() -> None:
 
 
 def neither_is_sent(caplog: pytest.LogCaptureFixture, *reasons: str) -> None:
-    """Both fail at once, with one line each that says what to do."""
+    """Check that both fail at once, with one line each that explains what to do."""
     result = upsert()
     assert isinstance(result, Failure)
     assert result.error is APIError.ConnectionFailed
@@ -91,7 +91,7 @@ def test_what_responses_has_no_mock_of_fails_at_once(caplog):
 
 
 def test_an_outage_that_responses_plays_is_one(caplog):
-    # Catches: taking every error of a mock for a request that is not mocked.
+    # Catches: treating every error of a mock as a request that is not mocked.
     responses = pytest.importorskip("responses")
     with responses.RequestsMock() as mocks:
         mocks.post(URL + PATHS[0], body=requests.exceptions.ConnectTimeout())
@@ -154,7 +154,7 @@ def test_what_pook_has_no_mock_of_fails_at_once(caplog):
 
 @pytest.fixture
 def cassette(tmp_path):
-    """A recording of both requests."""
+    """Return a recording of both requests."""
     path = tmp_path / "cassette.yaml"
     response = {
         "status": {"code": 201, "message": "Created"},
@@ -177,7 +177,7 @@ def test_cassettes_of_vcrpy_are_played(cassette):
 
 
 def test_cassettes_of_vcrpy_are_played_by_a_client_that_has_sent_before(cassette, serve, request_to):
-    # Catches: connections that were made before the cassette was put in.
+    # Catches: connections opened before the cassette was inserted.
     vcr = pytest.importorskip("vcr")
     client, server = RequestsHttpClient(), serve()
     assert client.send(request_to(server.url)).status == 201
@@ -240,7 +240,7 @@ def test_what_httpretty_has_no_mock_of_fails_at_once_where_it_lets_nothing_throu
 
 
 def test_where_httpretty_itself_fails_it_is_named(caplog):
-    # It cannot do without a network beside urllib3 2: requests.post() fails then, too.
+    # With urllib3 2 it does not work without a network: requests.post() fails then, too.
     httpretty = pytest.importorskip("httpretty")
     with httpretty.enabled(allow_net_connect=False):
         for path in PATHS:
@@ -290,7 +290,7 @@ def test_without_a_mock_nothing_is_sent_from_tests(caplog):
 
 @pytest.fixture(scope="module")
 def urllib3_future(tmp_path_factory):
-    """A folder with urllib3-future in the place of urllib3, as its .pth file puts it there."""
+    """Return a folder with urllib3-future in the place of urllib3, where its .pth file puts it."""
     folder = tmp_path_factory.mktemp("urllib3-future")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), "urllib3-future"]
     done = subprocess.run(pip, capture_output=True, text=True, timeout=300, check=False)

@@ -1,4 +1,4 @@
-"""A host with several addresses is reached by the first that connects, however many lead nowhere."""
+"""A host with several addresses is reached by the first one that connects, however many do not respond."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from journy_track._transport import connecting
 LIVE = "127.0.0.1"
 DEAD = "127.0.0.2"
 DEAD_TOO = "127.0.0.3"
-#: A name that no resolver knows, and that the test certificate is for.
+#: A name that no resolver knows, and that the test certificate covers.
 NAME = "api.example"
 
 
@@ -32,7 +32,7 @@ def _nothing_is_remembered() -> Iterator[None]:
 
 @pytest.fixture
 def resolve(monkeypatch) -> Callable[..., None]:
-    """Make the name resolve to these addresses, in this order."""
+    """Return a function that makes the name resolve to the given addresses, in this order."""
     real = socket.getaddrinfo
 
     def to(*addresses: str) -> None:
@@ -49,7 +49,7 @@ def resolve(monkeypatch) -> Callable[..., None]:
 
 @pytest.fixture
 def black_hole() -> Iterator[Callable[..., None]]:
-    """Make addresses of this machine swallow what comes to a port: their queue of connections is full."""
+    """Return a function that makes local addresses swallow connections to a port: their accept queue is full."""
     opened: list[socket.socket] = []
 
     def on(port: int, *addresses: str) -> None:
@@ -121,7 +121,7 @@ def test_an_address_that_failed_comes_first_again_after_a_while(
 
 def test_where_one_address_refuses_the_next_is_tried_at_once(serve, client, request_to, resolve):
     server = serve()
-    resolve(DEAD, DEAD_TOO, LIVE)  # nothing listens there
+    resolve(DEAD, DEAD_TOO, LIVE)  # nothing listens on the dead addresses
 
     def send() -> None:
         connecting._avoided.clear()
@@ -155,7 +155,7 @@ def test_where_no_address_connects_the_timeout_holds(serve, client, request_to, 
 def test_a_name_server_that_sends_thousands_of_addresses_has_a_few_of_them_tried(
     client, request_to, resolve, black_hole, monkeypatch
 ):
-    # Catches: a socket for each, until the app can open no file any more.
+    # Catches: a socket per address, until the app cannot open any file.
     with closing(socket.create_server((DEAD_TOO, 0))) as free:
         port = free.getsockname()[1]
     black_hole(port, "0.0.0.0")
@@ -172,13 +172,13 @@ def test_a_name_server_that_sends_thousands_of_addresses_has_a_few_of_them_tried
 def test_where_every_address_refuses_that_is_the_reason(client, request_to, resolve):
     resolve(DEAD, DEAD_TOO)
     with socket.socket() as taken:
-        taken.bind((LIVE, 0))  # the port is free elsewhere
+        taken.bind((LIVE, 0))  # the port is not bound on other addresses
         with pytest.raises(NotSent, match="the connection was refused"):
             client.send(request_to(f"http://{NAME}:{taken.getsockname()[1]}"))
 
 
 def test_the_families_take_turns(serve, client, request_to, resolve, black_hole):
-    # Catches: trying all of one family first, which may be the one that does not work here.
+    # Catches: trying all addresses of one family first, which may be the one that does not work here.
     server = serve()
     resolve(DEAD, DEAD_TOO, "::1")
     black_hole(server.port, DEAD, DEAD_TOO)

@@ -1,4 +1,4 @@
-"""The timeout bounds the whole of a request, and its bounds the whole of an answer."""
+"""The timeout limits the whole request, and the size limits apply to the whole response."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 from journy_track import HttpRequest, MaybeSent, NotSent, TransportError
 
 TIMEOUT = 0.4
-#: What a busy machine may add to it.
+#: Seconds that a busy machine may add to it.
 SLACK = 10.0
 HEAD = b"HTTP/1.1 201 Created\r\nX-Filler: "
 
 
 def drips(server, before: bytes = b"", drop: bytes = b"x"):
-    """Reads the request, says *before*, and then *drop* every 20 ms."""
+    """Return a server function that reads the request, sends *before*, and then *drop* every 20 ms."""
 
     def talk(connection: socket.socket) -> None:
         server().read_request(connection)
@@ -30,7 +30,7 @@ def drips(server, before: bytes = b"", drop: bytes = b"x"):
 
 @pytest.fixture
 def tls(certificate, monkeypatch):
-    """How a server wraps its connections, with a certificate that the client trusts."""
+    """Return a function that wraps a server's connections, with a certificate that the client trusts."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"{certificate}.crt")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -58,7 +58,7 @@ DRIPS = {
 @pytest.mark.slow
 @pytest.mark.parametrize(("before", "drop"), DRIPS.values(), ids=DRIPS)
 def test_a_head_that_drips_is_bounded_by_the_timeout(client, serve, request_to, before, drop):
-    # Catches: the timeout of requests, which holds for each read.
+    # Catches: the timeout of requests, which applies to each read.
     if drop.startswith(b"A"):
         before += b"B: c\r\n"
     server = serve(drips(lambda: server, before, drop))
@@ -170,8 +170,8 @@ def test_a_head_without_end_is_read_as_far_as_128_kib(client, serve, request_to,
     began = time.monotonic()
     with pytest.raises(MaybeSent):
         client.send(request_to(server.url, timeout=60))
-    assert time.monotonic() - began < 20  # and not until the timeout
-    assert sent < 20_000_000  # what the kernel's buffers took
+    assert time.monotonic() - began < 20  # and not only at the timeout
+    assert sent < 20_000_000  # what fits into the kernel's buffers
 
 
 def test_the_response_to_a_read_call_may_be_longer(client, serve):
@@ -183,7 +183,7 @@ def test_the_response_to_a_read_call_may_be_longer(client, serve):
 def test_a_server_that_drips_its_part_of_tls_within_tls_is_bounded_by_the_timeout(
     client, serve, request_to, monkeypatch, tls
 ):
-    # Catches: a timeout for each read from the connection with the proxy. One read of TLS takes many of them.
+    # Catches: a timeout for each read from the proxy connection. One TLS read takes many of them.
     server_hello = b"\x16\x03\x03\x40\x00\x02\x00\x3f\x00"
 
     def talk(connection: socket.socket) -> None:

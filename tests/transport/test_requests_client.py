@@ -1,4 +1,4 @@
-"""The client on requests, against servers that behave and servers that do not."""
+"""The requests-based client, with servers that behave and servers that do not."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_cookies_are_not_kept(client, serve, request_to):
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
 def test_a_redirect_is_not_followed_and_the_key_reaches_no_other_host(client, serve, request_to, status):
-    # Catches: allow_redirects: requests drops Authorization alone.
+    # Catches: allow_redirects: requests removes only the Authorization header.
     other = serve()
     server = serve(answered(status, b"", f"Location: http://localhost:{other.port}/track"))
     assert client.send(request_to(server.url)).status == int(status[:3])
@@ -129,7 +129,7 @@ def test_an_idle_connection_to_a_proxy_is_not_used_again_either(client, serve, r
 
 
 def test_a_proxy_gets_nothing_that_is_for_this_machine(client, serve, request_to, monkeypatch):
-    # Catches: the key of the inspector, or of a demo, in clear on the way to a company's proxy.
+    # Catches: the key of the inspector or of a demo, sent unencrypted to a company's proxy.
     proxy, server = serve(), serve()
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     monkeypatch.delenv("NO_PROXY", raising=False)
@@ -138,7 +138,7 @@ def test_a_proxy_gets_nothing_that_is_for_this_machine(client, serve, request_to
 
 
 def test_several_hosts_are_reached_each_over_its_own_connections(client, serve, request_to):
-    servers = [serve() for _ in range(12)]  # more than are kept
+    servers = [serve() for _ in range(12)]  # more than are kept open
     for server in servers * 2:
         assert client.send(request_to(server.url)).status == 201
     assert [len(server.heard) for server in servers] == [2] * 12
@@ -162,7 +162,7 @@ def test_the_head_comes_first_whatever_kind_of_bytes_the_body_is(client, serve, 
 
 
 def pump(one: socket.socket, other: socket.socket) -> None:
-    """Both ways, until one of them closes."""
+    """Copy in both directions, until either side closes."""
 
     def copy(source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
@@ -211,7 +211,7 @@ def test_a_socks_proxy_is_used_with_its_login(client, serve, request_to, monkeyp
 def test_a_proxy_connects_with_a_server_over_tls(
     client, serve, request_to, monkeypatch, tls_server, certificate, scheme
 ):
-    # Over https it is TLS within TLS.
+    # With an https proxy, it is TLS within TLS.
     def talk(connection: socket.socket) -> None:
         proxy.read_request(connection)
         connection.sendall(b"HTTP/1.1 200 Connected\r\nVia: 1.1 proxy\r\n\r\n")
@@ -339,7 +339,7 @@ def test_no_proxy_of_the_environment_is_honoured(client, serve, request_to, monk
 
 
 def test_headers_that_are_added_on_the_way_do_not_leave(client, serve, request_to, monkeypatch):
-    # As tracers do it: in the method of http.client, and in urllib3's arguments.
+    # As tracers do: in the http.client method, and in urllib3's arguments.
     putrequest, urlopen = HTTPConnection.putrequest, HTTPConnectionPool.urlopen
 
     def with_header(self, *arguments, **options):
@@ -424,7 +424,7 @@ def test_no_response_in_time_may_have_been_enough(client, hung_server, request_t
 
 def test_a_refused_connection_was_not_sent(client, request_to):
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening
+        taken.bind(("127.0.0.1", 0))  # bound but not listening
         with pytest.raises(NotSent, match="the connection was refused"):
             client.send(request_to(f"http://127.0.0.1:{taken.getsockname()[1]}"))
 
@@ -478,7 +478,7 @@ def test_a_proxy_whose_url_cannot_be_used_is_named_as_the_reason(client, request
 
 
 def test_tls_that_breaks_after_the_request_may_have_been_enough(client, serve, request_to, certificate, monkeypatch):
-    # Catches: taking every error of TLS for one of the handshake.
+    # Catches: treating every TLS error as an error of the handshake.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"{certificate}.crt")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -496,7 +496,7 @@ def test_tls_that_breaks_after_the_request_may_have_been_enough(client, serve, r
 
 @pytest.mark.slow
 def test_a_connection_that_was_made_too_late_is_closed(client, serve, request_to, monkeypatch):
-    # Catches: leaving it to the garbage collector, which warns of it.
+    # Catches: leaving it to the garbage collector, which warns about it.
     server, looks = serve(), []
 
     def late(bounds: Bounds) -> float:
@@ -556,7 +556,7 @@ def test_a_body_without_end_is_read_as_far_as_64_kib(client, serve, request_to):
     server = serve(talk)
     began = time.monotonic()
     assert len(client.send(request_to(server.url, timeout=60)).body) == LARGE
-    assert time.monotonic() - began < 20  # and not until the timeout
+    assert time.monotonic() - began < 20  # and not only at the timeout
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A response costs little, whatever it unpacks to."""
+"""Decompressing a response costs little, whatever its decompressed size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MUCH = 60 * 1024 * 1024
 
 
 def deflated(body: bytes) -> bytes:
-    """As some servers send it: without the header that the standard asks for."""
+    """Compress as some servers do: without the header that the standard requires."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     return packer.compress(body) + packer.flush()
 

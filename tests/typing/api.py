@@ -1,6 +1,6 @@
-"""The types of the public interface: read by mypy and pyright, never run.
+"""The types of the public interface: checked by mypy and pyright, never run.
 
-Each line with two ignores is a mistake that both must find: an ignore that is not needed is an error too.
+Each line with two ignores is a mistake that both checkers must find: an unused ignore is also an error.
 """
 
 # pyright: strict
@@ -231,7 +231,7 @@ class Moved(TypedDict):
 
 
 class Invoice:
-    """As a model of pydantic."""
+    """Like a pydantic model."""
 
     def __init__(self, *, amount: float) -> None:
         self.amount = amount
@@ -324,7 +324,7 @@ def a_block_swallows_nothing() -> int:
 
 
 def narrowed_by_success(result: APIResult[ApiKeyDetails]) -> tuple[str, ...]:
-    # pyright narrows by `is True` and not by truth, by design; mypy by both (see the next function).
+    # By design, pyright narrows by `is True` but not by truth; mypy narrows by both (see the next function).
     if result.success is True:
         assert_type(result, Success[ApiKeyDetails])
         assert_type(result.data, ApiKeyDetails)
@@ -384,11 +384,11 @@ async def awaited(client: AsyncClient) -> str | None:
 assert_type(AsyncClient.with_defaults("key"), AsyncClient)
 
 
-# ── A broker of the app's own ──
+# ── The app's own broker ─────
 
 
 class Shelf:
-    """What a queue of another maker could look like."""
+    """An example of a third-party queue."""
 
     def publish(self, messages: Sequence[journy_track.broker.Message], /) -> int:
         assert_type(messages[0].text, str)
@@ -446,7 +446,7 @@ def misspelt() -> None:
     print(journy_track.upsert_usr)  # type: ignore[attr-defined]  # pyright: ignore
 
 
-# ── Numbers, and what the integrations answer ────────────────────────────────────────────────────────────
+# ── Numbers, and what the integrations return ────────────────────────────────────────────────────────────
 
 
 def numbers(tracker: Tracker) -> None:
@@ -493,7 +493,7 @@ def many_at_once() -> None:
 
 
 def seen_elsewhere() -> None:
-    """Metrics, spans, log lines and templates."""
+    """Check metrics, spans, log lines and templates."""
     import logging
 
     from jinja2 import Environment

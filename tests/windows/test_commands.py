@@ -1,4 +1,4 @@
-"""Commands where stdout takes cp1252 only, no process forks, and a console sends Ctrl-Break."""
+"""Commands when stdout only accepts cp1252, processes cannot fork, and a console sends Ctrl-Break."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def buy() -> None:
 
 @pytest.fixture
 def journy(windows, api):
-    """Start `journy-track` there; its output is read as what it is."""
+    """Return a function that starts `journy-track` there, and decodes its output as cp1252."""
 
     def start(*arguments, **variables):
         return subprocess.Popen(
@@ -54,7 +54,7 @@ def journy(windows, api):
 
 @pytest.fixture
 def run(journy):
-    """Run it to its end: the exit code, and what it wrote to stdout and stderr."""
+    """Return a function that runs it to its end: the exit code, stdout and stderr."""
 
     def ended(*arguments, **variables):
         process = journy(*arguments, **variables)
@@ -67,7 +67,7 @@ def run(journy):
 
 @pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii"])
 def test_doctor_writes_its_marks_with_what_stdout_can_print(run, tmp_path, encoding):
-    # Catches: UnicodeEncodeError, as no code page of Windows has a check mark.
+    # Catches: UnicodeEncodeError, as no Windows code page has a check mark.
     status, out, err = run("doctor", JOURNY_SPOOL=str(tmp_path / "spool"), PYTHONIOENCODING=encoding)
     assert (status, err.strip()) == (0, "Nothing is wrong.")
     assert "\\u2713" not in out
@@ -80,7 +80,7 @@ def test_what_is_printed_as_json_is_the_same_data(run, tmp_path):
     app.write_text(APP, encoding="utf-8")
     status, out, _ = run("catalog", app, "--json")
     assert status == 0
-    assert out.isascii() is False  # é is in cp1252, and stays what it is
+    assert out.isascii() is False  # é is in cp1252, and is printed as it is
     (event,) = json.loads(out)["events"]
     assert event["name"] == "bought_日本"
     assert set(event["keys"]) == {"café", "naïve"}
@@ -132,7 +132,7 @@ def test_ctrl_break_ends_an_import_which_the_next_one_finishes(journy, run, api,
     api.answer_next(None, delay=0.2, count=1000)
     process = journy("import", users)
     api.wait_for(lambda api: any(request.method != "GET" for request in api.requests), 60)
-    process.send_signal(signal.SIGUSR1)  # what stands for it: see machine/sitecustomize.py
+    process.send_signal(signal.SIGUSR1)  # simulates Ctrl-Break: see machine/sitecustomize.py
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143
     assert "Stopped by a signal to terminate." in err
@@ -183,7 +183,7 @@ def test_two_imports_of_one_file_at_once_are_refused(journy, run, api, tmp_path)
         first.kill()
         first.communicate()
     api.reset()
-    status, _, err = run("import", users)  # a killed one holds nothing
+    status, _, err = run("import", users)  # a killed import holds no lock
     assert status == 0, err
     assert [user.user_id for user in api.users] == ["u1", "u2", "u3"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["processes", "users.csv", "users.csv.import.json"]
@@ -202,11 +202,11 @@ def test_rejected_rows_are_written_and_mended_and_removed(run, api, tmp_path):
     assert not (tmp_path / "users.csv.rejected.jsonl").exists()
 
 
-# ── What doctor looks at ──
+# ── What doctor checks ──
 
 
 def test_doctor_does_not_read_the_modes_of_windows(run, tmp_path):
-    # Catches: they are 0o777 for each folder there, and chmod changes nothing.
+    # Catches: reading the mode, which is 0o777 for every folder on Windows and does not change with chmod.
     folder = tmp_path / "spool"
     folder.mkdir(mode=0o777)
     _, out, _ = run("doctor", "--offline", "--json", JOURNY_SPOOL=str(folder))
@@ -218,7 +218,7 @@ def test_doctor_does_not_read_the_modes_of_windows(run, tmp_path):
 
 
 def test_doctor_tries_whether_it_can_write(monkeypatch, tmp_path):
-    # Catches: os.access(), which knows nothing of the rights that Windows has.
+    # Catches: os.access(), which does not know Windows permissions.
     def refused(path, *arguments, **named):
         raise PermissionError(13, "Permission denied", str(path))
 

@@ -1,4 +1,4 @@
-"""The stand-in for Windows is one: what the tests beside this one find means something."""
+"""The simulated Windows behaves like Windows, so the results of the other tests here are meaningful."""
 
 from __future__ import annotations
 

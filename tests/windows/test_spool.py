@@ -1,4 +1,4 @@
-"""The spool where a file that is open can be neither removed nor renamed."""
+"""The spool when an open file can be neither removed nor renamed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: The tests of the spool itself, but those of what Windows has not.
+#: The spool's own tests, except those of features that Windows lacks.
 ITS_OWN = ("spool/test_file.py", "spool/test_folder.py", "spool/test_source.py", "delivery/test_spooling.py", "state")
 
 CONFIGURE = """
@@ -58,7 +58,7 @@ def left_in(tmp_path):
 
 
 def test_the_spool_works_after_a_clean_shutdown_and_leaves_nothing(run_program, environment, api, tmp_path):
-    # Catches: the lock, which could not be removed while it was open, and at the next start not either.
+    # Catches: the lock, which could not be removed while it was open, nor at the next start.
     for start in ("first", "second", "third"):
         ran = run_program(ONCE, start, **environment)
         assert (ran.status, ran.err) == (0, "")
@@ -213,7 +213,7 @@ def test_the_tests_of_the_spool_itself_pass(windows, tmp_path):
         "PYTHONWARNDEFAULTENCODING": "",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    # Plain: pytest would load the library itself, to rewrite its assertions, where its plugin is installed with it.
+    # Plain: otherwise pytest loads the library itself to rewrite its assertions, if its plugin is installed.
     options = ["-q", "-p", "no:cacheprovider", "--assert", "plain", "-m", "not slow"]
     options += ["--basetemp", str(tmp_path / "its own")]
     ran = subprocess.run(

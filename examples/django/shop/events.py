@@ -1,4 +1,4 @@
-"""All that is tracked."""
+"""All events of the project."""
 
 import journy_track
 from journy_track import TypedEvent
@@ -6,23 +6,23 @@ from journy_track import TypedEvent
 
 @journy_track.event
 class SignedIn(TypedEvent):
-    """Somebody has signed in."""
+    """A user has signed in."""
 
 
 @journy_track.event
 class SignedOut(TypedEvent):
-    """Somebody has signed out."""
+    """A user has signed out."""
 
 
 @journy_track.event
 class CreatedProject(TypedEvent):
-    """Somebody has made a project."""
+    """A user has created a project."""
 
     title: str
 
 
 @journy_track.event
 class ExportedProjects(TypedEvent):
-    """Somebody has got their projects as a file."""
+    """A user has exported their projects to a file."""
 
     projects: int

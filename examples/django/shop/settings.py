@@ -1,4 +1,4 @@
-"""Settings. What concerns journy.io is at the end."""
+"""Settings. Those for journy.io are at the end."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "journy_track.integrations.django.JournyMiddleware",  # after who it asks
+    "journy_track.integrations.django.JournyMiddleware",  # after the middleware that finds the user
 ]
 
 JOURNY = {"account": "shop.tracking.account_of", "link_devices": True}

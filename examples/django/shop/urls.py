@@ -1,4 +1,4 @@
-"""What there is."""
+"""The project's URLs."""
 
 from django.urls import path
 

@@ -12,7 +12,7 @@ from shop.events import CreatedProject, ExportedProjects, SignedIn, SignedOut
 
 
 def sign_in(request: HttpRequest) -> HttpResponse:
-    """Stands for your check of a password: here anybody may be anybody."""
+    """Replace this with your password check: here anybody may be anybody."""
     name, company = request.POST["name"], request.POST["company"]
     user, is_new = User.objects.get_or_create(username=name, defaults={"email": f"{name}@{company}"})
     login(request, user)

@@ -7,11 +7,11 @@ from journy_track.integrations.django_tasks import instrument_django_tasks
 
 
 class Shop(AppConfig):
-    """Configured once for the site, its commands and its workers."""
+    """Configures tracking once, for the site, its commands and its workers."""
 
     name = "shop"
 
     def ready(self) -> None:
-        """Before anything is enqueued."""
+        """Configure before anything is enqueued."""
         journy_track.configure()
         instrument_django_tasks()

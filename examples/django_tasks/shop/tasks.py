@@ -1,4 +1,4 @@
-"""A small B2B product whose reports are made by Django Tasks: events of a task belong to whoever enqueued it.
+"""A small B2B product that makes its reports with Django Tasks: a task's events belong to the user who enqueued it.
 
 export DJANGO_SETTINGS_MODULE=settings JOURNY_BASE_URL=http://127.0.0.1:8470
 journy-track inspect                                       # in one terminal
@@ -28,12 +28,12 @@ class RenderedPage(TypedEvent):
 
 @journy_track.event
 class Notified(TypedEvent):
-    """Somebody got a message."""
+    """A user received a message."""
 
 
 @journy_track.event
 class CleanedUp(TypedEvent):
-    """Old reports are gone."""
+    """Old reports are deleted."""
 
 
 @task
@@ -46,9 +46,9 @@ def export_report(month: str) -> None:
 
 @task
 def notify(text: str) -> None:
-    Notified().track()  # sent by a task: it still belongs to whoever asked for the report
+    Notified().track()  # sent by a task: it still belongs to the user who asked for the report
 
 
 @task
 def clean_up() -> None:
-    CleanedUp().track(account="our-own-company")  # as a schedule would send it: nobody acts
+    CleanedUp().track(account="our-own-company")  # as a schedule would send it, without a user

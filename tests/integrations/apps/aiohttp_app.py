@@ -1,4 +1,4 @@
-"""An app of aiohttp's server, which serves itself."""
+"""An aiohttp app, which serves itself."""
 
 import socket
 import sys

@@ -26,7 +26,7 @@ def serve(request, action, number):
     if action in PLAIN:
         plain(action, number)
         return HttpResponse("ok")
-    # Under ASGI Django would consume a sync body as a whole, and an endless one for ever.
+    # Under ASGI, Django would consume a sync body as a whole, and an endless one forever.
     asynchronous = hasattr(request, "scope")
     return StreamingHttpResponse((async_streamed if asynchronous else streamed)(action, number))
 

@@ -1,4 +1,4 @@
-"""A site whose events are those of signals: `django_events.py JOURNY allauth`, and what happens on it."""
+"""A site that sends events from signals: `django_events.py JOURNY allauth`, and some activity on it."""
 
 import json
 import sys
@@ -36,7 +36,7 @@ def sign_out(request):
 
 
 def invite(request):
-    """The user is made, and then the transaction fails, unless all goes well."""
+    """Create a user, then let the transaction fail unless told otherwise."""
     try:
         with transaction.atomic():
             User.objects.create_user(request.POST["name"], f"{request.POST['name']}@acme.com", "secret")
@@ -48,7 +48,7 @@ def invite(request):
 
 
 class Urls:
-    """Filled below: allauth's URLs need the apps."""
+    """Filled in below: allauth's URLs need the apps."""
 
 
 settings.configure(
@@ -90,7 +90,7 @@ settings.configure(
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
     JOURNY=journy,
 )
-sys.modules["shop"] = sys.modules["__main__"]  # so that the settings can name its functions
+sys.modules["shop"] = sys.modules["__main__"]  # so that the settings can name this module's functions
 journy_track.configure()
 django.setup()
 
@@ -111,7 +111,7 @@ client.post("/invite", {"name": "joe", "fail": "yes"})
 client.post("/sign_in", {"name": "jane", "password": "wrong"})
 client.post("/sign_in", {"name": "jane", "password": "secret"})
 client.post("/sign_out")
-client.post("/sign_out")  # nobody is signed in
+client.post("/sign_out")  # no user is signed in
 jane = User.objects.get(username="jane")
 jane.first_name = "Jane"
 jane.save()

@@ -1,4 +1,4 @@
-"""Who acts, as the settings of the Django project name it."""
+"""The functions that find the user and the account, named in the settings of the Django project."""
 
 
 def user_of(request):

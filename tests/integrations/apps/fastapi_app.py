@@ -1,4 +1,4 @@
-"""A FastAPI app, whose dependency says who acts: a sync one, so it runs in the thread pool."""
+"""A FastAPI app with a dependency that finds the user: a sync one, so it runs in the thread pool."""
 
 from typing import Annotated
 
@@ -36,5 +36,5 @@ def serve_in_thread(action: str, number: str):
     if action in PLAIN:
         plain(action, number)
         return PlainTextResponse("ok")
-    # Starlette never closes a sync generator whose client has gone: whenever it is collected, that is too late.
+    # If the client has gone, Starlette never closes a sync generator: it is closed when collected, which is too late.
     return StreamingResponse(streamed(action, number) if action == "stream" else async_streamed(action, number))

@@ -1,4 +1,4 @@
-"""A Django Ninja API, whose own authentication says who acts: it finds the user after the middleware was passed."""
+"""A Django Ninja API with its own authentication, which finds the user after the middleware has run."""
 
 import django
 from django.conf import settings

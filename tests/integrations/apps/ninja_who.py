@@ -1,4 +1,4 @@
-"""Who acts, as the settings of the project with Django Ninja name it: whom that has authenticated."""
+"""The functions that find the user and the account; the user is the one that Django Ninja has authenticated."""
 
 
 def user_of(request):

@@ -1,4 +1,4 @@
-"""An ASGI app with no framework, and no lifespan either. What says the user is awaited."""
+"""An ASGI app without a framework and without a lifespan. Its user function is async."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ async def serve(scope, receive, send):
 
 def header(name):
     async def read(scope):
-        await asyncio.sleep(0)  # as a look into a session store
+        await asyncio.sleep(0)  # like a lookup in a session store
         return dict(scope["headers"]).get(name, b"").decode() or None
 
     return read

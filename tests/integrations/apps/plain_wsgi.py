@@ -1,4 +1,4 @@
-"""A WSGI app with no framework."""
+"""A WSGI app without a framework."""
 
 from shared import PLAIN, plain, streamed
 

@@ -1,4 +1,4 @@
-"""A Django REST framework API, whose own authentication replaces Django's user."""
+"""A Django REST framework API with its own authentication, which replaces Django's user."""
 
 import django
 from django.conf import settings

@@ -1,4 +1,4 @@
-"""Who acts, for the API of Django REST framework: a user that is no model."""
+"""Authentication for the Django REST framework API: its user is not a model."""
 
 from rest_framework.authentication import BaseAuthentication
 

@@ -1,4 +1,4 @@
-"""What every app of the contract does, whatever its framework: the routes differ, this does not."""
+"""What every app of the contract does, whatever its framework: only the routes differ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from journy_track import in_context, track
 
 journy_track.configure("a-key", base_url=os.environ["API_URL"], shutdown_timeout=20)
 
-#: Enough that no socket's buffer takes it all.
+#: Enough chunks that no socket buffer holds them all.
 ENDLESS = 200
 CHUNK = b"x" * 65536
 
@@ -60,7 +60,7 @@ async def async_endless(number: str) -> AsyncIterator[bytes]:
 
 
 def work_on(number: str) -> None:
-    """Start what ends after the request: when `release` is called."""
+    """Start work that ends after the request, when `release` is called."""
 
     def late() -> None:
         _released[number].wait(30)
@@ -74,7 +74,7 @@ def release(number: str) -> None:
 
 
 def plain(action: str, number: str) -> None:
-    """The routes that answer at once."""
+    """Handle the routes that respond at once."""
     {"visit": visit, "error": fail, "late": work_on, "release": release}[action](number)
 
 

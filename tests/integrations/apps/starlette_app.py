@@ -1,4 +1,4 @@
-"""A Starlette app, whose own authentication says who acts."""
+"""A Starlette app with its own authentication."""
 
 from shared import PLAIN, async_streamed, plain
 from starlette.applications import Starlette

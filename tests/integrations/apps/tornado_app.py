@@ -20,7 +20,7 @@ class Handler(JournyHandlerMixin, RequestHandler):
         return self.request.headers["X-User"]
 
     async def journy_account(self):
-        await asyncio.sleep(0)  # as a look into a database
+        await asyncio.sleep(0)  # like a lookup in a database
         return self.request.headers.get("X-Account")
 
     async def get(self, action, number):

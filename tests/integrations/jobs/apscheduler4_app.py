@@ -1,4 +1,4 @@
-"""APScheduler 4: whoever adds jobs is in the process that runs them, which is told on stdin what to send."""
+"""APScheduler 4: the sender of jobs is the process that runs them. It reads from stdin what to send."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from apscheduler import AsyncScheduler, Scheduler
 import journy_track
 from journy_track.integrations.apscheduler import instrument_apscheduler
 
-#: `async`, `threadpool` or `processpool`: an executor of it; or `sync`, which is the scheduler for threads.
+#: `async`, `threadpool` or `processpool`: one of its executors; `sync` is the scheduler for threads.
 KIND = os.environ.get("KIND", "async")
 OPTIONS = {} if KIND == "sync" else {"job_executor": KIND}
 scheduler = None

@@ -1,4 +1,4 @@
-"""APScheduler: whoever adds jobs is in the process that runs them, which is told on stdin what to send."""
+"""APScheduler: the sender of jobs is the process that runs them. It reads from stdin what to send."""
 
 import asyncio
 import os

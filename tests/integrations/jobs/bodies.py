@@ -1,4 +1,4 @@
-"""The bodies of the jobs, and whoever sends them: the same for each job system, which an app registers them with."""
+"""The bodies and senders of the jobs, which are the same for each job system; an app registers them with its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ broker = redis.from_url(os.environ["REDIS_URL"])
 
 
 class Again(Exception):
-    """It did not work this time."""
+    """The job failed this time."""
 
 
 @track_event("worked", capture=("number",), metadata=lambda call: {"process": os.getpid()})
@@ -33,7 +33,7 @@ def work(number: int) -> None: ...
 @track_event("tried", capture=("number",))
 def tries(number: int, again: type[Exception] = Again) -> None:
     if broker.incr(f"tries {number}") == 1:
-        journy_track.set_user("somebody else")  # whoever it acts for when it gives up: the sender's is kept
+        journy_track.set_user("somebody else")  # not kept when it fails: the retry has the sender's user
         raise again
 
 
@@ -68,7 +68,7 @@ def nobody(number: int) -> None:
 
 
 def blocks_of(number: int) -> ExitStack:
-    """One of the users acts."""
+    """Enter the blocks of one of the users."""
     stack = ExitStack()
     stack.enter_context(journy_track.user(f"u{number}", email=f"u{number}@acme.com"))
     stack.enter_context(journy_track.account(f"a{number % 10}"))
@@ -77,7 +77,7 @@ def blocks_of(number: int) -> ExitStack:
 
 
 def whom_it_finds(number: int) -> ExitStack:
-    """A job that nobody sent acts for one of the users."""
+    """Enter the blocks of one of the users in a job that was sent without a user."""
     return ExitStack() if journy_track.current_context().user else blocks_of(number)
 
 
@@ -90,7 +90,7 @@ def suppressed_or_not(word: str) -> ExitStack:
 
 
 def main(send: Callable[[str, int], Any], arguments: list[str]) -> None:
-    """See `send.py`: users send all at once, in threads or in tasks; for nobody one after the other."""
+    """See `send.py`: users send concurrently, in threads or tasks; jobs without a user are sent one after another."""
     if asyncio.iscoroutinefunction(send):
         asyncio.run(amain(send, arguments))
         return
@@ -111,7 +111,7 @@ def main(send: Callable[[str, int], Any], arguments: list[str]) -> None:
 
 
 async def amain(send: Callable[[str, int], Any], arguments: list[str]) -> None:
-    """The same in a loop that runs."""
+    """Like `main`, in a running loop."""
 
     async def one(number: int) -> None:
         with blocks_of(number):

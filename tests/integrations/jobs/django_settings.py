@@ -1,4 +1,4 @@
-"""The settings of a site with Django Tasks: Django's own where it has them, or those of the package."""
+"""The settings of a site with Django Tasks: Django's own tasks if it has them, otherwise the package's."""
 
 import os
 from importlib.util import find_spec

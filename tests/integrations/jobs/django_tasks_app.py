@@ -1,4 +1,4 @@
-"""Django Tasks, of Django 6 or of the package, with the database backend."""
+"""Django Tasks, from Django 6 or the package, with the database backend."""
 
 import bodies
 import django

@@ -1,4 +1,4 @@
-"""A worker of RQ that imports the jobs before it forks, as RQ's documentation advises."""
+"""An RQ worker that imports the jobs before it forks, as RQ's documentation advises."""
 
 import bodies
 import rq_app
@@ -6,6 +6,6 @@ from rq import Worker
 
 import journy_track
 
-journy_track.track("preloaded", user="main")  # the main process has an engine before it forks
+journy_track.track("preloaded", user="main")  # the main process has started its engine before it forks
 assert journy_track.flush(10)
 Worker([rq_app.queue], connection=bodies.broker).work()

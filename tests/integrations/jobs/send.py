@@ -1,6 +1,6 @@
-"""Sends jobs, as a web process would: `send.py APP 50 work tries` for 50 users, `send.py APP nobody 6` for nobody.
+"""Sends jobs as a web process would: `send.py APP 50 work tries` for 50 users, `send.py APP nobody 6` without a user.
 
-`send.py APP nobody 6 tries_for_nobody`: this job; `send.py APP suppressed 6`: where nothing is tracked.
+`send.py APP nobody 6 tries_for_nobody` sends that job; `send.py APP suppressed 6` sends where tracking is suppressed.
 """
 
 import importlib

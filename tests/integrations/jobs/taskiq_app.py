@@ -35,7 +35,7 @@ registered = {
     "tries_for_nobody": broker.task("tries_for_nobody", retry_on_error=True, max_retries=3)(bodies.atries_for_nobody),
     "parent": broker.task("parent")(parent),
     "leaves_a_user": broker.task("leaves_a_user")(leaves_a_user),
-    "nobody": broker.task("nobody")(bodies.nobody),  # a sync one, in a thread
+    "nobody": broker.task("nobody")(bodies.nobody),  # a sync task, which runs in a thread
 }
 
 

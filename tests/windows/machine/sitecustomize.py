@@ -1,8 +1,8 @@
-"""Shows this library a machine with Windows: what Python lacks there, and files that stay while they are open.
+"""Simulates Windows for this library: what Python lacks there, and open files that cannot be removed.
 
-Python imports this module when it starts, in each process that has this folder in PYTHONPATH. The library alone sees
-other modules `os`, `sys` and `signal`: Python's own, and other people's packages, are those of Linux still. What is
-refused is refused to everybody. See `conftest.py` for the variables that it takes.
+Python imports this module at start-up, in each process with this folder in PYTHONPATH. Only the library sees
+different modules `os`, `sys` and `signal`: Python's own modules and other packages still see Linux's. Refused
+operations are refused for all code. See `conftest.py` for the variables that it reads.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ ABSENT_IN_OS = (
     + (["fchmod"] if sys.version_info < (3, 13) else [])
 )
 SIGNALS = {"SIGABRT", "SIGFPE", "SIGILL", "SIGINT", "SIGSEGV", "SIGTERM"}
-#: What stands for Ctrl-Break, and for a console that is closed.
+#: Replaces Ctrl-Break, and the closing of a console.
 SIGBREAK = signal.SIGUSR1
 _FORBIDDEN = set('<>:"|?*')
 
 
 class View(ModuleType):
-    """A module as the library sees it: *other* has what differs, *absent* what is not there."""
+    """A module as the library sees it: *other* has the differences, *absent* the missing names."""
 
     def __init__(self, module: ModuleType, absent: Any = (), **other: Any) -> None:
         super().__init__(module.__name__)
@@ -80,7 +80,7 @@ def _msvcrt() -> ModuleType:
     vars(module).update(LK_UNLCK=0, LK_LOCK=1, LK_NBLCK=2, LK_RLCK=3, LK_NBRLCK=4)
 
     def locking(descriptor: int, mode: int, count: int, /) -> None:
-        """A lock belongs to who opened the file, in the same process too, and begins where the file is at."""
+        """Lock at the file's position. The lock belongs to the open file, also within one process."""
         import struct
 
         kind = fcntl.F_UNLCK if mode == 0 else fcntl.F_WRLCK
@@ -113,7 +113,7 @@ def _import(name: str, *arguments: Any, **named: Any) -> Any:
 
 
 class Finder:
-    """Has the library's modules import the views, and multiprocessing spawn."""
+    """Makes the library's modules import the views, and multiprocessing use spawn."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name == "multiprocessing.context":
@@ -197,7 +197,7 @@ def _opened_by(pid: str) -> list[os.stat_result]:
                 opened.append(os.stat(f"/proc/{pid}/fd/{descriptor}"))
             except OSError:
                 continue
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         return []
     return opened
 
@@ -213,6 +213,6 @@ os.rename = _rename
 PROCESSES.joinpath(str(os.getpid())).touch()
 sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]
 sys.addaudithook(_audit)
-# Text is in cp1252 there, unless a program names an encoding. Needs PYTHONWARNDEFAULTENCODING.
+# Text is in cp1252 on Windows, unless a program names an encoding. Needs PYTHONWARNDEFAULTENCODING.
 warnings.filterwarnings("ignore", category=EncodingWarning)
 warnings.filterwarnings("error", category=EncodingWarning, module=r"journy_track")

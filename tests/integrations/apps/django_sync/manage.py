@@ -1,4 +1,4 @@
-"""`python manage.py …`; `fill COUNT` makes companies and users, `change COUNT` gives companies another plan."""
+"""`python manage.py …`; `fill COUNT` creates companies and users, `change COUNT` gives companies another plan."""
 
 import os
 import sys

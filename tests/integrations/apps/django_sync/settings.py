@@ -1,4 +1,4 @@
-"""A shop whose accounts and users are synced, on whichever database the environment names."""
+"""A shop that syncs its accounts and users, on the database that the environment names."""
 
 import json
 import logging

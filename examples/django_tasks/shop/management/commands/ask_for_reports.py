@@ -1,4 +1,4 @@
-"""Enqueues tasks, each for another user. The middleware for Django would do what the `with` block does here."""
+"""Enqueues tasks, each for a different user. The Django middleware would do what the `with` block does here."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ class Command(BaseCommand):
     """`python -m django ask_for_reports 3`."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """How many customers ask."""
+        """Take how many customers ask for a report."""
         parser.add_argument("customers", type=int)
 
     def handle(self, *args: Any, customers: int, **options: Any) -> None:
-        """Each asks for a report."""
+        """Let each customer ask for a report."""
         for number in range(customers):
             with (
                 journy_track.user(f"u{number}"),

@@ -1,4 +1,4 @@
-"""Who pays."""
+"""The paying customers."""
 
 import uuid
 

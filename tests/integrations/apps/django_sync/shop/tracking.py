@@ -1,4 +1,4 @@
-"""What journy.io is to know of the companies and of the users."""
+"""What journy.io receives about the companies and the users."""
 
 import os
 
@@ -8,12 +8,12 @@ from django.db.models import F
 
 from shop.models import Company
 
-#: Rows that the database hands out at once. More are tracked at once than have room, and less than there are.
+#: Rows that the database returns at once: fewer than the queue holds, which holds fewer rows than there are.
 CHUNK = 50
 
 
 def accounts():
-    # The primary key first: where the database has no order of its own, kills are at the same place.
+    # The primary key first: databases without an order of their own then have one, so kills happen at the same row.
     rows = Company.objects.order_by("number").values("plan", "mrr", "since", account_id=F("id"))
     if os.environ.get("IN_TRANSACTION"):
         with transaction.atomic():
