@@ -214,7 +214,8 @@ def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Track
         if place != before_place and replaced_alive:
             log(
                 logging.WARNING,
-                "configure() was called again with different settings, at %s after %s: the new ones apply",
+                "configure() was called again with different settings, at %s after %s: the new ones apply. Keep one "
+                "of the calls.",
                 place,
                 before_place,
             )

@@ -110,8 +110,8 @@ class Tracker(Verbs):
 
     def __reduce__(self) -> NoReturn:
         raise PicklingError(
-            "a Tracker cannot be pickled, nor a function that it decorates where that is pickled by value: decorate "
-            "with journy_track.track_event, which finds the tracker of the process that it is called in"
+            "a Tracker cannot be pickled, and neither can a function that it decorates, if pickled by value: "
+            "decorate with journy_track.track_event, which uses the tracker of the calling process"
         )
 
     # ── Waiting and ending ──

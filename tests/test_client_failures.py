@@ -105,7 +105,7 @@ def test_html_of_a_proxy_with_status_200_is_not_a_success(api, client):
     api.answer_next(status=200, body=HTML, count=2)
     for result in (client.add_event(EVENT), client.get_events()):
         assert (result.success, result.error, result.status) == (False, APIError.UnknownError, 200)
-        assert result.message == "something in between responded with 200"
+        assert result.message == "a proxy or another server responded with 200"
     assert api.events == []
 
 
@@ -125,7 +125,7 @@ def test_a_success_without_a_request_id_is_somebody_elses(body, status):
     with Client(http, ClientConfig("key")) as client:
         for result in (client.upsert_user(user_id="u1"), client.get_events()):
             assert (result.success, result.error, result.status) == (False, APIError.UnknownError, status)
-            assert result.message == f"something in between responded with {status}"
+            assert result.message == f"a proxy or another server responded with {status}"
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])

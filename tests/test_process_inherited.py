@@ -141,7 +141,7 @@ def test_the_key_is_in_no_argument_and_no_environment_of_a_child(run, api, metho
 
 
 def test_the_settings_are_pickled_for_children_of_multiprocessing_alone(tracker):
-    with pytest.raises(TypeError, match="for children of multiprocessing alone"):
+    with pytest.raises(TypeError, match="only be pickled for multiprocessing's child processes"):
         pickle.dumps(multiprocessing.current_process()._config["journy_track"])
 
 

@@ -80,7 +80,7 @@ class Bulk:
     def __enter__(self) -> Self:
         why = why_not_to_wait()
         if why is not None:
-            raise JournyError(f"{self._name} waits, and must not be used {why}")
+            raise JournyError(f"{self._name} blocks, and must not be used {why}")
         self._tracker = self._tracker_of()
         self._report, self.stopped, self._pid = None, None, os.getpid()
         self._began = self._looked_at = self._settled_at = monotonic()

@@ -87,7 +87,8 @@ class Block:
         except LookupError:
             warn_once(
                 ("left too often", self._name),
-                "a journy_track.%s() block was left more often than it was entered, at %s:%d; nothing was changed.",
+                "a journy_track.%s() block was left more often than it was entered, at %s:%d; nothing was changed. "
+                "Use `with` instead of calling __exit__.",
                 self._name,
                 caller.f_code.co_filename,
                 caller.f_lineno,
@@ -256,7 +257,7 @@ def in_context(function: Callable[P, R]) -> Callable[P, R]:
         mistake = InvalidArgument(f"in_context() takes a function, got {described(function)}")
         if mistakes.strict():
             raise mistake
-        mistakes.log_mistake("in_context()", mistake, "it is returned as it is")
+        mistakes.log_mistake("in_context()", mistake, "it is returned unchanged")
         return function
     frame = live_frame()
     if frame.cell is not None and frame.cell.pending is not None:

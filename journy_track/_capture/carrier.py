@@ -68,13 +68,20 @@ def _current_text(email: bool, secret: Secret | None) -> str | None:
         text = _written({**suppressed, **identity, "metadata": metadata}, secret)
         if len(text) <= MAX_SIZE:
             return text
-        warn_once("carrier metadata", "metadata of more than about %d characters is not passed on", MAX_SIZE // 2)
+        warn_once(
+            "carrier metadata",
+            "metadata of more than about %d characters is not passed on; user and account are. Set less of it around "
+            "the call.",
+            MAX_SIZE // 2,
+        )
     if identity:
         text = _written({**suppressed, **identity}, secret)
         if len(text) <= MAX_SIZE:
             return text
         warn_once(
-            "carrier size", "user and account are not passed on: their IDs take more than %d characters", MAX_SIZE
+            "carrier size",
+            "user and account are not passed on: their IDs take more than %d characters. Use shorter IDs.",
+            MAX_SIZE,
         )
     return _written(suppressed, secret) if suppressed else None
 
@@ -88,7 +95,7 @@ def _wire_of(user: UserIdentified | Unset | None, email: bool) -> dict[str, str]
         warn_once(
             "carrier email",
             "a user who is known by e-mail alone is not passed on: pass email=True to inject(), or to "
-            "instrument_…(), where e-mail addresses may be in messages and headers; or name users by their ID.",
+            "instrument_…(), if e-mail addresses may appear in messages and headers; or identify users by ID.",
         )
         return None
     return {"userId": user.user_id}

@@ -260,8 +260,9 @@ def request_cell() -> Cell:
         return frame.cell
     warn_once(
         "no scope",
-        "set_user(), set_account() or add_metadata() was called outside any scope: it lasts until this context "
-        "ends. Open one per request or job, as in `with journy_track.scope():`.",
+        "set_user(), set_account() or add_metadata() was called outside any scope: the values last until this "
+        "context ends, and may end up on another user's events. Open a scope per request or job, as in "
+        "`with journy_track.scope():`.",
     )
     cell = Cell()
     if _place is not None:

@@ -196,7 +196,7 @@ class TrackedCall(Invocation):
                     Event, options.name, *asked, self._automatic(call), at_most_every=options.window
                 )
         except Exception as error:  # noqa: BLE001 - contained: the caller's result or exception passes
-            contain(self._recorder, error, options.name, "deciding on")
+            contain(self._recorder, error, options.name, "deciding whether to track")
 
     def _named_arguments(self) -> Mapping[str, Any]:
         return self._arguments.of(self._function, self._args, self._kwargs, self._seen)
@@ -223,8 +223,8 @@ class TrackedCall(Invocation):
             extra = options.metadata(call)
             if extra is not None:
                 values.update(frozen_mapping(_mapping(extra)))
-        except Exception as error:  # noqa: BLE001 - the event goes out without that part
-            contain(self._recorder, error, options.name, "asking metadata= of", lost=False)
+        except Exception as error:  # noqa: BLE001 - the event is sent without that metadata
+            contain(self._recorder, error, options.name, "calling metadata= for", lost=False)
         return values
 
     def _automatic(self, call: Call) -> dict[str, Any] | None:
@@ -246,5 +246,5 @@ def _asked_for(on: str, exception: BaseException | None) -> bool:
 
 def _mapping(extra: Any) -> Mapping[Any, Any]:
     if not isinstance(extra, Mapping):
-        raise InvalidArgument(f"metadata= must return a mapping or None, at once, and not {described(extra)}")
+        raise InvalidArgument(f"metadata= must return a mapping or None, and is not awaited; got {described(extra)}")
     return extra

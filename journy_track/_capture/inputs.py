@@ -84,7 +84,7 @@ def _behind(proxy: Any) -> dict[str, Any]:
     Raises `InvalidArgument`.
     """
     if is_mock(type(proxy)):
-        raise InvalidArgument(f"a {type(proxy).__name__} stands for anything: pass a real identity")
+        raise InvalidArgument(f"a {type(proxy).__name__} is a mock: pass a real identity")
     return {field.name: getattr(proxy, field.name) for field in fields(proxy.__class__)}
 
 
@@ -125,7 +125,7 @@ def usable_identity(
     who = None
     with suppress(Exception):
         who = of(value)
-    mistakes.log_mistake(verb, mistake, became if who is None else "the ID alone was taken")
+    mistakes.log_mistake(verb, mistake, became if who is None else "only the ID was used")
     return who, mistake
 
 
@@ -146,7 +146,7 @@ def usable_metadata(
     usable: dict[Any, Any] = {}
     with suppress(Exception):  # one of them may be the wrong value
         usable = frozen_mapping(values)
-    became = "only its keywords were taken" if usable else "nothing was taken"
+    became = "only the keyword arguments were used" if usable else "none of it was used"
     mistakes.log_mistake(f"{verb}()", mistake, became)
     return usable, mistake
 

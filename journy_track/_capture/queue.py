@@ -117,7 +117,7 @@ class BoundedQueue:
             if wake is not None:
                 wake()
         except Exception as error:  # noqa: BLE001 - it is in the queue, and not lost: whoever looks next finds it
-            warn_once("wake", "waking the worker raised %s; it checks by itself", type(error).__name__)
+            warn_once("wake", "waking the worker raised %s; delivery may be a few seconds late", type(error).__name__)
         return True
 
     def _offer_later(self, captured: Any, extra: int) -> bool:

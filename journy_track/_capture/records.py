@@ -44,11 +44,11 @@ def contain(recorder: Records, error: Exception, name: str, doing: str, *, lost:
         recorder.refuse("capture_failed")
     warn_once(
         ("contained", shortened(name), doing),
-        "%s the event %r raised %s; %s.",
+        "%s %r raised %s; %s.",
         doing,
         shortened(name),
         where_raised(error),
-        f"the event is lost, counted as {'invalid' if wrong else 'capture_failed'}"
+        f"it is lost, and counted as {'invalid' if wrong else 'capture_failed'}"
         if lost
-        else "it goes out without that part",
+        else "it is sent without that metadata",
     )

@@ -29,7 +29,7 @@ waiters: ContextVar[tuple[Waiter, ...]] = ContextVar("journy_track_bulk", defaul
 def why_not_to_wait() -> str | None:
     """Why the current code must not wait for room; `None` if it may."""
     if in_our_own_code():
-        return "in a hook of journy_track, which its own thread runs: that thread makes the room"
+        return "in a journy_track hook: it runs in the thread that has to make room"
     if in_loop():
         return "on an event loop, where it would hold up all other tasks: run it in a thread (asyncio.to_thread)"
     cell = current_frame().cell

@@ -71,7 +71,9 @@ class Declaration:
         if not _is_typed_dict(self.cls):
             return self._checked({name: getattr(event, name, None) for name in self.fields})
         if not isinstance(event, Mapping):
-            raise InvalidArgument(f"pass the event after the class {self.cls.__name__}, got {described(event)}")
+            raise InvalidArgument(
+                f"after the class {self.cls.__name__}, pass the event as a mapping; got {described(event)}"
+            )
         if mistakes.strict():
             checks = self._checks or self._made_checks()
             needed = getattr(self.cls, "__required_keys__", ())

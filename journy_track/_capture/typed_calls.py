@@ -90,8 +90,8 @@ class _TypedCall(TrackedCall):
             if event is None or self._yields:  # it may yield or return other things, too
                 return None
             raise InvalidArgument(
-                f"a function below @track_event({self._declaration.cls.__name__}) must return one, or None for no "
-                f"event; got {described(event)}"
+                f"a function decorated with @track_event({self._declaration.cls.__name__}) must return an event of "
+                f"that class, or None for no event; got {described(event)}"
             )
         asked = super()._asked(call)
         return None if asked is None else ((declaration_of(event) or self._declaration).values(event), *asked[1:])

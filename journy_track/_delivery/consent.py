@@ -49,6 +49,6 @@ class Consent:
         if inspect.isawaitable(answer):  # from a lambda around an async function; it would be truthy
             if inspect.iscoroutine(answer):
                 answer.close()
-            raise TypeError("allow must answer at once: nobody awaits it")
+            raise TypeError("allow must be a plain function, as it is not awaited")
         self._answers.keep(user, (bool(answer), now))
         return bool(answer)

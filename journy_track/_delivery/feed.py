@@ -151,7 +151,12 @@ class Feed:
                 self._reject(job, "unreadable", f"unreadable: {printable(shortened(str(error)))}")
             except Exception as error:  # noqa: BLE001 - each process would fail at it again, and hold up the others
                 kind = type(error).__name__
-                self._notices.log("internal", "an item could not be prepared: %s", kind)
+                self._notices.log(
+                    "internal",
+                    "an item could not be prepared: %s. It is dead-lettered and counted as internal_error. Please "
+                    "report this.",
+                    kind,
+                )
                 self._reject(job, "internal_error", f"internal_error: {kind}")
                 to.withdraw(job, "internal_error")  # nothing is counted twice
             job.message = None

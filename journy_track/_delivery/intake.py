@@ -73,7 +73,11 @@ class Intake:
         except Throttled:
             self._ledger.settle(job, "throttled")
         except Exception as error:  # noqa: BLE001 - counted and logged
-            self._notices.log("internal", "an item could not be prepared: %s", type(error).__name__)
+            self._notices.log(
+                "internal",
+                "an item could not be prepared: %s. It is dropped and counted as internal_error. Please report this.",
+                type(error).__name__,
+            )
             self._ledger.settle(job, "dropped", "internal_error")
         except BaseException:  # a Ctrl-C while exit drains in the main thread
             self._ledger.settle(job, "dropped", "internal_error")

@@ -160,5 +160,7 @@ class KeptUnchanged:
     def _note(self, error: StoreError) -> None:
         self._stale = True
         self._notices.log(
-            "state", "the state of what was confirmed cannot be used: %s. What is unchanged is sent again.", error
+            "state",
+            "the record of what journy.io confirmed cannot be used: %s. Unchanged users and accounts are sent again.",
+            error,
         )

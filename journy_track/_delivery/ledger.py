@@ -479,7 +479,7 @@ def _quantile(ordered: list[float], part: float) -> float | None:
 
 def _receipt(kind: Any, name: str | None, outcome: str, attempts: int, response: Response | None) -> Receipt:
     """Make a receipt. This is done on request, since most receipts are never read."""
-    label = "an item that was not made" if kind is type(None) else label_of(kind, name)
+    label = "an item that was never built" if kind is type(None) else label_of(kind, name)
     if response is None:
         return Receipt(label, outcome, attempts)
     return Receipt(label, outcome, attempts, response.status, response.request_id, response.rejected)

@@ -176,7 +176,11 @@ class Reports:
 
     def our_mistake(self, error: Exception) -> None:
         """Log an internal error while deciding on an outcome."""
-        self._notices.log("internal", "deciding on an outcome raised %s", type(error).__name__)
+        self._notices.log(
+            "internal",
+            "handling a response failed with %s: an item may be counted as internal_error. Please report this.",
+            type(error).__name__,
+        )
 
 
 def _meaning(status: int) -> str:

@@ -123,10 +123,10 @@ class Signs:
 
 
 _REFUSED = {
-    "waiting_room_full": "%d items were dropped so far: too many of one request waited to know its user. Set it with "
-    "set_user() before, or pass user=.",
-    "queue_full": "the queue is full: %d items were dropped so far, the newest first. journy.io may be unreachable "
-    "or the key's rate too low; see queue_size, queue_bytes and stats().",
-    "own_code": "%d items so far were captured in journy_track's own threads or hooks, and dropped: tracking our "
-    "own work would never end.",
+    "waiting_room_full": "%d items were dropped so far: too many in one request were waiting for its user to be "
+    "known. Call set_user() earlier, or pass user=.",
+    "queue_full": "the queue is full: %d items were dropped so far, always the newest. journy.io may be "
+    "unreachable, or the key's rate limit too low; see queue_size, queue_bytes and stats().",
+    "own_code": "%d items so far were captured in journy_track's own threads or hooks, and dropped: tracking "
+    "them would loop. Do not track in before_send, on_error or the HTTP client.",
 }

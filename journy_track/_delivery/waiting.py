@@ -145,4 +145,9 @@ class Waiting:
         try:
             responses.append(broker.is_empty())
         except Exception as error:  # noqa: BLE001 - a broker of the app's own may raise anything
-            self._notices.log("is_empty", "the broker could not be asked what still waits: %s", type(error).__name__)
+            self._notices.log(
+                "is_empty",
+                "the broker's is_empty() raised %s: flush(delivered=True) cannot tell whether everything was "
+                "delivered",
+                type(error).__name__,
+            )

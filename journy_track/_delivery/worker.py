@@ -108,7 +108,7 @@ class Worker:
         warn_once(
             "no thread",
             "no thread can deliver what is captured in this interpreter (%s): "
-            "only flush(), aflush() and its exit do.",
+            "it is delivered only by flush(), aflush() and at exit.",
             error,
         )
 
@@ -152,7 +152,11 @@ class Worker:
             self._turn_by_turn()
         except BaseException as error:  # noqa: BLE001 - a killed greenlet, a SystemExit: the next thread goes on
             # Logged without its traceback, because the frames may hold personal data.
-            log(logging.ERROR, "the worker of journy_track ended with %s; another replaces it", type(error).__name__)
+            log(
+                logging.ERROR,
+                "journy_track's worker thread ended with %s; a new one takes over",
+                type(error).__name__,
+            )
             self._again()
             if self._clock() - started > 1.0:  # a thread that dies at once is restarted only by the next item
                 self.start()
@@ -166,7 +170,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - the loop outlives whatever a turn runs into
                 self._notices.log(
                     "turn",
-                    "the worker of journy_track failed in a turn and continues: %s",
+                    "journy_track's worker thread hit an error and continues: %s",
                     where_raised(error),
                     level=logging.ERROR,
                 )

@@ -103,7 +103,7 @@ def hook(value: Any) -> Any:
         raise ValueError("a function")
     called = value if inspect.isroutine(value) else getattr(value, "__call__", value)  # noqa: B004
     if any(map(inspect.iscoroutinefunction, (value, called))):
-        raise ValueError("a plain function: nobody awaits it")
+        raise ValueError("a plain function, as it is not awaited")
     try:
         signature = signature_of(value)
     except (TypeError, ValueError):  # for example, a function written in C

@@ -63,7 +63,7 @@ class _Settings:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if context.get_spawning_popen() is None:
-            raise TypeError("the settings of journy_track are pickled for children of multiprocessing alone")
+            raise TypeError("journy_track's settings can only be pickled for multiprocessing's child processes")
         return process.AuthenticationString, (_packed(self._config),)  # type: ignore[attr-defined]
 
 

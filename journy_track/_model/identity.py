@@ -152,7 +152,7 @@ def _identifier_text(value: Identifier, argument: str) -> str:
         raise _not_an_id(value, argument)
     text = well_formed(text)
     if not text or text.isspace():
-        raise InvalidArgument(f"{argument} is empty: pass a database ID, or None for none")
+        raise InvalidArgument(f"{argument} is empty: pass a database ID, or None")
     return text
 
 
@@ -205,8 +205,8 @@ def _beside(value: str | None, argument: str, *, has_id: bool, accepts: Any) -> 
     if has_id:
         return None
     if not value:
-        raise InvalidArgument(f"{argument} is empty, and there is no ID beside it")
-    raise InvalidArgument(f"{argument} is malformed ({described(value)}), and there is no ID beside it")
+        raise InvalidArgument(f"{argument} is empty, and no ID was given")
+    raise InvalidArgument(f"{argument} is malformed ({described(value)}), and no ID was given")
 
 
 def with_email(user: UserIdentified | None, email: str) -> UserIdentified | None:

@@ -43,7 +43,7 @@ class Notices:
         if kept is None:
             return
         if kept and counts:
-            message, arguments = message + " (%d more of these since the last time.)", (*arguments, kept)
+            message, arguments = message + " (%d more like this since the last one.)", (*arguments, kept)
         log(level, message, *arguments)
 
     def log_left_out(self, *kinds: Hashable) -> None:
@@ -51,7 +51,7 @@ class Notices:
         with self._lock:
             left_out = sum(self._kinds.pop(kind).all_kept for kind in kinds if kind in self._kinds)
         if left_out:
-            log(logging.INFO, "%d more lines like those before were left out meanwhile.", left_out)
+            log(logging.INFO, "%d similar lines were suppressed in the meantime.", left_out)
 
     def forget(self) -> None:
         """Log everything again. For tests."""

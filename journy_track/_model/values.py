@@ -69,7 +69,7 @@ def _frozen_key(key: Any) -> object:
         key = key.value
     if issubclass(type(key), str):
         return exact_text(key)
-    return key if type(key) in FROZEN_KINDS else Refused(f"a {type(key).__name__} as key")
+    return key if type(key) in FROZEN_KINDS else Refused(f"a {type(key).__name__} cannot be a key")
 
 
 def _frozen_datetime(value: datetime) -> datetime:
@@ -79,7 +79,7 @@ def _frozen_datetime(value: datetime) -> datetime:
 
 def _frozen_other(value: Any) -> Any:
     if is_mock(type(value)):
-        return Refused(f"a {type(value).__name__} stands for anything: pass a real value")
+        return Refused(f"a {type(value).__name__} is a mock: pass a real value")
     if isinstance(value, Enum):
         return frozen(value.value)
     if isinstance(value, str):
@@ -224,7 +224,7 @@ def _plain_int(value: int) -> int:
     # Python refuses to convert integers of more than a few thousand digits, and JSON parsers would not accept them.
     if -(1 << 1023) < value < (1 << 1023):
         return value
-    raise NotJson("the number is larger than JSON's readers can take")
+    raise NotJson("the number is too large for JSON readers")
 
 
 def _plain_decimal(value: Decimal) -> int | float:
@@ -234,7 +234,7 @@ def _plain_decimal(value: Decimal) -> int | float:
         return int(value)
     number = float(value)
     if math.isinf(number):
-        raise NotJson("the number is larger than JSON's readers can take")
+        raise NotJson("the number is too large for JSON readers")
     return number
 
 
@@ -266,7 +266,7 @@ def _plain_key(key: object) -> str:
         except ValueError:  # Python does not convert numbers with thousands of digits
             raise NotJson("the key is a number that is too long") from None
     else:
-        raise NotJson(key.reason if isinstance(key, Refused) else f"a {type(key).__name__} as key")
+        raise NotJson(key.reason if isinstance(key, Refused) else f"a {type(key).__name__} cannot be a key")
     if not name:
         raise NotJson("the key is empty")
     return name

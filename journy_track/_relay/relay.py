@@ -238,7 +238,8 @@ class Relay:
         """End the term, because another relay may lead now. Requests in flight may be sent twice."""
         self._notices.log(
             "does not lead",
-            "this relay no longer leads: its lease could not be renewed in time.",
+            "this relay no longer leads: its lease was not renewed in time. Another one may take over, and requests "
+            "in flight may be sent twice.",
             level=logging.ERROR,
         )
         term = self._term
@@ -264,7 +265,8 @@ class Relay:
             except BrokerError as error:
                 log(
                     logging.ERROR,
-                    "what was delivered last could not be removed from the broker: %s. It is sent again.",
+                    "the last delivered items could not be removed from the broker: %s. They are sent again, and may "
+                    "arrive twice.",
                     error,
                 )
             self._past = _sum(self._past, _ended(term.ledger.stats()))

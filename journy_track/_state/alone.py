@@ -19,7 +19,8 @@ from journy_track._stores.store import StoreError
 #: that long.
 LEASE = 30.0
 _TAKEN_OVER = (
-    "a sync could not renew its lease of the state, and another one took it: both send the same rows. It is %s"
+    "a sync could not renew its lease of the state, and another sync took over: both send the same rows, and nothing "
+    "is lost. The other one is %s"
 )
 
 

@@ -94,7 +94,11 @@ class SqliteDigests:
     def _remove(self) -> None:
         with mapped_errors(self._path):
             self._path.unlink(missing_ok=True)
-        log(logging.WARNING, "the state %s was damaged, and is started again: everything is resent", self._path)
+        log(
+            logging.WARNING,
+            "the state %s was damaged, and has been recreated: everything is sent once more",
+            self._path,
+        )
 
     def _opened(self) -> Connection:
         descriptor = open_regular(self._path, os.O_RDWR | os.O_CREAT)

@@ -200,7 +200,8 @@ def _run(tracker: Tracker, rows: Iterable[Any], kind: Kind, name: str, options: 
                 warned = True
                 log(
                     logging.WARNING,
-                    "%s: row %d has no identity: it is dropped, like any other such row",
+                    "%s: row %d has no identity and is dropped, as is every other such row. Leave them out of the "
+                    "query.",
                     name,
                     number,
                 )

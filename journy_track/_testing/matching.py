@@ -93,12 +93,12 @@ def failure(
     lines += ["captured:", *table(items)]
     if passed_by:
         lines += [
-            "not counted here, as their threads began in a test that is over (in_context() would say whose it is):",
+            "not counted here, but captured by threads that an earlier test started (in_context() attributes them):",
             *(f"  {stray}" for stray in passed_by),
         ]
     if hints and (times is None or times > matching):
         lines += [
-            "and these functions are called without a decorator of theirs:",
+            "these functions are called without their tracking decorator:",
             *(f"  {hint}" for hint in hints[:5]),
         ]
     return "\n".join(lines)

@@ -201,7 +201,7 @@ def _text_of(job: Job) -> str | Unsendable:
     if any(size_of(message) > MAX_MESSAGE for message in messages):
         return Unsendable("too_large", f"{job.item.label()} is larger than {MAX_MESSAGE} bytes")
     if not messages:
-        return Unsendable("no_counterpart", f"{job.item.label()} is about nobody with an ID")
+        return Unsendable("no_counterpart", f"{job.item.label()}: nobody in it has an ID, which batches need")
     return ",".join(messages)
 
 
@@ -213,7 +213,7 @@ def meaning(received: HttpResponse) -> Outcome:
     if 200 <= status < 300 and document.get("success") is not False:
         # The page of a captive portal or a maintenance page, perhaps after journy.io has accepted the batch.
         if received.body.strip() and not document:
-            return Deferred(f"something in between responded with {status}", ambiguous=True, response=response)
+            return Deferred(f"a proxy or another server responded with {status}", ambiguous=True, response=response)
         return Delivered(response)
     if 200 <= status < 300 or status in (400, 413, 422):  # the batch was read and refused
         return Rejected(response, what)

@@ -88,7 +88,7 @@ class BrokerTransport:
             if count != len(messages):
                 failed = "it is full"
             if not 0 <= count <= len(messages):
-                count, failed = 0, "it returned a number that cannot be"
+                count, failed = 0, "publish() returned an impossible count"
             self._limit.succeeded()
         except BrokerRefused as refused:
             return [Rejected(None, str(refused))] * len(messages)
@@ -96,7 +96,7 @@ class BrokerTransport:
             failed = str(error)
             self._limit.failed()
         except Exception as error:  # noqa: BLE001 - a broker of the app's own may raise anything
-            count, failed = 0, f"it raised {type(error).__name__}"
+            count, failed = 0, f"publish() raised {type(error).__name__}"
             self._limit.failed()
         self._failures = self._failures + 1 if failed else 0
         pause = min(MAX_PAUSE, self._wait_before(self._failures)) if failed else 0.0

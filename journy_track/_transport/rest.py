@@ -150,12 +150,12 @@ def outcome_of(response: Response, *, empty: bool) -> Outcome:
         # journy.io's responses either have no body or contain a request ID. Anything else is the page of a captive
         # portal or a maintenance page, perhaps after journy.io has accepted the call.
         if response.request_id is None and not empty:
-            return Deferred(f"something in between responded with {status}", ambiguous=True, response=response)
+            return Deferred(f"a proxy or another server responded with {status}", ambiguous=True, response=response)
         return Delivered(response)
     if status == 429:
         return Deferred("too many requests", ambiguous=False, response=response, retry_after=response.retry_after)
     if status < 200:  # not a final response: the result of the request is unknown
-        return Deferred(f"something in between responded with {status}", ambiguous=True, response=response)
+        return Deferred(f"a proxy or another server responded with {status}", ambiguous=True, response=response)
     if status >= 500 or status in _TEMPORARY:
         reason = f"the server responded with {status}"
         return Deferred(reason, ambiguous=status >= 500, response=response, retry_after=response.retry_after)
@@ -163,7 +163,7 @@ def outcome_of(response: Response, *, empty: bool) -> Outcome:
         return Rejected(response, f"a redirect ({status}), which is never followed: check base_url")
     if response.request_id is None:
         # Not from journy.io: a proxy's 404, or one during a deploy. It does not mean that the item is invalid.
-        return Deferred(f"something in between responded with {status}", ambiguous=False, response=response)
+        return Deferred(f"a proxy or another server responded with {status}", ambiguous=False, response=response)
     if status in (401, 403):
         return Unauthorized(response)
     return Rejected(response, f"{status} {response.message}" if response.message else f"status {status}")

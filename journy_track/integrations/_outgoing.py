@@ -41,7 +41,12 @@ def _hooked(hook: Any, module: Any) -> None:
     try:
         hook(module)
     except Exception as error:  # noqa: BLE001 - a version that we do not know: the app goes on, and nobody is told
-        log(logging.WARNING, "propagate_to: %s cannot be hooked into: %s", module.__name__, type(error).__name__)
+        log(
+            logging.WARNING,
+            "propagate_to: %s could not be instrumented (%s): its requests carry no user and account",
+            module.__name__,
+            type(error).__name__,
+        )
 
 
 def _changed(headers: Any, host: str | None, *, in_clear_to_a_proxy: bool) -> Any:

@@ -116,7 +116,8 @@ class Callbacks:
         if last_chance:
             _notices.log(
                 ("callback", name, "async"),
-                "the callback for the request's %s is async, in a sync stack; the request went on without it.",
+                "the %s= callback is async, in a sync stack; the request went on without it. Make it a plain "
+                "function.",
                 name,
             )
 
@@ -350,7 +351,7 @@ def _tell(name: str, error: Exception) -> None:
     if isinstance(error, InvalidArgument):  # raised in our own code, for the value that the callback returned
         _notices.log(
             ("callback", name, type(error)),
-            "the callback for the request's %s returned a wrong value: %s; the request went on without it.",
+            "the %s= callback returned a wrong value: %s; the request went on without it.",
             name,
             without_values(str(error)),
         )
@@ -359,7 +360,7 @@ def _tell(name: str, error: Exception) -> None:
     where = traceback.extract_tb(error.__traceback__)[-1]
     _notices.log(
         ("callback", name, type(error)),
-        "the callback for the request's %s raised %s at %s:%s; the request went on without it.",
+        "the %s= callback raised %s at %s:%s; the request went on without it.",
         name,
         type(error).__name__,
         where.filename,

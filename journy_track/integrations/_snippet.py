@@ -94,7 +94,7 @@ def _given(name: str, of: Any, value: Any) -> Any:
     """Return *value* as an identity; `None` if there is none, including a template's empty string."""
     if value is UNSET or value == "":
         return None
-    return usable_identity(f"journy_snippet({name}=)", of, value, None, "the page names nobody")[0]
+    return usable_identity(f"journy_snippet({name}=)", of, value, None, "the page identifies nobody")[0]
 
 
 class _Cached:

@@ -213,8 +213,8 @@ class _Lifespan:
             if not _is_about_the_scope(error):
                 log(
                     logging.WARNING,
-                    "the application raised %s before its lifespan began. Where the server goes on, it will not tell "
-                    "when it stops, and what then waits for delivery is only delivered by what runs at exit.",
+                    "the application raised %s before its lifespan began. If the server runs anyway, it does not "
+                    "announce its shutdown, and items still waiting then are delivered only by the exit handler.",
                     type(error).__name__,
                 )
                 raise
@@ -276,5 +276,6 @@ async def _flush() -> None:
     if tracker is not None and not await tracker.aflush_at_end():
         log(
             logging.WARNING,
-            "the server stops, and not everything could be delivered: see stats() and shutdown_limit",
+            "the server is shutting down with items still undelivered: see stats(), and raise shutdown_limit to wait "
+            "longer",
         )

@@ -246,7 +246,7 @@ def test_an_option_that_raises_costs_the_event_which_is_counted(option, kept, ca
         assert work() == "result"
     assert kept() == []
     assert kept.tracker.stats().dropped == {"capture_failed": 1}
-    assert "the event is lost, counted as capture_failed" in caplog.text
+    assert "it is lost, and counted as capture_failed" in caplog.text
 
 
 class OutOfReach(Mapping):

@@ -116,7 +116,7 @@ async def later(call):
 def test_a_callback_that_does_not_return_a_mapping_is_named_and_the_event_goes_out(api, tracker, caplog, callback):
     with journy_track.user("u1"):
         track_event("e", metadata=callback)(work)("pro")
-    assert "must return a mapping or None, at once, and not " in caplog.text
+    assert "must return a mapping or None, and is not awaited; got " in caplog.text
     assert tracker.flush(20)
     assert [event.name for event in api.events] == ["e"]
 

@@ -280,7 +280,7 @@ def test_an_ordinary_class_and_its_instances_are_still_refused(journy_events):
         track_event(Plain)
     with pytest.raises(InvalidArgument, match="got the class SignedUp: pass an event"):
         journy_track.track(SignedUp)
-    with pytest.raises(InvalidArgument, match="pass the event after the class Moved"):
+    with pytest.raises(InvalidArgument, match="after the class Moved, pass the event"):
         journy_track.track(Moved)
 
 

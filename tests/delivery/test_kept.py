@@ -128,7 +128,7 @@ def test_a_state_that_cannot_be_used_costs_only_what_it_saved(api, restarted, tm
         tracker.upsert_user(user="u1", plan="pro")
         assert tracker.flush(10)
     assert len(api.requests) == 2
-    assert caplog.text.count("the state of what was confirmed cannot be used") == 1
+    assert caplog.text.count("the record of what journy.io confirmed cannot be used") == 1
 
 
 def test_each_has_a_time_of_its_own(api, tmp_path):

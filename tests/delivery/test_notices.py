@@ -85,14 +85,14 @@ def test_what_was_left_out_is_counted_when_the_next_line_is_logged(notices, cloc
         notices.log(("left out", "event", number), "%d", number)
     clock.now += EVERY
     notices.log(("left out", "event", "another"), "again.")
-    assert lines(caplog)[-1] == f"again. ({500 - MAX_OF_A_SUBJECT} more of these since the last time.)"
+    assert lines(caplog)[-1] == f"again. ({500 - MAX_OF_A_SUBJECT} more like this since the last one.)"
 
 
 def test_what_was_left_out_is_counted_when_the_trouble_is_over(notices, caplog):
     for number in range(500):
         notices.log(("deferred", f"reason {number}"), "delayed")
     notices.log_left_out("deferred")
-    assert lines(caplog)[-1].startswith(f"{500 - MAX_OF_A_KIND} more lines like those before")
+    assert lines(caplog)[-1].startswith(f"{500 - MAX_OF_A_KIND} similar lines were suppressed")
 
 
 def test_a_flood_of_one_kind_leaves_out_no_line_of_another(notices, caplog):
@@ -109,7 +109,7 @@ def test_a_cause_is_logged_once_a_minute_also_when_others_of_its_kind_come_betwe
         notices.log(("deferred", "504"), "504")
         clock.now += 1.0
     assert [line[:3] for line in lines(caplog)] == ["503", "504"] * 3
-    assert lines(caplog)[-1] == "504 (59 more of these since the last time.)"
+    assert lines(caplog)[-1] == "504 (59 more like this since the last one.)"
 
 
 def test_what_is_remembered_is_bounded(notices, clock):
@@ -137,7 +137,7 @@ def test_turns_that_fail_one_after_the_other_are_logged_once_and_without_what_wa
     journy_track.track("signed_in", user="u1")
     assert tracker.flush(10)
     assert len(failed) == 3
-    (line,) = [line for line in lines(caplog) if "failed in a turn" in line]
+    (line,) = [line for line in lines(caplog) if "hit an error" in line]
     assert "LookupError at " in line
     assert not [record for record in caplog.records if record.exc_info or "jane" in record.getMessage()]
 

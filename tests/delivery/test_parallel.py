@@ -213,7 +213,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
 
 
-DIED = "the worker of journy_track ended with SystemExit; another replaces it"
+DIED = "journy_track's worker thread ended with SystemExit; a new one takes over"
 
 
 def test_a_worker_that_died_is_replaced_at_once_and_says_so(hall, caplog, monkeypatch):
@@ -258,7 +258,7 @@ def test_a_turn_that_fails_does_not_end_the_worker(hall, caplog, monkeypatch):
     journy_track.track("one", user="u1")
     assert tracker.flush(10)
     assert failed.is_set()
-    assert "failed in a turn and continues" in caplog.text
+    assert "hit an error and continues" in caplog.text
 
 
 # ── How many senders take part ──

@@ -113,7 +113,7 @@ def test_receipts_tell_attempts_status_and_request_id(api, tracker):
     journy_track.track("nobody_did")
     assert tracker.flush(5)
     dropped, given_up, delivered = tracker.recent()
-    assert (dropped.label, dropped.outcome, dropped.attempts) == ("an item that was not made", "no_identity", 0)
+    assert (dropped.label, dropped.outcome, dropped.attempts) == ("an item that was never built", "no_identity", 0)
     assert (given_up.outcome, given_up.attempts, given_up.request_id) == ("422 no", 2, "req-3")
     assert (delivered.label, delivered.outcome, delivered.status) == ("event 'signed_out'", "delivered", 201)
     assert delivered.request_id == api.requests[-1].request_id

@@ -143,4 +143,4 @@ def test_a_state_that_lasts_is_logged_once_a_minute_and_without_a_count_of_looks
         made.clock.now += 0.5
     held = lines(caplog, "held back")
     assert len(held) == 3
-    assert not [line for line in held + lines(caplog, "nothing was delivered") if "more of these" in line]
+    assert not [line for line in held + lines(caplog, "nothing was delivered") if "more like this" in line]

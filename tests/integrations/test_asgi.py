@@ -176,7 +176,7 @@ def test_a_lambda_around_an_async_function_is_awaited_and_nothing_is_said(kept, 
 def test_a_function_that_returns_no_user_does_no_harm_and_says_what_is_wrong(kept, caplog):
     serve(JournyMiddleware(visit, user=lambda scope: "", account=lambda scope: "acme"))
     assert kept.who() == {"visited": (None, "acme")}
-    assert "the request's user returned a wrong value: user_id is empty" in caplog.text
+    assert "the user= callback returned a wrong value: user_id is empty" in caplog.text
 
 
 def test_a_function_that_raises_does_no_harm_and_says_where(kept, caplog):
@@ -185,7 +185,7 @@ def test_a_function_that_raises_does_no_harm_and_says_where(kept, caplog):
         assert serve(app).sent == [{"type": "http.response.start"}]
     assert [event.user.user_id for event in kept()] == ["u1"] * 3
     [said] = [record.getMessage() for record in caplog.records if "raised" in record.getMessage()]
-    assert "account raised KeyError at" in said
+    assert "account= callback raised KeyError at" in said
     assert "test_asgi.py" in said
     assert "jane" not in said
 

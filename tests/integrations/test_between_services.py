@@ -363,7 +363,7 @@ def test_a_trust_that_raises_believes_nobody(kept, caplog):
 
     serve(Wsgi(visit, trust=trust), HTTP_JOURNY_TRACK=carried("eve"))
     assert kept() == []
-    assert "the callback for the request's trust raised LookupError" in caplog.text
+    assert "the trust= callback raised LookupError" in caplog.text
 
 
 def test_flask_believes_whom_its_context_names(kept):

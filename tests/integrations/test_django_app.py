@@ -88,7 +88,7 @@ def test_allauths_signals_are_known_where_it_is_installed(api):
         ({"events": {"user_login_failed": "failed"}}, "'user_login_failed': it has no user"),
         (
             {"events": {"user_created": "signed_up"}, "user": "shop.user_of"},
-            "JOURNY['events']['user_created'] does not go with JOURNY['user']",
+            "JOURNY['events']['user_created'] cannot be combined with JOURNY['user']",
         ),
         ({"events": ["user_logged_in"]}, "JOURNY['events'] must be a dict with some of user_created, user_logged_in"),
     ],

@@ -82,7 +82,7 @@ def test_a_request_is_skipped_from_when_staff_acts_until_it_does_no_longer(kept)
 def test_a_skip_that_raises_is_logged_and_the_request_is_tracked(kept, caplog):
     wsgi(Wsgi(visiting, user=who, skip=lambda environ: environ["MISSING"]), REMOTE_USER="u1")
     assert len(kept()) == 3
-    assert "the callback for the request's skip raised KeyError" in caplog.text
+    assert "the skip= callback raised KeyError" in caplog.text
 
 
 def test_a_device_of_a_request_that_is_skipped_is_not_linked(kept):

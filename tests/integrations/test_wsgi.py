@@ -173,7 +173,7 @@ def test_an_async_function_cannot_be_asked_here_which_is_said(kept, caplog):
     middleware(environ(), start_response)
     gc.collect()  # a never-awaited warning would be an error
     assert kept.who() == {"visited": (None, "acme")}
-    assert "callback for the request's user is async, in a sync stack" in caplog.text
+    assert "the user= callback is async, in a sync stack" in caplog.text
 
 
 def test_devices_are_remembered_within_bounds(tracker, monkeypatch):

@@ -59,7 +59,7 @@ def test_as_a_value_it_is_refused_and_gains_no_calls(make):
     children = dict(mock._mock_children)
     refused = frozen(mock)
     assert type(refused) is Refused
-    assert "stands for anything" in refused.reason
+    assert "is a mock" in refused.reason
     assert mock.mock_calls == []
     assert mock._mock_children == children
 

@@ -363,14 +363,14 @@ def test_settings_of_the_broker_that_lose_messages_are_told(broker):
 def test_a_policy_that_evicts_the_lease_is_told(broker, policy):
     broker.client.config_set("maxmemory-policy", policy)
     (evicts,) = concerns_of(broker)
-    assert f"{policy}: short of memory, Redis evicts keys that expire, as the relay's lease" in evicts
+    assert f"{policy}: short of memory, Redis evicts keys that expire, such as the relay's lease" in evicts
 
 
 def test_a_redis_that_does_not_permit_info_works_and_what_was_not_checked_is_told(api, broker, relay):
     broker.client.execute_command("ACL", "SETUSER", "shop", "on", ">pw", "~journy:*", "+@all", "-info", "-@dangerous")
     (unseen,) = concerns_of(broker, "shop:pw@")
     assert unseen == (
-        "whether messages are safe could not be checked: INFO is not permitted (appendonly, maxmemory-policy)."
+        "could not check whether Redis may lose messages: INFO is not permitted (appendonly, maxmemory-policy)."
     )
     url = broker.url.replace("//", "//shop:pw@")
     tracker = journy_track.configure(broker=url)

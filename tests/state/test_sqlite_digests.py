@@ -88,7 +88,7 @@ def test_a_damaged_file_is_begun_anew(digests, tmp_path, caplog):
     with pytest.raises(StoreError):
         digests.find([A])
     assert digests.find([A]) == {}
-    assert "was damaged, and is started again" in caplog.text
+    assert "was damaged, and has been recreated" in caplog.text
 
 
 def test_two_users_share_one_file_and_its_salt(digests, tmp_path):

@@ -70,7 +70,7 @@ class RedisStore:
         now = self._wall()
         came = min(int(entry.id.split("-")[0]) / 1000, now)  # a client that adds a message may choose any ID
         if entry.size > MAX_BYTES:
-            reason = f"too_large: it has {entry.size} bytes, and {MAX_BYTES} are the limit"
+            reason = f"too_large: it has {entry.size} bytes, and the limit is {MAX_BYTES}"
             self._settled.append(Settled([entry.id], DeadLetter(0, came, entry.text, now, reason).as_json()))
             self._changes.lost["too_large"] += 1
             return None

@@ -219,15 +219,15 @@ class RelayQueue:
             name for name, seen in (("appendonly", "aof_enabled" in info), ("maxmemory-policy", policy)) if not seen
         ]
         if unseen:
-            concerns.append(f"whether messages are safe could not be checked: {why} ({', '.join(unseen)}).")
+            concerns.append(f"could not check whether Redis may lose messages: {why} ({', '.join(unseen)}).")
         if info.get("aof_enabled") == 0:
             concerns.append("appendonly is off: what waits is lost when Redis ends. Set `appendonly yes`.")
         if policy.startswith("allkeys"):
             concerns.append(f"maxmemory-policy is {policy}: Redis may evict the whole queue. Set `noeviction`.")
         elif policy.startswith("volatile"):
             concerns.append(
-                f"maxmemory-policy is {policy}: short of memory, Redis evicts keys that expire, as the relay's lease "
-                "and what it knows of calls that failed do. Items may then arrive twice, or out of order. "
+                f"maxmemory-policy is {policy}: short of memory, Redis evicts keys that expire, such as the relay's "
+                "lease and the records that prevent duplicates. Items may then arrive twice, or out of order. "
                 "Set `noeviction`."
             )
         return concerns

@@ -111,28 +111,28 @@ def _text(stored: bytes) -> str:
 def place(value: Any, after: int = 0) -> int:
     """Check and return a row's position. It must be after *after*: in a damaged tree, rows may repeat endlessly."""
     if type(value) is not int or not after < value <= MAX_PLACE:
-        raise Implausible("places that are not in order")
+        raise Implausible("row numbers out of order")
     return value
 
 
 def moment(value: Any) -> float:
     """Check and return a time in seconds since the epoch. Its year must be valid."""
     if type(value) is not float or not _YEAR_1 <= value <= _YEAR_9999:
-        raise Implausible("a time that is not one")
+        raise Implausible("an invalid time")
     return value
 
 
 def text(value: Any, limit: int = MAX_MESSAGE) -> str:
     """Check and return a text of at most *limit* characters."""
     if type(value) is not str or len(value) > limit:
-        raise Implausible("a text that is not one, or too long")
+        raise Implausible("a text that is invalid or too long")
     return value
 
 
 def number(value: Any) -> int:
     """Check and return a count or a status."""
     if type(value) is not int:
-        raise Implausible("a number that is not one")
+        raise Implausible("an invalid number")
     return value
 
 
@@ -141,7 +141,7 @@ def fields(value: Any) -> FrozenDict:
     try:
         kept = json.loads(text(value, MAX_ROW))
     except (ValueError, RecursionError):
-        raise Implausible("fields that are not JSON") from None
+        raise Implausible("error fields that are not JSON") from None
     if type(kept) is not dict or not all(type(reason) is str for reason in kept.values()):
-        raise Implausible("fields that are not texts")
+        raise Implausible("error fields that are not strings")
     return FrozenDict(kept)

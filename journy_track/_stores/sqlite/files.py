@@ -149,8 +149,8 @@ class OpenFiles:
             self._trouble.over()  # the disk may be fine: try another file at once
         self._notices.log(
             ("spool", "taken_over", self.folder.path),
-            "%s: another process has taken over this file of the spool, whose lock was removed, and delivers what is "
-            "in it. Do not let anything clean up the folder.",
+            "%s: another process has taken over this file of the spool, because its lock was removed, and delivers "
+            "its items; some may arrive twice. Exclude the folder from clean-up jobs.",
             source.file.path,
             level=logging.ERROR,
         )

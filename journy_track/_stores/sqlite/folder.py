@@ -19,7 +19,7 @@ from journy_track._stores.sqlite.lock import OwnerLock, is_owned, was_left
 GRACE = 10.0
 _LIFT = "or allow it with spool_shared=True (JOURNY_SPOOL_SHARED=1)"
 _OWNER = f"the folder belongs to user {{}}, and this process runs as user {{}}: use a folder of its own, {_LIFT}"
-_WRITABLE = f"others may write to the folder, and so have things sent: chmod 700 {{}}, {_LIFT}"
+_WRITABLE = f"other users can write to the folder, and so could have their own items sent: chmod 700 {{}}, {_LIFT}"
 
 
 class Folder:

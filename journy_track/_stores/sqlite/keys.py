@@ -56,12 +56,12 @@ class RefusedKey:
             why = error.strerror
         # RecursionError: deeply nested lists. OverflowError: an integer too large for a float.
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
-            why = "it was cut off, or is from somebody else"
+            why = "it is truncated, or was not written by journy_track"
         else:
             return min(max(until - now, 0.0), pause), pause
         warn_once(
             ("refused key", self._path),
-            "%s: this note of a refused key is ignored: %s.",
+            "%s: this record of a refused key is ignored, and the key is tried: %s. Remove it.",
             printable(str(self._path)),
             why,
         )

@@ -87,7 +87,9 @@ if sys.platform == "win32":
                 if code in _HELD_OR_REMOVED:
                     raise Owned(f"{path}: a living process owns it, or has just removed it") from None
                 if code == sqlite3.SQLITE_NOTADB:
-                    raise SpoolError(f"{path}: not a lock of journy_track: it is left alone", "lock") from None
+                    raise SpoolError(
+                        f"{path}: not a lock of journy_track: it is left alone. Remove it", "lock"
+                    ) from None
                 raise
 
         def is_at(self, path: Path) -> bool:
@@ -150,7 +152,7 @@ else:
             if content in (_MADE_FOR_ANOTHER, _NOTE):
                 os.ftruncate(self._descriptor, 0)
             elif content:  # perhaps a hard link to a file that is needed
-                raise SpoolError(f"{path}: not a lock of journy_track: it is left alone", "lock")
+                raise SpoolError(f"{path}: not a lock of journy_track: it is left alone. Remove it", "lock")
 
         def write(self, note: str) -> None:
             if note:

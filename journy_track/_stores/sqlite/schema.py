@@ -105,11 +105,11 @@ def _check(connection: BoundedConnection, path: Path) -> None:
     if not ours or version < 1 or _defined(connection) != _defined_by(tuple(MIGRATIONS[:version])):
         raise Corrupt(f"{path}: a database, but not a spool of journy_track")
     if connection.first("SELECT count(*) FROM (SELECT 1 FROM sqlite_sequence LIMIT 2)")[0] > 1:
-        raise Corrupt(f"{path}: not a spool of journy_track: its places are counted more than once")
+        raise Corrupt(f"{path}: not a spool of journy_track: it has more than one row counter")
     with connection.rows(_PLACES) as places:
         for (place,) in places:
             if place is not None and (type(place) is not int or not 0 <= place < MAX_PLACE):
-                raise Corrupt(f"{path}: not a spool of journy_track: a place in it is not one")
+                raise Corrupt(f"{path}: not a spool of journy_track: it has an invalid row number")
     _use_log(connection)
 
 

@@ -36,7 +36,7 @@ def show_coverage(paths: list[Path], form: str, fail_under: float | None, badge:
     if badge is not None:
         _write(coverage, badge)
     for pattern in coverage.unused:
-        err.print(f"allow: nothing that tracks nothing is called {pattern!r}.", style="yellow")
+        err.print(f"allow: {pattern!r} matches no handler without tracking; remove it.", style="yellow")
     if form != "github":
         for file, reason in coverage.unread.items():
             err.print(f"{file} {reason}.", style="bold red")

@@ -43,7 +43,6 @@ _READS = {
     "get_tracking_snippet": "journy_track.Client.with_defaults(key).get_tracking_snippet(domain=…)",
     "get_api_key_details": "journy_track.Client.with_defaults(key).get_api_key_details()",
 }
-_AT_ONCE = "of journy_track.Client, whose calls return their results, or without what is made of the result"
 
 
 class JournyIO(Vendor):

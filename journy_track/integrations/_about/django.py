@@ -22,8 +22,8 @@ def _open_transactions() -> list[Any]:
     if any(connection.connection is not None and not connection.autocommit for connection in used):
         warn_once(
             "manual transactions",
-            "after_commit: Django runs with autocommit off, outside transaction.atomic(): nothing signals when such "
-            "a transaction commits, so the item is sent at once.",
+            "after_commit: with autocommit off, outside transaction.atomic(), Django does not signal the commit, so "
+            "the item is sent at once. Use transaction.atomic().",
         )
     return []
 

@@ -14,8 +14,8 @@ NO_THREADS = (
 )
 
 NO_EXIT = (
-    "uWSGI's workers end here without exit handlers (--gevent or --skip-atexit), so what waits when one is recycled "
-    "or stopped is lost. Keep it on disk with spool=, or with a broker."
+    "uWSGI's workers end here without exit handlers (--gevent or --skip-atexit), so items still waiting when one "
+    "is recycled or stopped are lost. Use spool= or a broker to keep them."
 )
 
 #: From this version on, Python's threads run regardless of the options.

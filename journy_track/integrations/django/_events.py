@@ -20,7 +20,7 @@ from journy_track.integrations.django._user import identified
 #: Signals that are sent while the request's user is the user they concern.
 _OF_THE_REQUEST = {"user_logged_in": user_logged_in, "user_logged_out": user_logged_out}
 _REASONS = {
-    "user_login_failed": "it has no user: anybody may type anybody's name there",
+    "user_login_failed": "it has no user: anyone can type anyone's name",
     "user_signed_up": "it is a signal of allauth: without 'allauth.account' in INSTALLED_APPS, use 'user_created'",
 }
 
@@ -48,8 +48,8 @@ def signals_of(journy: Any) -> list[Wanted]:
         by_request = journy.get("user") is not None
         if by_request and name not in _OF_THE_REQUEST:
             raise ImproperlyConfigured(
-                f"JOURNY['events'][{name!r}] does not go with JOURNY['user']: the request's user is not the one whom "
-                "it is about. Call journy_track.track() in a receiver of your own"
+                f"JOURNY['events'][{name!r}] cannot be combined with JOURNY['user']: the request's user is not the "
+                "one it concerns. Call journy_track.track() in your own receiver"
             )
         wanted.append(Wanted(name, known[name], event, by_request))
     return wanted
