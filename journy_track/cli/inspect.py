@@ -72,7 +72,7 @@ def inspect(
 
     names = allow_host or []
     if not (names or is_loopback(host)):
-        fail(f"{host} can be reached from other machines: name it as they do, with --allow-host NAME.", 2)
+        fail(f"{host} can be reached from other machines: pass the name they use for it with --allow-host NAME.", 2)
     if not forward and (api_key_file or base_url):
         fail("--api-key-file and --base-url only apply to --forward: pass that as well.", 2)
     if command and port and (who := around.who_listens(host, port)):
