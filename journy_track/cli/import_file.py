@@ -155,7 +155,7 @@ def import_file(
     if source.format == "rejected":
         of = file.with_name(file.name.removesuffix(REJECTED))
         if is_unfinished(of.with_name(f"{of.name}.import.json")):
-            fail(f"The import of {of} is not done, and still writes {file.name}: go on with that one first.")
+            fail(f"The import of {of} is unfinished and still writes {file.name}: finish that one first.")
     config = config_of(
         api_key_file,
         base_url,
@@ -265,7 +265,7 @@ class _Job:
         began = monotonic()
         settled = position.settled
         if settled:
-            err.print(f"Going on: {settled:,} of {counted(position.total, 'row')} settled.")
+            err.print(f"Resuming: {settled:,} of {counted(position.total, 'row')} done.")
         self.journal.begin(position)
         tracker = Tracker.of(replace(self.config, priority="bulk"))
         with library_lines(err) as lines:
@@ -327,4 +327,4 @@ class _Job:
     def _again(self) -> str:
         words = [word for word in sys.argv[1:] if word != "--restart"]
         join = subprocess.list2cmdline if sys.platform == "win32" else shlex.join
-        return f"To go on where it stopped: {join(['journy-track', *words])}"
+        return f"To resume: {join(['journy-track', *words])}"

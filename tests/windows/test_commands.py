@@ -138,7 +138,7 @@ def test_ctrl_break_ends_an_import_which_the_next_one_finishes(journy, run, api,
     assert "Stopped by a signal to terminate." in err
     api.reset()
     status, _, err = run("import", users)
-    assert (status, "Going on: " in err) == (0, True)
+    assert (status, "Resuming: " in err) == (0, True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["processes", "users.csv", "users.csv.import.json"]
 
 
