@@ -74,7 +74,7 @@ def test_what_csv_files_look_like_in_the_world(api, write):
     assert api.users[0].properties["note"] == 'two\nlines; and "quotes"'
     latin = write("users-latin.csv", "id,name", "u3,Zoë", encoding="latin-1")
     ended = run("import", latin, JOURNY_BASE_URL=api.url)
-    assert (ended.exit_code, "no text in this encoding" in words(ended.stderr)) == (1, True)
+    assert (ended.exit_code, "not valid in this encoding" in words(ended.stderr)) == (1, True)
     assert run("import", latin, "--encoding", "latin-1", JOURNY_BASE_URL=api.url).exit_code == 0
     assert api.users[-1].properties["name"] == "Zoë"
 
@@ -299,7 +299,7 @@ def test_wrong_options_are_wrong_usage(api, write, name, options, said):
     [
         ([], "has no header"),
         (["id,,x"], "Column 2 of users.csv has no name"),
-        (["id,id"], "The column 'id' is twice"),
+        (["id,id"], "The column 'id' appears twice"),
         (["id", "x" * 1_100_000], "longer than 1024 KiB"),
     ],
 )
@@ -316,7 +316,7 @@ def test_a_header_in_another_encoding_is_refused_and_not_sent_garbled(api, tmp_p
     path.write_bytes(content)
     ended = run("import", path, JOURNY_BASE_URL=api.url)
     assert ended.exit_code == 1
-    said = "Error: The header of users.csv has bytes that are no text in this encoding (see --encoding)."
+    said = "Error: The header of users.csv has bytes that are not valid in this encoding (see --encoding)."
     assert words(ended.stderr) == said
     assert api.requests == []
 
@@ -331,7 +331,7 @@ def test_a_header_is_read_in_the_encoding_that_is_said(api, write):
     ("options", "said"),
     [
         ([], ". does not end in .csv, .jsonl or .parquet: "),
-        (["--format", "csv"], ". does not tell what it holds: "),
+        (["--format", "csv"], "The name of . does not say what it holds: "),
         (["--format", "csv", "--kind", "users"], "Cannot read .: "),
     ],
 )

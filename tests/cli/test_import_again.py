@@ -100,7 +100,7 @@ def test_what_could_not_be_read_is_kept_and_never_sent_unmended(api, write, name
     assert (ended.exit_code, api.users) == (1, [])
     assert lines_of(beside(beside(path)))[0] == {
         "line": 1,
-        "reason": "was not mended: write what 'raw' holds into 'row'",
+        "reason": "was not corrected: copy 'raw' into 'row' and correct it there",
         "row": {},
         "raw": raw,
     }
