@@ -45,7 +45,7 @@ def test_the_report_has_a_diff_and_what_is_left_with_place_reason_and_remedy(fol
         "               user=user,",
         "           )",
     ]
-    assert words(done.stderr) == "1 statement in 1 file would be changed. To do so: --write"
+    assert words(done.stderr) == "1 statement in 1 file would be changed. Pass --write to apply."
     assert (folder / "app.py").read_text(encoding="utf-8") == SOURCE
 
 
@@ -139,7 +139,7 @@ def test_a_pipe_with_the_name_of_a_module_is_not_read(folder: Path):
 
 def test_where_there_is_nothing_it_says_so(folder: Path):
     done = run("migrate", "--from", "segment")
-    assert (done.exit_code, words(done.stderr)) == (0, "There is nothing to move here.")
+    assert (done.exit_code, words(done.stderr)) == (0, "There is nothing to migrate here.")
 
 
 @pytest.mark.parametrize(
