@@ -101,7 +101,7 @@ def _batches_reached(config: Config, write_key: Secret) -> Iterable[Finding]:
         return
     assert asked.response is not None
     took = f"respond to an empty batch ({asked.response.status}) in {asked.seconds * 1000:.0f} ms"
-    yield Finding("reach", "batches", f"{took}, and do not refuse the write key; no call verifies it")
+    yield Finding("reach", "batches", f"{took}, and do not refuse the write key, but no call can verify it")
 
 
 def _is_usual(finding: Finding) -> bool:
