@@ -146,7 +146,7 @@ def test_ctrl_break_ends_a_relay_as_ctrl_c_does(journy):
     with redis_server() as url:
         relay = journy("relay", JOURNY_BROKER_URL=url)
         try:
-            assert any("The relay runs." in line for line in relay.stderr)
+            assert any("The relay is running." in line for line in relay.stderr)
             relay.send_signal(signal.SIGUSR1)
             relay.communicate(timeout=60)
         finally:
