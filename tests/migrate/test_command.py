@@ -124,7 +124,7 @@ def test_a_link_that_leads_outside_is_listed_and_stays(folder: Path):
     done = run("migrate", "--from", "posthog", "--write", "project")
     assert (folder / "app.py").read_text() == SOURCE
     assert "project/linked.py:3" in done.stdout
-    assert "which is outside of what was given" in done.stdout
+    assert "which is outside the given paths" in done.stdout
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
