@@ -178,7 +178,7 @@ def _not_now(outcome: Deferred, response: Response, base_url: str) -> str:
             f"Something between here and journy.io responded ({response.status}, without a request ID): a proxy, a "
             f"login page, or another server. Check the base URL {base_url}, HTTPS_PROXY and NO_PROXY."
         )
-    return f"journy.io cannot take it now: {outcome.reason} ({_about(response)}). Try again later."
+    return f"journy.io cannot accept it now: {outcome.reason} ({_about(response)}). Try again later."
 
 
 def _rejected(response: Response, reason: str, base_url: str) -> str:

@@ -30,7 +30,9 @@ def inspect(
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, help="Requests that each key may make per window.")
     ] = 1800,
-    window: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="The sliding window of --limit.")] = 60.0,
+    window: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="Length of the sliding window of --limit.")
+    ] = 60.0,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to listen on. Other than loopback needs --allow-host.")
     ] = "127.0.0.1",
@@ -53,7 +55,7 @@ def inspect(
     ] = None,
     trace_url: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Where your traces are: https://…/{trace_id}. The page links to it."),
+        typer.Option(metavar="URL", help="URL of a trace: https://…/{trace_id}. The page links to it."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not print a line for each request.")] = False,
 ) -> None:

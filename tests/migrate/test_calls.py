@@ -166,7 +166,7 @@ LEFT = [
     ("posthog", 'if posthog.feature_enabled("a", u.id): pass', "feature flags"),
     ("posthog", "posthog.host = HOST", "a setting"),
     ("journyio", "client.get_api_key_details()", "returns a value"),
-    ("journyio", "client.delete_user(u)", "where user comes from"),
+    ("journyio", "client.delete_user(u)", "where user= comes from"),
     ("journyio", "client.add_event(e)", "where its event comes from"),
     (
         "journyio",

@@ -277,7 +277,7 @@ class _SdkCall:
                 self._need(value)
                 return value.value
         self._given.doubt(
-            f"where {name} comes from is not visible here: pass an ID, or a user or account of journy_track"
+            f"where {name}= comes from is not visible here: pass an ID, or a user or account of journy_track"
         )
         return self._source.text(value)
 
@@ -290,7 +290,7 @@ class _SdkCall:
         if isinstance(value, (cst.ListComp, cst.GeneratorExp)):
             element = cst.parse_expression(self._identity(value.elt, name))
             return self._source.text(value.with_changes(elt=element))
-        self._given.doubt(f"where {name} come from is not visible here: pass IDs, or users of journy_track")
+        self._given.doubt(f"where {name}= comes from is not visible here: pass IDs, or users of journy_track")
         return self._given.text(name)
 
     def _holder(self, value: cst.BaseExpression) -> str:

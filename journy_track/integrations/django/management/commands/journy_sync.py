@@ -42,7 +42,7 @@ class Command(BaseCommand):
         """Add this command's arguments."""
         only = "sync only these; default: all that JOURNY['sync'] names"
         parser.add_argument("what", nargs="?", choices=SYNCED, help=only)
-        parser.add_argument("--dry-run", action="store_true", help="send nothing, and count what would be sent")
+        parser.add_argument("--dry-run", action="store_true", help="send nothing, only count what would be sent")
         parser.add_argument("--all", action="store_true", help="also send what is unchanged")
         wait = "how long to wait for a sync that is already running"
         parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help=wait)
