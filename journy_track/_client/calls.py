@@ -61,7 +61,7 @@ class Ask(Generic[T]):
             try:
                 data = self.read(response.data)
             except (KeyError, TypeError, ValueError, AttributeError):
-                return _failure(response, APIError.UnknownError, "the response has another form than expected")
+                return _failure(response, APIError.UnknownError, "the response has an unexpected form")
             return Success(
                 data, response.request_id, response.calls_remaining, response.rejected, response.calls_limit
             )

@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--journy-coverage-fail-under",
         type=float,
         metavar="PERCENT",
-        help="Fail when tests asserted fewer of the events in the code. It lists them, too.",
+        help="Fail if tests asserted less than this percentage of the events in the code. Implies --journy-coverage.",
     )
 
 

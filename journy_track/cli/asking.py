@@ -114,11 +114,11 @@ def why_batch(outcome: Outcome, batch_url: str) -> str:
             return _unreachable(outcome, batch_url)
         case Deferred(reason, retry_after=seconds):
             again = "" if seconds is None else f" Try again in {seconds:.0f} s."
-            return f"{urlsplit(batch_url).netloc} does not take it: {reason}.{again}"
+            return f"{urlsplit(batch_url).netloc} did not accept the batch: {reason}.{again}"
         case Rejected(_, reason):
             return f"The batch was refused: {reason}."
         case Delivered(response):
-            return f"What responds at {batch_url} is not journy.io: {response.status}."
+            return f"The server at {batch_url} is not journy.io: status {response.status}."
 
 
 def why(outcome: Outcome, base_url: str) -> str:
@@ -133,7 +133,9 @@ def why(outcome: Outcome, base_url: str) -> str:
                 f"The request was refused: {reason}." if response is None else _rejected(response, reason, base_url)
             )
         case Delivered(response):
-            return f"What responds at {base_url} is not journy.io: its response ({response.status}) has another form."
+            return (
+                f"The server at {base_url} is not journy.io: its response ({response.status}) has an unexpected form."
+            )
 
 
 def _refused(response: Response) -> str:
@@ -149,6 +151,7 @@ def _refused(response: Response) -> str:
     )
 
 
+_SLOW = "A firewall may be dropping packets; to wait longer, raise JOURNY_TIMEOUT (seconds)."
 #: What to do if there is no response, by words in the reason.
 _REMEDIES = {
     "resolved": "Check the host in the base URL, this machine's DNS, and whether it needs a proxy (HTTPS_PROXY).",
@@ -156,8 +159,8 @@ _REMEDIES = {
     "PySocks": "Install it where this runs, or check HTTPS_PROXY, ALL_PROXY and NO_PROXY.",
     "certificate": "If a proxy of your company inspects TLS, name its certificates in REQUESTS_CA_BUNDLE.",
     "proxy": "Check HTTPS_PROXY, ALL_PROXY and NO_PROXY.",
-    "in time": "A firewall may drop the packets; JOURNY_TIMEOUT sets the seconds.",
-    "timed out": "A firewall may drop the packets; JOURNY_TIMEOUT sets the seconds.",
+    "in time": _SLOW,
+    "timed out": _SLOW,
 }
 
 
@@ -175,7 +178,7 @@ def _not_now(outcome: Deferred, response: Response, base_url: str) -> str:
             f"Something between here and journy.io responded ({response.status}, without a request ID): a proxy, a "
             f"login page, or another server. Check the base URL {base_url}, HTTPS_PROXY and NO_PROXY."
         )
-    return f"journy.io cannot take it now: {outcome.reason} ({_about(response)}). Try again later."
+    return f"journy.io cannot accept it now: {outcome.reason} ({_about(response)}). Try again later."
 
 
 def _rejected(response: Response, reason: str, base_url: str) -> str:

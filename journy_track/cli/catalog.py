@@ -40,48 +40,52 @@ _BY_SUFFIX = {".json": "json", ".md": "markdown"}
 
 def catalog(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH", help="Files and folders. Else this folder.")
+        list[Path] | None, typer.Argument(metavar="PATH", help="Files and folders. Default: this folder.")
     ] = None,
     format_: Annotated[
         str | None,
         typer.Option("--format", metavar="FORMAT", autocompletion=one_of(*FORMATS), help=f"{', '.join(FORMATS)}."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to a file: .json or .md.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file: .json or .md.")
     ] = None,
     check: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Fail when it differs from this committed file (.json or .md), but for line numbers, "
-            "and where a typed event is made wrongly.",
+            help="Fail if it differs from this committed file (.json or .md), line numbers aside, "
+            "or if a typed event is declared or constructed wrongly.",
         ),
     ] = None,
     against_api: Annotated[
-        bool, typer.Option("--against-api", help="Fail when events or properties differ from those of journy.io.")
+        bool, typer.Option("--against-api", help="Fail if events or properties differ from those of journy.io.")
     ] = False,
     elsewhere: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="What other code sends, perhaps with a *. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Name that other code sends, for --against-api; may contain *. Repeatable."
+        ),
     ] = None,
     show_all: Annotated[
-        bool, typer.Option("--all", help="All places and docstrings, whether they fit the terminal or not.")
+        bool, typer.Option("--all", help="All places and docstrings, even if they do not fit the terminal.")
     ] = False,
     coverage: Annotated[
         bool, typer.Option("--coverage", help="List routes, views, tasks and commands that track nothing.")
     ] = False,
     fail_under: Annotated[
-        float | None, typer.Option(min=0, max=100, help="With --coverage: fail when fewer percent track something.")
+        float | None,
+        typer.Option(min=0, max=100, help="With --coverage: fail if less than this percentage tracks something."),
     ] = None,
-    badge: Annotated[Path | None, typer.Option(help="With --coverage: also write it as an SVG.")] = None,
+    badge: Annotated[Path | None, typer.Option(help="With --coverage: also write an SVG badge.")] = None,
     api_key_file: KeyFile = None,
     base_url: BaseUrl = None,
     as_json_: AsJson = False,
 ) -> None:
     """List every event that the code tracks.
 
-    Typed events are listed with their fields and types. What is wrong comes first: names that are made at run time,
-    a @track_event that a framework would never call, and keys and values that a typed event does not have. On a
-    terminal it shows what fits, elsewhere all. None of the code runs.
+    Typed events are listed with their fields and types. Problems come first: names that are made at run time, a
+    @track_event that a framework would never call, and keys and values that a typed event does not have. On a
+    terminal it shows what fits, elsewhere everything. None of the code runs.
     """
     _check_options(output, check, against_api, coverage, fail_under, badge)
     if as_json_ and format_ not in (None, "json"):

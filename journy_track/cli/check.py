@@ -76,7 +76,7 @@ def _show(asked: Asked, permissions: tuple[str, ...], base_url: str) -> None:
     table.add_row("by", base_url)
     table.add_row("may", ", ".join(permissions) or Text("nothing: it has no permissions", "yellow"))
     table.add_row("budget", _budget(response.calls_remaining, response.calls_limit))
-    table.add_row("round trip", f"{asked.seconds * 1000:.0f} ms, with connecting")
+    table.add_row("round trip", f"{asked.seconds * 1000:.0f} ms, including the connection")
     table.add_row("request ID", response.request_id or "none")
     out.print(table)
 
@@ -95,10 +95,10 @@ def _show_batches(asked: Asked, batch_url: str) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     assert asked.response is not None
-    table.add_row("write key", "not refused. No call verifies it: send an event, and look for it at journy.io")
+    table.add_row("write key", "not refused, but no call can verify it: send an event, and look for it at journy.io")
     table.add_row("by", batch_url)
     table.add_row("sent", f"an empty batch; the response was {asked.response.status}")
-    table.add_row("round trip", f"{asked.seconds * 1000:.0f} ms, with connecting")
+    table.add_row("round trip", f"{asked.seconds * 1000:.0f} ms, including the connection")
     out.print(table)
 
 

@@ -18,11 +18,11 @@ KeyFile = Annotated[
     typer.Option(
         "--api-key-file",
         metavar="FILE",
-        help="A file with the API key. Else JOURNY_API_KEY. A write key comes from JOURNY_WRITE_KEY.",
+        help="A file with the API key. Default: JOURNY_API_KEY. A write key comes from JOURNY_WRITE_KEY.",
     ),
 ]
 BaseUrl = Annotated[
-    str | None, typer.Option("--base-url", metavar="URL", help="Where the API is. Else JOURNY_BASE_URL.")
+    str | None, typer.Option("--base-url", metavar="URL", help="Where the API is. Default: JOURNY_BASE_URL.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 

@@ -28,11 +28,11 @@ KEY = "demo-key-of-nobody"
 def demo(
     serve: Annotated[bool, typer.Option("--serve", help="Keep the inspector's page up until Ctrl-C.")] = False,
     port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port of the inspector; 0 takes any free one.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port of the inspector; 0 for any free one.")
     ] = 0,
     jobs: Annotated[
         bool,
-        typer.Option("--jobs", help="Instead, one click in a shop of three processes: web, RQ worker, billing."),
+        typer.Option("--jobs", help="Instead, show one click in a shop of three processes: web, RQ worker, billing."),
     ] = False,
 ) -> None:
     """Run a sample product, and show what arrived at a local journy.io.

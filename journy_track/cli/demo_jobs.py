@@ -115,7 +115,7 @@ def click(inspector: Inspector, url: str) -> bool:
     if complete:
         out.print(f"{conclusion}, from three processes, all of {USER} at {ACCOUNT}.", style="bold green")
     else:
-        complain(f"Not all is right: {conclusion}; all should be of {USER} at {ACCOUNT}.")
+        complain(f"Something is wrong: {conclusion}; all should be of {USER} at {ACCOUNT}.")
     return complete
 
 

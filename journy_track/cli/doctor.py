@@ -33,14 +33,14 @@ def doctor(
     base_url: BaseUrl = None,
     offline: Annotated[bool, typer.Option("--offline", help="Do not try to reach the API.")] = False,
     show_all: Annotated[
-        bool, typer.Option("--all", help="Also settings at their defaults, and the versions of all packages.")
+        bool, typer.Option("--all", help="Also show settings at their defaults, and the versions of all packages.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at settings, versions, the process, and the way to the API.
+    """Check settings, versions, the process, and the path to the API.
 
-    What is wrong comes first. It shows where settings come from, and never the key. On a terminal it shows what fits,
-    elsewhere all. Exits with 1 when something is wrong.
+    Problems come first. It shows where settings come from, but never the key. On a terminal it shows what matters,
+    elsewhere everything. Exits with 1 if something is wrong.
     """
     findings = _findings({"api_key": key_of(api_key_file), "base_url": base_url}, offline=offline)
     problems = [finding for finding in findings if finding.state == "problem"]
@@ -101,7 +101,7 @@ def _batches_reached(config: Config, write_key: Secret) -> Iterable[Finding]:
         return
     assert asked.response is not None
     took = f"respond to an empty batch ({asked.response.status}) in {asked.seconds * 1000:.0f} ms"
-    yield Finding("reach", "batches", f"{took}, and do not refuse the write key; no call verifies it")
+    yield Finding("reach", "batches", f"{took}, and do not refuse the write key, but no call can verify it")
 
 
 def _is_usual(finding: Finding) -> bool:

@@ -137,7 +137,8 @@ def process() -> Iterator[Finding]:
         why = f"cannot be started ({error}): items are delivered at exit only"
         yield Finding("process", "threads", why, "problem")
     if uwsgi.without_threads():
-        yield Finding("process", "uWSGI", "runs without Python's threads: --enable-threads", "problem")
+        why = "runs without Python's threads, so nothing is delivered while it serves: start it with --enable-threads"
+        yield Finding("process", "uWSGI", why, "problem")
     yield Finding("process", "system", f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs")
 
 
@@ -216,17 +217,17 @@ def spool(path: Path, limit: int) -> Iterator[Finding]:
     try:
         yield from _folder(path, limit, SUFFIX)
     except OSError as error:
-        yield Finding("spool", str(path), f"cannot be looked at ({error.strerror or error})", "problem")
+        yield Finding("spool", str(path), f"cannot be checked ({error.strerror or error})", "problem")
 
 
 def _folder(path: Path, limit: int, suffix: str) -> Iterator[Finding]:
     if not path.exists():
         parent = next((folder for folder in path.parents if folder.exists()), None)
         if parent is None:
-            yield Finding("spool", str(path), "is on a drive that is not there", "problem")
+            yield Finding("spool", str(path), "is on a drive that does not exist", "problem")
             return
         can = os.access(parent, os.W_OK)
-        what = "is not there yet" if can else f"is not there, and {parent} cannot be written to"
+        what = "does not exist yet" if can else f"does not exist, and {parent} cannot be written to"
         yield Finding("spool", str(path), what, "note" if can else "problem")
         return
     if not path.is_dir():
@@ -241,10 +242,10 @@ def _folder(path: Path, limit: int, suffix: str) -> Iterator[Finding]:
     text = f"{counted(len(files), 'file')}, {_bytes(size)} of {_bytes(limit)}; {_bytes(room)} free on the disk"
     yield Finding("spool", str(path), text, "problem" if size >= limit or room < 1 << 20 else "ok")
     if not hasattr(os, "geteuid"):
-        who = "are not looked at on Windows: have nobody but this user and administrators write to the folder"
+        who = "are not checked on Windows: let only this user and administrators write to the folder"
         yield Finding("spool", "permissions", who, "note")
     elif path.stat().st_mode & 0o077:
-        yield Finding("spool", "permissions", "others may look into the folder: chmod 700", "note")
+        yield Finding("spool", "permissions", "other users have access to the folder: chmod 700", "note")
 
 
 def _problem_of_writing(folder: Path) -> str | None:
@@ -276,7 +277,7 @@ def broker(url: Secret) -> Iterator[Finding]:
     if led:
         yield Finding("broker", "relay", "one leads")
     else:
-        yield Finding("broker", "relay", "none leads: what waits is not delivered until one does", "note")
+        yield Finding("broker", "relay", "none is leading: nothing is delivered until one is", "note")
     for concern in concerns:
         yield Finding("broker", "settings", concern, "note")
 

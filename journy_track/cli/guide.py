@@ -19,7 +19,7 @@ def guide(
 ) -> None:
     """Print one page on how to instrument an existing app.
 
-    On a terminal it is laid out, in a pipe it is Markdown.
+    On a terminal it is formatted, in a pipe it is Markdown.
     """
     text = page()
     if markdown or not out.is_terminal:

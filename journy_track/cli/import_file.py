@@ -60,7 +60,9 @@ def import_file(
     kind: Annotated[
         str | None,
         typer.Option(
-            metavar="KIND", autocompletion=one_of(*FIELDS), help=f"{', '.join(FIELDS)}. Else from the file's name."
+            metavar="KIND",
+            autocompletion=one_of(*FIELDS),
+            help=f"{', '.join(FIELDS)}. Default: from the file's name.",
         ),
     ] = None,
     mapping: Annotated[
@@ -72,7 +74,7 @@ def import_file(
         typer.Option(
             "--type",
             metavar="COLUMN:TYPE",
-            help=f"Of which type a column is: {', '.join(TYPES)}. Without it, cells of a CSV are text. Repeatable.",
+            help=f"The type of a column: {', '.join(TYPES)}. Without it, cells of a CSV are text. Repeatable.",
         ),
     ] = None,
     empty: Annotated[
@@ -80,11 +82,12 @@ def import_file(
         typer.Option(
             metavar="WHAT",
             autocompletion=one_of(*EMPTY),
-            help=f"What becomes of empty cells (JSON: null): {', '.join(EMPTY)}.",
+            help=f"What to do with empty cells (JSON: null): {', '.join(EMPTY)}.",
         ),
     ] = "omit",
     timezone: Annotated[
-        str | None, typer.Option(metavar="ZONE", help="Time zone of datetimes that name none. Else they are refused.")
+        str | None,
+        typer.Option(metavar="ZONE", help="Time zone for datetimes that have none; otherwise they are refused."),
     ] = None,
     undated: Annotated[
         bool, typer.Option("--undated", help="Accept events without happened_at: they get the time of the import.")
@@ -95,14 +98,16 @@ def import_file(
             "--format",
             metavar="FORMAT",
             autocompletion=one_of(*FORMATS),
-            help=f"{', '.join(FORMATS)}. Else from the file's name.",
+            help=f"{', '.join(FORMATS)}. Default: from the file's name.",
         ),
     ] = None,
     encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of the file.")] = "utf-8",
-    delimiter: Annotated[str, typer.Option(metavar="CHARACTER", help="What separates the cells of a CSV.")] = ",",
+    delimiter: Annotated[
+        str, typer.Option(metavar="CHARACTER", help="The character that separates the cells of a CSV.")
+    ] = ",",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the rows. Needs no key.")] = False,
     skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Send the valid rows although others are invalid.")
+        bool, typer.Option("--skip-invalid", help="Send the valid rows even if others are invalid.")
     ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Forget how far an earlier run got, and send every row again.")
@@ -123,10 +128,12 @@ def import_file(
     ] = None,
     share: Annotated[
         float | None,
-        typer.Option(metavar="PART", help="Part of the key's rate budget to use, up to 1. Else what others leave."),
+        typer.Option(
+            metavar="PART", help="Share of the key's rate budget to use, up to 1. Default: what others leave."
+        ),
     ] = None,
     patience: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Time without a settled row after which it stops.")
+        float, typer.Option(metavar="SECONDS", help="Stop after this long without a row delivered or rejected.")
     ] = 600.0,
     api_key_file: KeyFile = None,
     base_url: BaseUrl = None,
@@ -134,9 +141,9 @@ def import_file(
 ) -> None:
     """Import users, accounts or events from a file.
 
-    It keeps to the rate budget. Stopped or killed, it goes on where it was when started again. Every row is checked
-    before the first is sent. What is rejected goes to FILE.rejected.jsonl, with the reason: correct the rows there,
-    and import that file.
+    It stays within the rate budget. If it was stopped or killed, run it again to resume. Every row is checked before
+    the first is sent. Rejected rows are written to FILE.rejected.jsonl, with the reason: correct them there, and
+    import that file.
     """
     if not file.exists():  # checked first, because the name of a missing file does not matter
         fail(f"Cannot read {file}: No such file or directory.", 2)
@@ -155,7 +162,7 @@ def import_file(
     if source.format == "rejected":
         of = file.with_name(file.name.removesuffix(REJECTED))
         if is_unfinished(of.with_name(f"{of.name}.import.json")):
-            fail(f"The import of {of} is not done, and still writes {file.name}: go on with that one first.")
+            fail(f"The import of {of} is unfinished and still writes {file.name}: finish that one first.")
     config = config_of(
         api_key_file,
         base_url,
@@ -265,7 +272,7 @@ class _Job:
         began = monotonic()
         settled = position.settled
         if settled:
-            err.print(f"Going on: {settled:,} of {counted(position.total, 'row')} settled.")
+            err.print(f"Resuming: {settled:,} of {counted(position.total, 'row')} done.")
         self.journal.begin(position)
         tracker = Tracker.of(replace(self.config, priority="bulk"))
         with library_lines(err) as lines:
@@ -327,4 +334,4 @@ class _Job:
     def _again(self) -> str:
         words = [word for word in sys.argv[1:] if word != "--restart"]
         join = subprocess.list2cmdline if sys.platform == "win32" else shlex.join
-        return f"To go on where it stopped: {join(['journy-track', *words])}"
+        return f"To resume: {join(['journy-track', *words])}"

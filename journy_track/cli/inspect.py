@@ -25,24 +25,24 @@ def inspect(
         typer.Argument(metavar="-- COMMAND", help="A program to run, pointed here; its exit code is passed on."),
     ] = None,
     port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on; 0 takes any free one.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on; 0 for any free one.")
     ] = 8470,
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, help="Requests that each key may make per window.")
     ] = 1800,
-    window: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="The sliding window of --limit.")] = 60.0,
+    window: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="Length of the sliding window of --limit.")
+    ] = 60.0,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen on. Other than loopback, it needs --allow-host.")
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on. Other than loopback needs --allow-host.")
     ] = "127.0.0.1",
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="A name under which others may call it, as in docker compose. Can be repeated."
-        ),
+        typer.Option(metavar="NAME", help="A name by which others may call it, as in docker compose. Repeatable."),
     ] = None,
-    stay: Annotated[bool, typer.Option("--stay", help="Keep the page up after COMMAND has ended.")] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="Keep the page up after COMMAND ends.")] = False,
     forward: Annotated[
-        bool, typer.Option("--forward", help="Live: send what it accepts to journy.io as well, with your key.")
+        bool, typer.Option("--forward", help="Live: also send what it accepts to journy.io, with your key.")
     ] = False,
     api_key_file: KeyFile = None,
     base_url: BaseUrl = None,
@@ -50,19 +50,19 @@ def inspect(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A committed catalogue (.md or .json) to compare with. Else events.md or events.json.",
+            help="A committed catalogue (.md or .json) to compare with. Default: events.md or events.json.",
         ),
     ] = None,
     trace_url: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Where your traces are: https://…/{trace_id}. The page links to it."),
+        typer.Option(metavar="URL", help="URL of a trace: https://…/{trace_id}. The page links to it."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no line for each request.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not print a line for each request.")] = False,
 ) -> None:
     """Show what your app sends, in a local stand-in for journy.io.
 
-    It prints a line for each request. A COMMAND is run with the settings that point it here. When an inspector runs
-    at the port already, COMMAND is pointed at that one; when another program has the port, another is taken.
+    It prints a line for each request. A COMMAND is run with settings that point it here. If an inspector already
+    runs at the port, COMMAND is pointed at that one; if another program uses the port, another port is taken.
     """
     need_inspector()
     from journy_track.cli import around
@@ -72,7 +72,7 @@ def inspect(
 
     names = allow_host or []
     if not (names or is_loopback(host)):
-        fail(f"{host} can be reached from other machines: name it as they do, with --allow-host NAME.", 2)
+        fail(f"{host} can be reached from other machines: pass the name they use for it with --allow-host NAME.", 2)
     if not forward and (api_key_file or base_url):
         fail("--api-key-file and --base-url only apply to --forward: pass that as well.", 2)
     if command and port and (who := around.who_listens(host, port)):

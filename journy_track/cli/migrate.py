@@ -20,16 +20,16 @@ FROM = ("segment", "posthog", "journyio")
 
 
 def migrate(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders. Else this folder.")] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders. Default: this folder.")] = None,
     from_: Annotated[str, typer.Option("--from", help=f"{', '.join(FROM)}.", show_default=False)] = "",
-    write: Annotated[bool, typer.Option("--write", help="Change the files. Else it only reports.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Change the files. Without it, only report.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rewrite calls of Segment, PostHog or the official SDK.
 
-    It reports what would be changed, and with --write changes it. Changes calls whose arguments can all be understood
-    by reading, and lists each other place with the reason and what to write there. Nothing is imported, and nothing
-    runs. Commit first.
+    It reports what would be changed, and with --write changes it. It changes calls whose arguments can all be
+    understood by reading, and lists every other place with the reason and what to write there. None of the code is
+    imported or run. Commit first.
     """
     if from_ not in FROM:
         fail(f"--from takes one of {', '.join(FROM)}.", 2)
@@ -81,13 +81,13 @@ def _show(found: Migration, *, write: bool) -> None:
     changed = counted(found.count, "statement")
     files = counted(sum(bool(file.changed) for file in found.files), "file")
     if not found.files:
-        err.print("There is nothing to move here.")
+        err.print("There is nothing to migrate here.")
     elif write:
         err.print(
             f"Changed {changed} in {files}. The key is read from JOURNY_API_KEY, unless configure() is given one."
         )
     elif found.count:
-        err.print(f"{changed} in {files} would be changed. To do so: --write")
+        err.print(f"{changed} in {files} would be changed. Pass --write to apply.")
 
 
 def _show_difference(file: Migrated) -> None:

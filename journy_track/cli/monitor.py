@@ -81,12 +81,12 @@ class Monitor:
 
     def _hangs(self) -> str | None:
         silent = monotonic() - self._turned_at
-        return f"the relay has made no turn for {silent:.0f} s" if silent > HANGS else None
+        return f"the relay has not responded for {silent:.0f} s" if silent > HANGS else None
 
     def _unready(self) -> str | None:
         status = self._status
         if status is None:
-            return "the relay starts"
+            return "the relay is starting"
         return "the relay has ended" if status.role == "stopped" else status.trouble or self._hangs()
 
     def _metrics(self) -> str:

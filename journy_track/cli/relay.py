@@ -29,38 +29,42 @@ EVERY = 10.0
 
 def relay(
     broker: Annotated[
-        str, typer.Option(metavar="URL", envvar="JOURNY_BROKER_URL", help="Where items wait: redis://host/0.")
+        str, typer.Option(metavar="URL", envvar="JOURNY_BROKER_URL", help="URL of the broker: redis://host/0.")
     ] = "",
     connections: Annotated[int, typer.Option(metavar="N", min=1, help="Requests in flight at once.")] = 8,
-    dead_letter: Annotated[str, typer.Option(metavar="NAME", help="Name of the queue of given-up items.")] = "",
+    dead_letter: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the queue for items that were given up.")
+    ] = "",
     health_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the state there, as JSON, every second, for a supervisor."),
+        typer.Option(metavar="FILE", help="Write the state to this file every second, as JSON, for a supervisor."),
     ] = None,
     http: Annotated[
         str,
         typer.Option(
             metavar="[HOST:]PORT",
-            help="Serve /live, /ready and /metrics there; without a host, only to this machine.",
+            help="Serve /live, /ready and /metrics at this address; without a host, only to this machine.",
         ),
     ] = "",
     lease: Annotated[
         float, typer.Option(metavar="SECONDS", min=1.0, help="Time after which another relay takes over.")
     ] = 10.0,
-    retry_dead: Annotated[bool, typer.Option("--retry-dead", help="Put dead letters back, and exit.")] = False,
+    retry_dead: Annotated[
+        bool, typer.Option("--retry-dead", help="Put dead letters back into the queue, and exit.")
+    ] = False,
     api_key_file: KeyFile = None,
     base_url: BaseUrl = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON Lines on stdout.")] = False,
 ) -> None:
     """Deliver what producers handed to a broker.
 
-    Any number may run: one is active, the others stand by. Ends with SIGTERM or Ctrl-C: what is on its way is
+    Any number may run: one is active, the others stand by. Stop it with SIGTERM or Ctrl-C: requests in flight are
     finished, the rest stays in the broker.
     """
     from journy_track._stores.redis.stream import RelayQueue
 
     if not broker:
-        fail("Pass where items wait: --broker redis://host/0, or JOURNY_BROKER_URL.", 2)
+        fail("Pass the broker's URL: --broker redis://host/0, or set JOURNY_BROKER_URL.", 2)
     address = _address(http)
     key = key_of(api_key_file)
     try:
@@ -122,7 +126,7 @@ def _run(
     for number in (*TERMINATE, signal.SIGINT):
         signal.signal(number, lambda *_: relay.stop())
     teller = _Teller(relay, health_file, monitor, as_json)
-    err.print("The relay runs. Ctrl-C ends it.")
+    err.print("The relay is running. Ctrl-C stops it.")
 
     def turned() -> None:
         nonlocal checked

@@ -29,7 +29,10 @@ from journy_track.cli.outside import harmless
 from journy_track.cli.usage import CliCommand, CliGroup
 
 spool: typer.Typer = typer.Typer(
-    cls=CliGroup, name="spool", help="What waits in a durable spool, and what was given up.", no_args_is_help=True
+    cls=CliGroup,
+    name="spool",
+    help="Manage what waits in a durable spool, and what was given up.",
+    no_args_is_help=True,
 )
 
 Folder = Annotated[
@@ -60,7 +63,7 @@ class FileStatus:
 
 @spool.command(cls=CliCommand)
 def status(folder: Folder = None, as_json: Json = False) -> None:
-    """Show each file: its process, its size, what waits and was given up."""
+    """Show each file: its process, its size, what waits and what was given up."""
     path = _there(folder)
     files = [_status_of(file) for file in _files(path)]
     if as_json:
@@ -169,14 +172,14 @@ def _waiting_by_server(files: list[FileStatus]) -> dict[str, int]:
 def retry(
     folder: Folder = None,
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only those whose reason contains this text.")
+        str | None, typer.Option(metavar="TEXT", help="Only items whose reason contains this text.")
     ] = None,
     operation: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only those of this call, as `export` names it.")
+        str | None, typer.Option(metavar="NAME", help="Only items of this call, as `export` names it.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Have what was given up tried again, as if it was captured now."""
+    """Retry what was given up, as if it had been captured now."""
     path = _there(folder)
     count = _over(path, lambda file: file.retry(time.time(), reason=reason, operation=operation))
     alive = any(is_owned(lock_path(file)) for file in _files(path))
@@ -194,11 +197,11 @@ def retry(
 @spool.command(cls=CliCommand)
 def export(
     folder: Folder = None,
-    waiting: Annotated[bool, typer.Option("--waiting", help="Also waiting items.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Also write waiting items.")] = False,
 ) -> None:
     """Write what was given up to stdout, as JSON Lines.
 
-    Each line has the reason and the call that was meant.
+    Each line has the reason and the call that was to be made.
     """
 
     def write(file: SpoolFile) -> int:
@@ -250,19 +253,25 @@ def _call(message: str) -> dict[str, Any]:
 @spool.command(cls=CliCommand)
 def purge(
     folder: Folder = None,
-    waiting: Annotated[bool, typer.Option("--waiting", help="Also waiting items: they are never delivered.")] = False,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="Also remove waiting items, which are then never delivered.")
+    ] = False,
     user_id: Annotated[
         str | None, typer.Option(metavar="ID", help="Everything about this user, and nothing else.")
     ] = None,
-    email: Annotated[str | None, typer.Option(metavar="E-MAIL", help="The same, by e-mail.")] = None,
+    email: Annotated[
+        str | None, typer.Option(metavar="E-MAIL", help="The same, for the user with this e-mail.")
+    ] = None,
     account_id: Annotated[
         str | None, typer.Option(metavar="ID", help="Everything about this account, and nothing else.")
     ] = None,
-    domain: Annotated[str | None, typer.Option(metavar="DOMAIN", help="The same, by domain.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    domain: Annotated[
+        str | None, typer.Option(metavar="DOMAIN", help="The same, for the account with this domain.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove what was given up, or all about a user or an account.
+    """Remove what was given up, or everything about a user or an account.
 
     Deletes of that user or account are kept.
     """
@@ -309,7 +318,7 @@ def _identity(user_id: str | None, email: str | None, account_id: str | None, do
 
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
-        fail("There is no terminal on which to confirm: pass --yes to confirm.", 2)
+        fail("Cannot ask for confirmation without a terminal: pass --yes.", 2)
     if not typer.confirm(harmless(question), err=True):
         err.print("Nothing was removed.")
         raise typer.Exit(1)
@@ -320,10 +329,10 @@ def _ask(question: str) -> None:
 
 def _there(folder: Path | None) -> Path:
     if folder is None:
-        fail("There is no folder: pass that of the spool, or set JOURNY_SPOOL.", 2)
+        fail("No folder was given: pass that of the spool, or set JOURNY_SPOOL.", 2)
     path = folder.expanduser()  # as configure() does
     if not path.is_dir():
-        fail(f"{path} is not a folder: pass the one that configure(spool=…) has.", 2)
+        fail(f"{path} is not a folder: pass the one given to configure(spool=…).", 2)
     return path
 
 

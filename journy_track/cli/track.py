@@ -34,7 +34,7 @@ def track(
     account: Annotated[str | None, typer.Option(metavar="ID", help="ID of the account.")] = None,
     domain: Annotated[str | None, typer.Option(metavar="DOMAIN", help="Domain of the account.")] = None,
     happened_at: Annotated[
-        str | None, typer.Option(metavar="TIME", help="When it happened: ISO 8601 with its offset. Else now.")
+        str | None, typer.Option(metavar="TIME", help="When it happened: ISO 8601 with its offset. Default: now.")
     ] = None,
     api_key_file: KeyFile = None,
     base_url: BaseUrl = None,

@@ -23,13 +23,13 @@ class Zoneless(Mistyped):
 
 def _int(text: str, _: tzinfo | None) -> int:
     if not _INT.fullmatch(text) or len(text) > 300:
-        raise Mistyped("a whole number, as 42")
+        raise Mistyped("a whole number, such as 42")
     return int(text)
 
 
 def _float(text: str, _: tzinfo | None) -> float:
     if not _FLOAT.fullmatch(text) or float(text) in (float("inf"), float("-inf")):
-        raise Mistyped("a number with a point, as 399.50")
+        raise Mistyped("a number with a point, such as 399.50")
     return float(text)
 
 
@@ -45,18 +45,18 @@ def _date(text: str, _: tzinfo | None) -> date:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise Mistyped("a date, as 2026-05-17")
+    raise Mistyped("a date, such as 2026-05-17")
 
 
 def _datetime(text: str, zone: tzinfo | None) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Mistyped("a date and time of ISO 8601, as 2026-05-17T09:30:00Z") from None
+        raise Mistyped("an ISO 8601 date and time, such as 2026-05-17T09:30:00Z") from None
     if moment.tzinfo is not None:
         return moment
     if zone is None:
-        raise Zoneless("a date and time with its offset, as 2026-05-17T09:30:00Z")
+        raise Zoneless("a date and time with its offset, such as 2026-05-17T09:30:00Z")
     return moment.replace(tzinfo=zone)
 
 

@@ -34,7 +34,10 @@ class HostGuard:
             headers = headers_of(scope)
             host, sentence, status = headers.get("host", ""), None, 403
             if not (is_loopback(name := host_name(host)) or name in self._allowed):
-                sentence = f"The inspector accepts requests only under names of this machine, not {host!r}."
+                sentence = (
+                    f"The inspector accepts requests only under names of this machine, not {host!r}. "
+                    "Allow that name with --allow-host or allowed_hosts=."
+                )
                 status = 421  # not 403, which an app would interpret as a refused key
             elif is_of_another_site(headers, scope["method"], scope["path"]):
                 sentence = "The inspector does not accept requests of other sites' web pages."
@@ -47,7 +50,9 @@ def checked_names(names: Collection[str]) -> frozenset[str]:
     """Host names, normalised for comparison. Raises ValueError for an invalid one, which no request could match."""
     for name in names:
         if not (_NAME.fullmatch(name) or _is_address(name)):
-            raise ValueError(f"{name!r} is not a host name: write it as in inspector or 192.0.2.1, without the rest.")
+            raise ValueError(
+                f"{name!r} is not a host name: pass only the name or address, as in inspector or 192.0.2.1."
+            )
     return frozenset(name.lower() for name in names)
 
 

@@ -182,7 +182,7 @@ class Inspector:
         """
         with self._state.changed:
             if not self._state.changed.wait_for(lambda: condition(self), timeout):
-                raise TimeoutError(f"It didn't come true within {timeout:g} s. {self._summary()}")
+                raise TimeoutError(f"The condition was not met within {timeout:g} s. {self._summary()}")
 
     def reset(self) -> None:
         """Forget everything that arrived, along with planned faults and rate windows."""

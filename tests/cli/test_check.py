@@ -34,7 +34,7 @@ def test_as_json_it_is_one_document_on_stdout(api):
 @pytest.mark.parametrize(
     ("scripted", "said"),
     [
-        ({"status": 503}, "cannot take it now"),
+        ({"status": 503}, "cannot accept it now"),
         ({"status": 200, "body": "<html>log in</html>"}, "Something between here and journy.io responded (200"),
         ({"status": 502, "body": "<html>bad gateway</html>"}, "Something between here and journy.io responded (502"),
         ({"status": 404, "body": "<html>no</html>"}, "Something between here and journy.io responded (404"),

@@ -166,7 +166,7 @@ def test_an_event_of_somebody_else_fails_the_demo(copied: Path):
     done = run("demo", "--jobs")
     assert done.exit_code == 1
     assert "created_invoice │ jane │ globex" in done.stdout
-    assert "Not all is right: 3 of 3 events arrived; all should be of jane at acme." in words(done.stderr)
+    assert "Something is wrong: 3 of 3 events arrived; all should be of jane at acme." in words(done.stderr)
 
 
 @needs_rq

@@ -112,7 +112,7 @@ def test_certificates_that_are_not_there_are_a_problem(tmp_path):
 def test_the_folder_of_the_spool_is_looked_at_and_not_made(api, tmp_path):
     folder = tmp_path / "spool"
     seen = findings("--offline", JOURNY_BASE_URL=api.url, JOURNY_SPOOL=str(folder))
-    assert seen["spool", str(folder)]["value"] == "is not there yet"
+    assert seen["spool", str(folder)]["value"] == "does not exist yet"
     assert not folder.exists()
     journy_track.configure(KEY, base_url=api.url, spool=folder)
     journy_track.track("signed_in", user="u1")

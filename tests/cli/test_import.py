@@ -74,7 +74,7 @@ def test_what_csv_files_look_like_in_the_world(api, write):
     assert api.users[0].properties["note"] == 'two\nlines; and "quotes"'
     latin = write("users-latin.csv", "id,name", "u3,Zoë", encoding="latin-1")
     ended = run("import", latin, JOURNY_BASE_URL=api.url)
-    assert (ended.exit_code, "no text in this encoding" in words(ended.stderr)) == (1, True)
+    assert (ended.exit_code, "not valid in this encoding" in words(ended.stderr)) == (1, True)
     assert run("import", latin, "--encoding", "latin-1", JOURNY_BASE_URL=api.url).exit_code == 0
     assert api.users[-1].properties["name"] == "Zoë"
 
@@ -177,10 +177,10 @@ def test_a_state_of_another_content_or_of_other_options_is_not_gone_on_with(api,
     path = write("events.csv", *events("u1"))
     assert run("import", path, JOURNY_BASE_URL=api.url).exit_code == 0
     other = run("import", path, "--map", "name=name", JOURNY_BASE_URL=api.url)
-    assert (other.exit_code, "other options" in words(other.stderr)) == (2, True)
+    assert (other.exit_code, "different options" in words(other.stderr)) == (2, True)
     path.write_text(path.read_text() + f"signed_in,u2,{AT}\n")
     other = run("import", path, JOURNY_BASE_URL=api.url)
-    assert (other.exit_code, "another content" in words(other.stderr)) == (2, True)
+    assert (other.exit_code, "different file contents" in words(other.stderr)) == (2, True)
     path.with_name("events.csv.import.json").write_text("{")
     other = run("import", path, JOURNY_BASE_URL=api.url)
     assert (other.exit_code, "is not the state of an import" in words(other.stderr)) == (2, True)
@@ -196,7 +196,7 @@ def test_a_key_that_is_refused_ends_it_before_and_also_in_the_middle(api, write)
     api.answer_next(401, count=100)
     ended = run("import", path, JOURNY_BASE_URL=api.url)
     assert (ended.exit_code, "refuses the API key" in words(ended.stderr)) == (1, True)
-    assert "To go on where it stopped" in words(ended.stderr)
+    assert "To resume: " in words(ended.stderr)
     api.reset()
     assert run("import", path, JOURNY_BASE_URL=api.url).exit_code == 0
     assert sorted(event.user["userId"] for event in api.events) == ["u1", "u2"]
@@ -219,7 +219,7 @@ def test_when_nothing_is_settled_for_too_long_it_stops_and_can_go_on(api, write)
     api.answer_next(503, count=1000)
     ended = run("import", path, "--patience", "0.5", JOURNY_BASE_URL=api.url)
     assert ended.exit_code == 1
-    assert "Nothing was settled" in words(ended.stderr)
+    assert "No row was delivered or rejected" in words(ended.stderr)
     assert "2 rows wait" in words(ended.stderr)
     api.reset()
     assert run("import", path, JOURNY_BASE_URL=api.url).exit_code == 0
@@ -241,7 +241,7 @@ def test_stopped_it_prints_how_to_go_on_and_then_sends_what_is_left(api, write, 
         out, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
     assert said in errors
-    assert f"To go on where it stopped: journy-track import {path}" in errors
+    assert f"To resume: journy-track import {path}" in errors
     assert "Traceback" not in errors
     assert "left" in out
     arrived = {event.user["userId"] for event in api.events}
@@ -249,7 +249,7 @@ def test_stopped_it_prints_how_to_go_on_and_then_sends_what_is_left(api, write, 
     ended = run("import", path, JOURNY_BASE_URL=api.url)
     assert ended.exit_code == 0, ended.stderr
     arrived_again = {event.user["userId"] for event in api.events}
-    assert "Going on" in words(ended.stderr)
+    assert "Resuming: " in words(ended.stderr)
     assert len(arrived_again) < 40
     assert arrived | arrived_again == set(users)
 
@@ -299,7 +299,7 @@ def test_wrong_options_are_wrong_usage(api, write, name, options, said):
     [
         ([], "has no header"),
         (["id,,x"], "Column 2 of users.csv has no name"),
-        (["id,id"], "The column 'id' is twice"),
+        (["id,id"], "The column 'id' appears twice"),
         (["id", "x" * 1_100_000], "longer than 1024 KiB"),
     ],
 )
@@ -316,7 +316,7 @@ def test_a_header_in_another_encoding_is_refused_and_not_sent_garbled(api, tmp_p
     path.write_bytes(content)
     ended = run("import", path, JOURNY_BASE_URL=api.url)
     assert ended.exit_code == 1
-    said = "Error: The header of users.csv has bytes that are no text in this encoding (see --encoding)."
+    said = "Error: The header of users.csv has bytes that are not valid in this encoding (see --encoding)."
     assert words(ended.stderr) == said
     assert api.requests == []
 
@@ -331,7 +331,7 @@ def test_a_header_is_read_in_the_encoding_that_is_said(api, write):
     ("options", "said"),
     [
         ([], ". does not end in .csv, .jsonl or .parquet: "),
-        (["--format", "csv"], ". does not tell what it holds: "),
+        (["--format", "csv"], "The name of . does not say what it holds: "),
         (["--format", "csv", "--kind", "users"], "Cannot read .: "),
     ],
 )

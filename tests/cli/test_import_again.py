@@ -100,7 +100,7 @@ def test_what_could_not_be_read_is_kept_and_never_sent_unmended(api, write, name
     assert (ended.exit_code, api.users) == (1, [])
     assert lines_of(beside(beside(path)))[0] == {
         "line": 1,
-        "reason": "was not mended: write what 'raw' holds into 'row'",
+        "reason": "was not corrected: copy 'raw' into 'row' and correct it there",
         "row": {},
         "raw": raw,
     }
@@ -117,7 +117,7 @@ def test_an_import_that_is_not_done_still_writes_its_rejected_rows(api, write):
     own.write_text(json.dumps(document))
     mend(beside(path), email="a@b.c")
     ended = run("import", beside(path), JOURNY_BASE_URL=api.url)
-    assert (ended.exit_code, "is not done" in words(ended.stderr)) == (1, True)
+    assert (ended.exit_code, "is unfinished" in words(ended.stderr)) == (1, True)
 
 
 def test_a_file_that_is_none_of_rejected_rows_is_refused(api, write):

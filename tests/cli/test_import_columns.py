@@ -163,7 +163,7 @@ def test_what_cannot_be_sent_is_at_fault(kind, cells, said):
 
 def test_a_cell_of_another_type_is_at_fault_and_named():
     columns = Columns("users", types={"age": "int", "flag": "bool"})
-    assert fault(columns, id="u1", age="old") == "'age' must be a whole number, as 42; it is 'old'"
+    assert fault(columns, id="u1", age="old") == "'age' must be a whole number, such as 42; it is 'old'"
     assert fault(columns, id="u1", age=True) == "'age' must be int, and is true"
     assert fault(columns, id="u1", age=[1]) == "'age' must be int, and is a list"
     assert bodies(columns, id="u1", age=3, flag=1)[0]["properties"] == {"age": 3, "flag": True}

@@ -155,7 +155,7 @@ def test_the_file_of_rejected_rows_may_be_taken_away_meanwhile(journal, left):
 def test_a_state_of_something_else_is_refused(journal):
     journal.save(Position(), [])
     other = Journal(journal.state, journal.rejected, {"input": "def"})
-    with pytest.raises(Unusable, match="another content"):
+    with pytest.raises(Unusable, match="different file contents"):
         other.load()
     journal.state.write_text(journal.state.read_text().replace('"version": 1', '"version": 2'))
     with pytest.raises(Unusable, match="another version"):

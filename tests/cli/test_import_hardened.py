@@ -164,7 +164,7 @@ def test_a_quote_that_is_not_closed_ends_it_with_the_line(tmp_path):
     began = perf_counter()
     ended = run("import", path, "--dry-run")
     assert ended.exit_code == 1
-    assert "A cell of the row in line 3 does not end within 128 KiB: is a quote left open there?" in words(
+    assert "A cell of the row in line 3 does not end within 128 KiB: is a closing quote missing?" in words(
         ended.stderr
     )
     assert perf_counter() - began < 20

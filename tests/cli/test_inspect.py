@@ -88,7 +88,8 @@ def test_it_refuses_an_address_that_others_can_reach_unless_allowed() -> None:
     )
     assert ended.returncode == 2
     said = " ".join(ended.stderr.split())
-    assert "0.0.0.0 can be reached from other machines: name it as they do, with --allow-host NAME." in said
+    remedy = "pass the name they use for it with --allow-host NAME."
+    assert f"0.0.0.0 can be reached from other machines: {remedy}" in said
 
 
 @pytest.mark.slow

@@ -141,7 +141,7 @@ def test_an_empty_spool_is_said_in_a_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "There is no folder: pass"),
+        ((), "No folder was given: pass"),
         (("/no/such/folder",), "is not a folder"),
     ],
 )

@@ -38,7 +38,10 @@ def test_an_event_arrives_with_identity_time_and_typed_metadata(api):
         (["signed_in", "--user", "u1", "--email", "nobody"], "--email is malformed: 'nobody'"),
         (["signed_in", "--account", "a1", "--domain", "https://acme.com"], "--domain is malformed"),
         (["signed_in", "a=1", "a:int=2", "--user", "u1"], "'a' is given twice"),
-        (["signed_in", "--user", "u1", "--happened-at", "yesterday"], "--happened-at must be a date and time"),
+        (
+            ["signed_in", "--user", "u1", "--happened-at", "yesterday"],
+            "--happened-at must be an ISO 8601 date and time",
+        ),
         (["signed_in", "--user", "u1", "--happened-at", "2026-05-17T09:30:00"], "with its offset"),
     ],
 )
@@ -61,7 +64,7 @@ def test_lists_are_not_offered_as_metadata_which_takes_none(api):
 def test_a_time_without_its_offset_names_no_option_that_is_not_there(api):
     ended = run("track", "signed_in", "--user", "u1", "--happened-at", "2026-05-17T09:30:00", JOURNY_BASE_URL=api.url)
     assert ended.exit_code == 2
-    form = "a date and time with its offset, as 2026-05-17T09:30:00Z"
+    form = "a date and time with its offset, such as 2026-05-17T09:30:00Z"
     assert words(ended.stderr) == f"Error: --happened-at must be {form}."
 
 

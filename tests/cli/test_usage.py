@@ -63,8 +63,8 @@ def test_a_paragraph_of_the_help_fills_its_lines():
         (["track", "signed_in"], "An event needs a user or an account: "),
         (["catalog", "/no/such/folder"], "Cannot read /no/such/folder: "),
         (["import", "/no/such/file"], "Cannot read /no/such/file: "),
-        (["relay"], "Pass where items wait: "),
-        (["spool", "status"], "There is no folder: pass "),
+        (["relay"], "Pass the broker's URL: "),
+        (["spool", "status"], "No folder was given: pass "),
         (["doctor", "--base-url"], "Option '--base-url' requires an argument"),
     ],
 )

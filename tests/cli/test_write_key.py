@@ -24,7 +24,8 @@ def only(api, **variables: str) -> dict[str, str]:
 def test_check_says_what_can_be_known(api):
     ended = run("check", **only(api))
     assert ended.exit_code == 0, ended.stderr
-    assert "not refused. No call verifies it: send an event, and look for it at journy.io" in words(ended.stdout)
+    remedy = "send an event, and look for it at journy.io"
+    assert f"not refused, but no call can verify it: {remedy}" in words(ended.stdout)
     assert "an empty batch; the response was 200" in words(ended.stdout)
     assert WRITE_KEY not in ended.stdout
     assert [request.path for request in api.requests] == ["/backend/v1/batch"]
@@ -59,7 +60,7 @@ def test_import_goes_on_where_a_server_takes_no_empty_batch(api, tmp_path):
     ("scripted", "said"),
     [
         ({"status": 401, "body": {"success": False}}, "refuses this write key (401)"),
-        ({"status": 503}, "does not take it: the server responded with 503"),
+        ({"status": 503}, "did not accept the batch: the server responded with 503"),
         ({"status": 429, "headers": {"Retry-After": "7"}}, "too many requests. Try again in 7 s."),
         ({"status": 404}, "check batch_url"),
         ({"drop": True}, "Cannot reach"),

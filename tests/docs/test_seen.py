@@ -48,7 +48,7 @@ def test_each_name_of_prometheus_is_one_that_is_exported():
 
 def test_a_relay_hangs_after_the_time_that_the_page_says():
     (live,) = (row for row in section(METRICS, "A relay").rows if row[0] == "`/live`")
-    assert f"no turn for {monitor.HANGS:.0f} s" in live[2]
+    assert f"not responded for {monitor.HANGS:.0f} s" in live[2]
 
 
 @pytest.mark.parametrize("line", re.findall(r"^\$ (journy-track .*)", METRICS, re.MULTILINE))

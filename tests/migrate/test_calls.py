@@ -165,13 +165,13 @@ LEFT = [
     ("posthog", "posthog.identify_context(u.id)", "contexts are this library's own"),
     ("posthog", 'if posthog.feature_enabled("a", u.id): pass', "feature flags"),
     ("posthog", "posthog.host = HOST", "a setting"),
-    ("journyio", "client.get_api_key_details()", "returns something"),
-    ("journyio", "client.delete_user(u)", "how user is made"),
-    ("journyio", "client.add_event(e)", "how its event is made"),
+    ("journyio", "client.get_api_key_details()", "returns a value"),
+    ("journyio", "client.delete_user(u)", "where user= comes from"),
+    ("journyio", "client.add_event(e)", "where its event comes from"),
     (
         "journyio",
         "client.add_event(Event('a', User.by_user_id(u.id), None, None, Metadata()))",
-        "how its event is made",
+        "where its event comes from",
     ),
     ("journyio", "client.link(User.by_user_id(next(u)), next(u))", "would run in another order"),
     (
@@ -180,7 +180,11 @@ LEFT = [
         "would run in another order",
     ),
     ("journyio", "result = client.delete_user(User.by_user_id(u.id))", "its result is used"),
-    ("journyio", "m = Metadata(); m[key] = 1; client.add_event(e.with_metadata(m))", "the key is made when it runs"),
+    (
+        "journyio",
+        "m = Metadata(); m[key] = 1; client.add_event(e.with_metadata(m))",
+        "the key is known only at run time",
+    ),
     ("journyio", "user = User.by_user_id(u.id); keep(user); client.delete_user(user)", "still needed"),
 ]
 

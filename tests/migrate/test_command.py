@@ -45,7 +45,7 @@ def test_the_report_has_a_diff_and_what_is_left_with_place_reason_and_remedy(fol
         "               user=user,",
         "           )",
     ]
-    assert words(done.stderr) == "1 statement in 1 file would be changed. To do so: --write"
+    assert words(done.stderr) == "1 statement in 1 file would be changed. Pass --write to apply."
     assert (folder / "app.py").read_text(encoding="utf-8") == SOURCE
 
 
@@ -124,7 +124,7 @@ def test_a_link_that_leads_outside_is_listed_and_stays(folder: Path):
     done = run("migrate", "--from", "posthog", "--write", "project")
     assert (folder / "app.py").read_text() == SOURCE
     assert "project/linked.py:3" in done.stdout
-    assert "which is outside of what was given" in done.stdout
+    assert "which is outside the given paths" in done.stdout
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
@@ -139,7 +139,7 @@ def test_a_pipe_with_the_name_of_a_module_is_not_read(folder: Path):
 
 def test_where_there_is_nothing_it_says_so(folder: Path):
     done = run("migrate", "--from", "segment")
-    assert (done.exit_code, words(done.stderr)) == (0, "There is nothing to move here.")
+    assert (done.exit_code, words(done.stderr)) == (0, "There is nothing to migrate here.")
 
 
 @pytest.mark.parametrize(

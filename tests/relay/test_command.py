@@ -32,7 +32,7 @@ def call(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "environment", "said"),
     [
-        ([], {}, "Pass where items wait"),
+        ([], {}, "Pass the broker's URL"),
         (["--broker", "amqp://x"], {}, "redis://"),
         (["--broker", "redis://:canary/x@h:1/0"], {}, "percent-encoded"),
         (["--broker", "redis://:canary@h/0?nonsense=1"], {}, "redis-py does not understand"),

@@ -125,12 +125,12 @@ def test_a_loop_that_makes_no_turn_is_not_alive(make_monitor, monkeypatch):
     monitor.show(WELL)
     assert get(monitor.url, "/live")[0] == get(monitor.url, "/ready")[0] == 200
     monkeypatch.setattr(monitoring, "HANGS", -1.0)
-    assert get(monitor.url, "/live") == get(monitor.url, "/ready") == (503, "the relay has made no turn for 0 s")
+    assert get(monitor.url, "/live") == get(monitor.url, "/ready") == (503, "the relay has not responded for 0 s")
 
 
 def test_before_the_first_turn_it_is_not_ready_and_has_no_numbers(make_monitor):
     monitor = make_monitor()
-    assert get(monitor.url, "/ready") == (503, "the relay starts")
+    assert get(monitor.url, "/ready") == (503, "the relay is starting")
     assert get(monitor.url, "/metrics") == (200, "")
     assert get(monitor.url, "/elsewhere") == (404, "There are /live, /ready and /metrics.")
     assert requests.post(monitor.url + "/live", timeout=5).status_code == 501

@@ -138,7 +138,7 @@ def test_ctrl_break_ends_an_import_which_the_next_one_finishes(journy, run, api,
     assert "Stopped by a signal to terminate." in err
     api.reset()
     status, _, err = run("import", users)
-    assert (status, "Going on: " in err) == (0, True)
+    assert (status, "Resuming: " in err) == (0, True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["processes", "users.csv", "users.csv.import.json"]
 
 
@@ -146,7 +146,7 @@ def test_ctrl_break_ends_a_relay_as_ctrl_c_does(journy):
     with redis_server() as url:
         relay = journy("relay", JOURNY_BROKER_URL=url)
         try:
-            assert any("The relay runs." in line for line in relay.stderr)
+            assert any("The relay is running." in line for line in relay.stderr)
             relay.send_signal(signal.SIGUSR1)
             relay.communicate(timeout=60)
         finally:
@@ -212,7 +212,7 @@ def test_doctor_does_not_read_the_modes_of_windows(run, tmp_path):
     _, out, _ = run("doctor", "--offline", "--json", JOURNY_SPOOL=str(folder))
     found = {finding["name"]: finding for finding in json.loads(out)["findings"] if finding["topic"] == "spool"}
     assert found[str(folder)]["state"] == "ok"
-    assert "are not looked at on Windows" in found["permissions"]["value"]
+    assert "are not checked on Windows" in found["permissions"]["value"]
     assert "chmod" not in found["permissions"]["value"]
     assert list(folder.iterdir()) == []
 
@@ -231,7 +231,7 @@ def test_doctor_tries_whether_it_can_write(monkeypatch, tmp_path):
 def test_doctor_names_a_drive_that_is_not_there(monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda _: False)
     (found,) = spool(Path("Z:/spool"), 1 << 20)
-    assert (found.state, found.value) == ("problem", "is on a drive that is not there")
+    assert (found.state, found.value) == ("problem", "is on a drive that does not exist")
 
 
 # ── What Python's own functions refuse there ──

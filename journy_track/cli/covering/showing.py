@@ -54,11 +54,11 @@ def _print(coverage: Coverage) -> None:
         else:
             out.print(line, soft_wrap=True)
     if len(lines) > most:
-        out.print("…", f"{len(lines) - most} more lines: all of them in a pipe, or with --json", style="dim")
+        out.print("…", f"{len(lines) - most} more lines: pipe the output or pass --json to see all", style="dim")
     if lines:
         out.print()
     if coverage.elsewhere:
-        out.print(f"Not looked into, of other packages: {', '.join(coverage.elsewhere)}.", style="dim")
+        out.print(f"Not checked, in other packages: {', '.join(coverage.elsewhere)}.", style="dim")
     if allowed := len(coverage.handlers) - len(coverage.counted):
         out.print(f"On the allow-list, and not counted: {allowed}.", style="dim")
     out.print(summary(coverage))

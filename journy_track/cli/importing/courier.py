@@ -101,7 +101,8 @@ class Courier:
             key = "the API key" if self._tracker.config.write_key is None else "a key"
             return f"journy.io refuses {key}."
         if numbers.waiting and now - self._following.settled_at > self._patience:
-            return f"Nothing was settled for {self._patience:g} s, with {counted(numbers.waiting, 'row')} waiting."
+            waiting = counted(numbers.waiting, "row")
+            return f"No row was delivered or rejected for {self._patience:g} s, with {waiting} waiting."
         return None
 
 

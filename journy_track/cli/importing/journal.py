@@ -82,7 +82,7 @@ class Journal:
             raise Unusable(f"{self.state} is not the state of an import: remove it, or pass --restart.") from None
         for what, value in self._about.items():
             if about.get(what) != value:
-                raise Unusable(f"{self.state} is of an import with {_OTHER[what]}. {_AGAIN}")
+                raise Unusable(f"{self.state} belongs to an import with {_OTHER[what]}. {_AGAIN}")
         return position
 
     def begin(self, position: Position) -> None:
@@ -111,11 +111,11 @@ class Journal:
 
 _OTHER = {
     "version": "another version of journy-track",
-    "input": "another content of the file",
-    "columns": "other options",
-    "base_url": "another base URL",
+    "input": "different file contents",
+    "columns": "different options",
+    "base_url": "a different base URL",
 }
-_AGAIN = "Pass the same as then to go on, or --restart to start over and send every row again."
+_AGAIN = "Use the same as before to resume, or --restart to start over and send every row again."
 
 
 def _plain(position: Position) -> dict[str, Any]:

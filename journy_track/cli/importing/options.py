@@ -42,7 +42,7 @@ def source_of(path: Path, format_: str | None, encoding: str, delimiter: str) ->
     try:
         fits = ('\n",' + delimiter).encode(encoding) == ('\n",' + delimiter).encode()
     except LookupError:
-        raise Misused(f"--encoding {encoding} is not known: utf-8, latin-1, cp1252 are.") from None
+        raise Misused(f"--encoding {encoding} is not known: try utf-8, latin-1 or cp1252.") from None
     if not fits:
         raise Misused(f"--encoding {encoding} cannot be read line by line: convert the file to UTF-8.")
     return InputFile(path, known, encoding, delimiter)
@@ -61,7 +61,9 @@ def columns_of(
     """How the cells of the file are read. Raises `Misused`."""
     known = kind or next((name for name in FIELDS if path.name.lower().startswith(name)), None)
     if known not in FIELDS:
-        raise Misused(f"{path} does not tell what it holds: pass --kind users, --kind accounts or --kind events.")
+        raise Misused(
+            f"The name of {path} does not say what it holds: pass --kind users, --kind accounts or --kind events."
+        )
     if empty not in EMPTY:
         raise Misused(f"--empty takes one of {', '.join(EMPTY)}.")
     if empty != "omit" and known == "events":
@@ -71,7 +73,9 @@ def columns_of(
         try:
             zone = ZoneInfo(timezone)
         except (OSError, ValueError, ZoneInfoNotFoundError):
-            raise Misused(f"--timezone {timezone} is not known: it takes names as Europe/Brussels or UTC.") from None
+            raise Misused(
+                f"--timezone {timezone} is not known: it takes names such as Europe/Brussels or UTC."
+            ) from None
     targets = _pairs(mapping, "=", "--map", "column=field")
     kinds = _pairs(types, ":", "--type", "column:type")
     for column, type_ in kinds.items():

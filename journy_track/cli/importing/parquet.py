@@ -64,7 +64,7 @@ def rows_in(
                 wrong = next((name for name, cell in row.items() if cell is _OUT_OF_RANGE), None)
                 if wrong is not None:
                     row[wrong] = None
-                yield number, row, None if wrong is None else f"{wrong!r} is a date or time that no calendar here has"
+                yield number, row, None if wrong is None else f"{wrong!r} is a date or time out of range"
                 number += 1
 
 

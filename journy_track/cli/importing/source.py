@@ -140,7 +140,7 @@ class InputFile:
             if not name:
                 raise Unreadable(f"Column {number} of {self.path.name} has no name in the header.")
             if times > 1:
-                raise Unreadable(f"The column {_short(name)} is twice in the header of {self.path.name}.")
+                raise Unreadable(f"The column {_short(name)} appears twice in the header of {self.path.name}.")
 
     def _csv(self, lines: _TextLines, header: list[str]) -> Iterator[Record]:
         reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
@@ -152,7 +152,7 @@ class InputFile:
                 if lines.line > line and str(error).startswith("field larger"):
                     raise Unreadable(
                         f"A cell of the row in line {line} does not end within {csv.field_size_limit() // 1024} KiB: "
-                        "is a quote left open there?"
+                        "is a closing quote missing?"
                     ) from None
                 yield Record(line, offset, {}, f"is not CSV: {error}")
                 continue
@@ -274,9 +274,8 @@ def _rejected(record: Record) -> Record:
     if not isinstance(row, dict):
         return replace(record, fault="has no 'row': is this a file of rejected rows?")
     if not row and "raw" in record.cells:
-        return replace(
-            record, cells={}, fault="was not mended: write what 'raw' holds into 'row'", raw=record.cells["raw"]
-        )
+        fault = "was not corrected: copy 'raw' into 'row' and correct it there"
+        return replace(record, cells={}, fault=fault, raw=record.cells["raw"])
     return replace(record, cells=row)
 
 
@@ -308,5 +307,5 @@ def _not_text(text: str) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "has bytes that are no text in this encoding (see --encoding)"
+        return "has bytes that are not valid in this encoding (see --encoding)"
     return None

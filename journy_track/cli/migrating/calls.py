@@ -161,7 +161,7 @@ class Given:
             self.doubt(f"what is in {self.source.shown(element)} can only be known when it runs")
             return
         if key is None and not isinstance(element.key, (cst.Name, cst.Attribute, cst.FormattedString, cst.Integer)):
-            self.doubt(f"a key of {name} is made when it runs")
+            self.doubt(f"a key of {name} is known only at run time")
         if key is not None and key.startswith("$"):
             self.doubt(f"{key} means something to PostHog alone")
         self.look_at_value(f"{key or self.source.text(element.key)!s}", element.value, verb)
@@ -174,7 +174,7 @@ class Given:
                 if verb == "track":
                     self.doubt(f"{key} is a list, which metadata does not take: pass text, or one key per element")
                 elif not (isinstance(one, cst.List) and all(_may_be_text(part.value) for part in one.elements)):
-                    self.doubt(f"{key} is a list, whose elements become text: convert them, or pass one of texts")
+                    self.doubt(f"{key} is a list, whose elements become text: convert them, or pass a list of texts")
             elif isinstance(one, cst.SimpleString) and isinstance(one.evaluated_value, bytes):
                 self.doubt(f"{key} is bytes: decode them to text")
 

@@ -56,7 +56,7 @@ class JournyIO(Vendor):
 
     def call(self, source: Source, call: cst.Call, verb: str) -> Proposal | None:
         if verb in _READS:
-            return Proposal.none("it returns something, and what is queued does not", _READS[verb])
+            return Proposal.none("it returns a value, which queued calls do not", _READS[verb])
         if verb not in _PARAMETERS:
             return None
         given = Given(source, call, _PARAMETERS[verb])
@@ -75,7 +75,7 @@ class JournyIO(Vendor):
         client, config = (reading.moved(given.take(name)) for name in given.parameters)
         given.refuse_the_rest({})
         if not _is_call_of(source, client, "journyio.httpclient.HttpClientRequests"):
-            given.doubt("its HTTP client is another than HttpClientRequests()")
+            given.doubt("its HTTP client is not HttpClientRequests()")
         if not _is_call_of(source, config, "journyio.client.Config"):
             given.doubt("its settings are not visible here")
             return Proposal(None, given.doubts, "journy_track.configure(key)")
@@ -124,7 +124,7 @@ def _read_assignment(source: Source, statement: cst.Assign | cst.AnnAssign) -> N
         given = Given(source, cst.Call(cst.Name("_")), ())
         key = key_of(target)
         if key is None:
-            given.doubt("the key is made when it runs, and the SDK writes it in lower case")
+            given.doubt("the key is known only at run time, and the SDK writes it in lower case")
             new_target = source.text(target)
         else:
             new_target = f'{target.value.value}["{key.lower().strip()}"]'
@@ -211,7 +211,7 @@ class _SdkCall:
         name = self._source.imported(made.func) if isinstance(made, cst.Call) else None
         kind = (name or "").removeprefix(f"{_EVENT}.")
         if not isinstance(made, cst.Call) or kind not in _EVENTS:
-            self._given.doubt("how its event is made is not visible here")
+            self._given.doubt("where its event comes from is not visible here")
             return None
         event = Given(self._source, made, _EVENTS[kind])
         if missing := [one for one in event.parameters if one not in event.arguments]:
@@ -275,7 +275,9 @@ class _SdkCall:
             if isinstance(made_by, cst.Call) and self._source.imported(made_by.func) in _MAKERS:
                 self._need(value)
                 return value.value
-        self._given.doubt(f"how {name} is made is not visible here: it is an ID, or one of journy_track's")
+        self._given.doubt(
+            f"where {name}= comes from is not visible here: pass an ID, or a user or account of journy_track"
+        )
         return self._source.text(value)
 
     def _identities(self, name: str) -> str:
@@ -287,7 +289,7 @@ class _SdkCall:
         if isinstance(value, (cst.ListComp, cst.GeneratorExp)):
             element = cst.parse_expression(self._identity(value.elt, name))
             return self._source.text(value.with_changes(elt=element))
-        self._given.doubt(f"how {name} are made is not visible here: they are IDs, or journy_track's")
+        self._given.doubt(f"where {name}= comes from is not visible here: pass IDs, or users of journy_track")
         return self._given.text(name)
 
     def _holder(self, value: cst.BaseExpression) -> str:
@@ -297,7 +299,7 @@ class _SdkCall:
                 self._need(value)
                 return value.value
         if not _is_empty_holder(self._source, value):
-            self._given.doubt(f"what {self._source.first_line(value)} holds is not visible here: it is a dict now")
+            self._given.doubt(f"what {self._source.first_line(value)} holds is not visible here: pass a dict")
         return self._source.text(value)
 
     def _need(self, name: cst.Name) -> None:

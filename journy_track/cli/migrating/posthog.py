@@ -33,7 +33,7 @@ _FLAGS = ("feature flags have no counterpart", "keep PostHog for them, or anothe
 _CONTEXT = "contexts are this library's own, and hold users, accounts and metadata"
 _EXCEPTIONS = (
     "exceptions have no counterpart",
-    '@journy_track.track_event("…", on="error"), if it shall be an event',
+    '@journy_track.track_event("…", on="error"), if it should be an event',
 )
 _WITHOUT = {
     "set_once": (
@@ -180,7 +180,7 @@ def _set(given: Given) -> Proposal:
 def _group(given: Given) -> Proposal:
     kind = given.take("group_type")
     if not (isinstance(kind, cst.SimpleString) and kind.evaluated_value in _ACCOUNTS):
-        given.doubt("the type of the group may be another thing than an account: journy.io has accounts alone")
+        given.doubt("the type of the group may be something other than an account: journy.io has only accounts")
     given.identity("group_key")
     account = [given.written("account", "group_key")] if "group_key" in given.arguments else []
     if not account:
@@ -193,7 +193,7 @@ def _group(given: Given) -> Proposal:
 def _user(given: Given) -> list[Written]:
     given.identity("distinct_id")
     if given.take("distinct_id") is None:
-        given.doubt("there is no distinct_id=: it is the context's, which this library keeps by set_user()")
+        given.doubt("there is no distinct_id=: it comes from the context, which set_user() sets here")
         return []
     return [given.written("user", "distinct_id")]
 

@@ -99,9 +99,9 @@ class _Project:
         is_outside = not any(target.is_relative_to(root) for root in self._roots)
         for item in source.items.values():
             if source.names_another("journy_track"):
-                item.doubts.append("the name journy_track is another thing in this file")
+                item.doubts.append("journy_track is the name of something else in this file")
             if is_outside:
-                item.doubts.append(f"the file is a link to {target}, which is outside of what was given")
+                item.doubts.append(f"the file is a link to {target}, which is outside the given paths")
             if item.is_part and self._may_be_imported(source, item.node):
                 item.doubts.append("another file may import it")
 
@@ -126,10 +126,9 @@ class _Project:
             if self._meanings.is_client(source, call.func.value):
                 verb = call.func.attr.value
             elif call.func.attr.value in self._vendor.distinctive and self._may_be_one(source, call.func):
-                hint = f"look whether {source.text(call.func.value)} is a client of the library that you move from"
-                self._left.append(
-                    (source, call, f"it is not known here what {source.text(call.func.value)} is", hint)
-                )
+                what = source.text(call.func.value)
+                hint = f"check whether {what} is a client of the library that you are migrating from"
+                self._left.append((source, call, f"it is not clear what {what} is", hint))
         proposal = None if not verb else self._vendor.call(source, call, verb)
         if (
             proposal is not None
@@ -170,7 +169,7 @@ class _Project:
         else:
             uses = None
         if uses is None:
-            proposal.doubts.append("what becomes of the client that is made here is not known")
+            proposal.doubts.append("it is not clear what happens to the client created here")
             above = call
         source.add(
             Item(source, above, proposal.lines, proposal.doubts, proposal.hint, uses=uses or [], made=proposal.made)
@@ -234,15 +233,13 @@ class _Project:
             if isinstance(node, cst.ImportFrom) and isinstance(node.names, cst.ImportStar):
                 module = get_full_name_for_node(node.module) if node.module and not node.relative else None
                 if module is not None and self._meanings.of_vendor(module) is not None:
-                    self._left.append(
-                        (source, node, "what it imports is not named", "import the names that are used")
-                    )
+                    self._left.append((source, node, "it imports everything (*)", "import the names that are used"))
         for node, names in self._meanings.names_of_vendor(source):
             text = source.text(node)
             if any(self._meanings.of_vendor(name) is not None and self._meanings.is_local(name) for name in names):
-                reason = f"there is a module {min(names).split('.')[0]} here, which it may be"
+                reason = f"it may be the local module {min(names).split('.')[0]}"
             elif source.imported(node) is None:
-                reason = f"{text} may be another thing here: its name is given to more than one"
+                reason = f"{text} may be something else: its name is bound more than once"
             else:
                 reason = f"{text} is used here in a way that is not understood"
             ends = text.rpartition(".")[2] in ("flush", "join", "shutdown")
@@ -305,9 +302,9 @@ class _Project:
                     [place for place in places if not self._is_in(*place, sure)] for places in (item.uses, item.made)
                 )
                 if uses:
-                    item.doubts.append(f"it is still needed for what stays as it is: {_listed(uses)}")
+                    item.doubts.append(f"it is still needed by code that stays as it is: {_listed(uses)}")
                 if made:
-                    item.doubts.append(f"what it is given stays as it is: {_listed(made)}")
+                    item.doubts.append(f"the code that creates its arguments stays as it is: {_listed(made)}")
             self._dragged |= failing
             sure -= failing
 

@@ -18,7 +18,7 @@ _PARAMETERS = {
     "group": ("user_id", "group_id", "traits", "context", "timestamp", "anonymous_id", "integrations", "message_id"),
 }
 _REASONS = {
-    "context": "context= has no counterpart, but for groupId, which is account=",
+    "context": "context= has no counterpart, except for groupId, which is account=",
     "timestamp": "timestamp= has no counterpart here: users and accounts have no time",
     "anonymous_id": "anonymous_id= is Segment's: a device of journy.io's snippet is joined to its user by link()",
     "integrations": "integrations= has no counterpart: journy.io does not pass on by call",
@@ -27,9 +27,9 @@ _REASONS = {
 _WITHOUT = {
     "page": (
         "page views come from journy.io's web snippet",
-        'journy_track.track("viewed_…", …), if it shall be an event',
+        'journy_track.track("viewed_…", …), if it should be an event',
     ),
-    "screen": ("screens have no counterpart", 'journy_track.track("viewed_…", …), if it shall be an event'),
+    "screen": ("screens have no counterpart", 'journy_track.track("viewed_…", …), if it should be an event'),
     "alias": (
         "two IDs of a user cannot be merged",
         'journy_track.link(request.cookies.get("__journey"), user=…), where a visitor becomes a user',

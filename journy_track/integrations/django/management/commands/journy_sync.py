@@ -40,10 +40,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add this command's arguments."""
-        parser.add_argument("what", nargs="?", choices=SYNCED, help="only these; left out: all that are named")
-        parser.add_argument("--dry-run", action="store_true", help="send nothing, and count what would be sent")
+        only = "sync only these; default: all that JOURNY['sync'] names"
+        parser.add_argument("what", nargs="?", choices=SYNCED, help=only)
+        parser.add_argument("--dry-run", action="store_true", help="send nothing, only count what would be sent")
         parser.add_argument("--all", action="store_true", help="also send what is unchanged")
-        parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="for a sync that is running")
+        wait = "how long to wait for a sync that is already running"
+        parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help=wait)
 
     def handle(self, *, what: str | None = None, dry_run: bool = False, **options: Any) -> None:
         """Sync, print the result, and raise `CommandError` if not everything was delivered."""
