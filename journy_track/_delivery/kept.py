@@ -134,9 +134,9 @@ class KeptUnchanged:
             except StoreError as error:
                 self._note(error)
 
-    def close(self) -> None:
-        """Store the remaining confirmations, and close the digests."""
-        if self._confirmed:
+    def close(self, *, save: bool = True) -> None:
+        """Store the remaining confirmations, unless *save* is false, and close the digests."""
+        if self._confirmed and save:
             self._save()
         self._digests.close()
 

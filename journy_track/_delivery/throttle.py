@@ -95,7 +95,7 @@ class Unchanged:
     def save(self) -> None:
         """Do nothing: there is nothing to save."""
 
-    def close(self) -> None:
+    def close(self, *, save: bool = True) -> None:
         """Do nothing: there is nothing to close."""
 
     def forget(self, item: Item) -> None:

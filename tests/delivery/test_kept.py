@@ -157,6 +157,24 @@ def test_each_has_a_time_of_its_own(api, tmp_path):
     assert 180 < due[26] < 260
 
 
+@pytest.mark.parametrize("save", [True, False])
+def test_what_could_not_be_saved_yet_is_saved_at_the_end_if_it_is_still_valid(tmp_path, save):
+    from journy_track._delivery.ways import unchanged_of
+    from journy_track._model.config import Config
+    from journy_track._model.identity import UserIdentified
+    from journy_track._model.items import UpsertUser
+    from journy_track._model.notices import Notices
+
+    config = Config.load(KEY, {"skip_unchanged": DAY, "skip_unchanged_state": tmp_path / "state"})
+    item = UpsertUser(UserIdentified("u1"), {"plan": "pro"})
+    kept, after = unchanged_of(config, Notices()), unchanged_of(config, Notices())
+    kept.is_unchanged(item, 1, 0.0)
+    kept.confirmed(item, 1, 0.0)
+    kept.close(save=save)
+    assert after.is_unchanged(item, 1, 0.0) is save
+    after.close()
+
+
 def of(kept, item):
     hasher = kept._hashes()
     (name,) = kept._names(item, hasher)
