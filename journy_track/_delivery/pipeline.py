@@ -243,7 +243,7 @@ class Pipeline:
         Returns false, and soon, if another thread is doing so: the caller looks at what is settled, and tries again.
         """
         dispatcher = self.dispatcher
-        # Not waited for: the thread that holds it may be the one that a signal handler, which calls this, interrupted.
+        # Not waited for: a signal handler that calls this may have interrupted the thread that holds it.
         if not self._draining.acquire(timeout=max(0.0, min(DRAIN_LOOK, until() - self._clock()))):
             return False
         try:

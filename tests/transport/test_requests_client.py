@@ -743,7 +743,7 @@ thread.join()
 
 
 def test_a_signal_handler_may_send_while_its_thread_looks_for_the_route(client, serve, request_to, monkeypatch):
-    server, Route, statuses = serve(), requests_client.Route, []  # noqa: N806 - a class
+    server, Route, statuses = serve(), requests_client.Route, []
 
     def interrupted(origin):
         monkeypatch.setattr(requests_client, "Route", Route)
