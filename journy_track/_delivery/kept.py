@@ -64,8 +64,6 @@ class KeptUnchanged:
 
     def is_unchanged(self, item: Item, number: int, now: float) -> bool:
         """Return whether *item* need not be sent. If it is sent, it will be confirmed under *number*."""
-        if isinstance(item, (DeleteUser, DeleteAccount)):
-            self.forget(item)
         if not isinstance(item, (UpsertUser, UpsertAccount)):
             return False
         try:

@@ -6,6 +6,7 @@ import pytest
 
 import journy_track
 from journy_track import ConfigurationError, Tracker
+from journy_track._state.sqlite import SqliteDigests
 
 KEY = "test-key-0123456789"
 DAY = 24 * 3600.0
@@ -52,12 +53,20 @@ def test_one_that_was_not_confirmed_is_sent_again(api, restarted):
     assert [request.status for request in api.requests] == [400, 201]
 
 
-def test_a_delete_in_between_forgets(api, restarted):
+def test_a_delete_in_between_forgets(api, restarted, monkeypatch):
     restarted().upsert_user(user="u1", plan="pro")
-    restarted().delete_user("u1")
+    deleting, forgotten, forget = restarted(), [], SqliteDigests.forget
+
+    def noted(digests, names):
+        forgotten.append(set(names))
+        forget(digests, names)
+
+    monkeypatch.setattr(SqliteDigests, "forget", noted)
+    deleting.delete_user("u1")
     restarted().upsert_user(user="u1", plan="pro")
     restarted().shutdown(10)
     assert [request.method for request in api.requests] == ["POST", "DELETE", "POST"]
+    assert len(forgotten) == 1  # each is a transaction
 
 
 def test_what_is_on_its_way_counts_as_unknown_when_the_process_dies(api, restarted, gate):
