@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -104,11 +104,10 @@ class RelayQueue:
         *,
         lease: float,
         dead_letter: str | None = None,
-        connected: Callable[[Secret], RedisConnection] = RedisConnection,
     ) -> None:
         names = Names.of(queue_of(url))
         self.names = names if dead_letter is None else names._replace(dead=dead_letter)
-        self._connection = connected(url)
+        self._connection = RedisConnection(url)
         self._lease_ms = int(lease * 1000)
         self._token = uuid.uuid4().hex
         self._scripts: dict[str, Any] = {}
