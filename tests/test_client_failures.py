@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+from functools import partial
 
 import pytest
 
@@ -214,3 +216,33 @@ def test_whatever_a_custom_http_client_does_is_a_failure_with_a_message(answer, 
     assert isinstance(result, Failure)
     assert result.error is error
     assert result.message
+
+
+class Limit:
+    """Handlers of every kind that end a request by a time limit of the app."""
+
+    def __call__(self, *_: object) -> None:
+        raise TimeoutError("the app's own")
+
+    method = __call__
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [Limit().method, Limit(), partial(Limit().method, "job"), partial(partial(Limit(), 1), 2)],
+    ids=["method", "object", "partial", "partial of a partial"],
+)
+def test_what_a_signal_handler_raises_reaches_the_app(handler):
+    # Catches: a handler that is not recognised, whose TimeoutError is taken for the request's own.
+    class Interrupted:
+        def send(self, request):
+            signal.raise_signal(signal.SIGINT)
+
+        def close(self): ...
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(TimeoutError, match="the app's own"):
+            Client(Interrupted(), ClientConfig("key")).add_event(EVENT)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -20,8 +20,8 @@ from journy_track._capture.context import (
     Context,
     Frame,
     Internal,
-    current,
     current_attributes,
+    current_context,
     current_frame,
     enter,
     leave,
@@ -63,7 +63,7 @@ class Block:
         opened = self._open
         before = opened_before(opened, id(caller)) if opened else None
         opened[id(caller)] = (ref(entry), caller.f_code, before, 1 if before is None else before[3] + 1)
-        return current()
+        return current_context()
 
     def __exit__(
         self,

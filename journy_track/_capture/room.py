@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import signal
 import sys
 import threading
 from contextvars import ContextVar
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, Protocol
 
 from journy_track._capture.context import current_frame, in_our_own_code
+from journy_track._model.handlers import handler_codes
 from journy_track._model.loops import in_loop
 
 
@@ -44,20 +43,10 @@ def in_signal_handler() -> bool:
     """Whether the current code runs in a handler set by `signal.signal()`, found by inspecting the stack."""
     if threading.current_thread() is not threading.main_thread():
         return False
-    codes = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    codes = handler_codes()
     frame: FrameType | None = sys._getframe(1) if codes else None
     while frame is not None:
         if frame.f_code in codes:
             return True
         frame = frame.f_back
     return False
-
-
-def _code_of(handler: Any) -> CodeType | None:
-    while isinstance(handler, functools.partial):
-        handler = handler.func
-    function = getattr(handler, "__func__", handler)
-    code = getattr(function, "__code__", None)
-    if code is None and callable(function):
-        code = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004 - for its code
-    return code if isinstance(code, CodeType) else None

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from journy_track._capture.attributes import UNSET
-from journy_track._capture.context import current, live_frame
+from journy_track._capture.context import current_context, live_frame
 from journy_track._capture.inputs import account_of, check_mapping, user_of
 from journy_track._capture.own_code import uncaptured
 from journy_track._model.arguments import check_flag, member, membership_users, moment, text
@@ -207,5 +207,5 @@ def _anybody(user: Any, account: Any) -> bool:
     cell = live_frame().cell
     if cell is not None and cell.pending is not None:
         return True  # looked up later
-    here = current()
+    here = current_context()
     return (user is UNSET and here.user is not None) or (account is UNSET and here.account is not None)

@@ -336,7 +336,8 @@ class Dispatcher:
 
     def _is_over(self, now: float) -> bool:
         """Whether it is too late to start a request."""
-        return self.until is not None and now >= self.until()
+        until = self.until  # read once, as another thread may reset it
+        return until is not None and now >= until()
 
     def _wait(self, way: Way, job: Job, now: float, delay: float) -> float:
         """Seconds until a request with *job* may be sent. 0 means now, and the budget has counted it."""
@@ -421,7 +422,7 @@ class Dispatcher:
         outcomes: Sequence[JobOutcome] = ()
         began = self._clock()
         try:
-            outcomes = way.transport.send(jobs, None if self.until is None else self._timeout())
+            outcomes = way.transport.send(jobs, self._timeout())
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or self._in_turn:
                 raise
@@ -433,7 +434,8 @@ class Dispatcher:
         return outcomes
 
     def _timeout(self) -> float | None:
-        return None if self.until is None else max(0.001, self.until() - self._clock())
+        until = self.until  # read once, as another thread may reset it
+        return None if until is None else max(0.001, until() - self._clock())
 
     def _responded(self, way: Way, began: float, outcome: JobOutcome | None, number: int) -> None:
         verdict: Outcome | None = None

@@ -64,8 +64,6 @@ class KeptUnchanged:
 
     def is_unchanged(self, item: Item, number: int, now: float) -> bool:
         """Return whether *item* need not be sent. If it is sent, it will be confirmed under *number*."""
-        if isinstance(item, (DeleteUser, DeleteAccount)):
-            self.forget(item)
         if not isinstance(item, (UpsertUser, UpsertAccount)):
             return False
         try:
@@ -134,9 +132,9 @@ class KeptUnchanged:
             except StoreError as error:
                 self._note(error)
 
-    def close(self) -> None:
-        """Store the remaining confirmations, and close the digests."""
-        if self._confirmed:
+    def close(self, *, save: bool = True) -> None:
+        """Store the remaining confirmations, unless *save* is false, and close the digests."""
+        if self._confirmed and save:
             self._save()
         self._digests.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from journy_track._delivery.merging import merged
 from journy_track._delivery.preparing import Preparer
 from journy_track._delivery.reports import Reports
 from journy_track._delivery.signs import Signs
-from journy_track._delivery.waiting import Waiting
+from journy_track._delivery.waiting import DRAIN_LOOK, Waiting
 from journy_track._delivery.way import Way
 from journy_track._delivery.ways import place_of, unchanged_of, ways_of
 from journy_track._delivery.worker import POLL, POLL_TO_DISK, Worker
@@ -85,6 +86,8 @@ class Pipeline:
 
         self._clock = clock
         self._timeout = config.timeout
+        #: Held by the thread that runs the turns in `_drain`.
+        self._draining = threading.Lock()
         self._notices = notices = Notices(clock)
         self.queue = BoundedQueue(config.queue_size, config.queue_bytes)
         self.ledger = Ledger(self.queue, clock)
@@ -149,7 +152,7 @@ class Pipeline:
             broker,
             notices,
             wake=self.queue.wake_worker,
-            drain=lambda until: None if self.queue.closed else self._drain(until),
+            drain=lambda until: self.queue.closed or self._drain(until),
             mark_internal=mark_internal,
             clock=clock,
         )
@@ -234,15 +237,25 @@ class Pipeline:
         """Whether the worker may end: nothing waits, or the store keeps it. *wait* is what the last turn returned."""
         return not self.ledger.in_memory if self.store.durable else wait is None
 
-    def _drain(self, until: Callable[[], float]) -> None:
-        """Run turns in this thread until nothing is left or the time that *until* returns has passed."""
+    def _drain(self, until: Callable[[], float]) -> bool:
+        """Run turns in this thread until nothing is left or the time that *until* returns has passed.
+
+        Returns false, and soon, if another thread is doing so: the caller looks at what is settled, and tries again.
+        """
         dispatcher = self.dispatcher
-        before = dispatcher.inline, dispatcher.until
-        dispatcher.inline, dispatcher.until = True, until
+        # Not waited for: a signal handler that calls this may have interrupted the thread that holds it.
+        if not self._draining.acquire(timeout=max(0.0, min(DRAIN_LOOK, until() - self._clock()))):
+            return False
         try:
-            self.worker.drain(until)
-        finally:  # threads may be available again later: flush() is not the end
-            dispatcher.inline, dispatcher.until = before
+            before = dispatcher.inline, dispatcher.until
+            dispatcher.inline, dispatcher.until = True, until
+            try:
+                self.worker.drain(until)
+            finally:  # threads may be available again later: flush() is not the end
+                dispatcher.inline, dispatcher.until = before
+        finally:
+            self._draining.release()
+        return True
 
     # ── Ending ──
 
@@ -277,8 +290,9 @@ class Pipeline:
         # A process that captured nothing does not open the store just to end.
         used = len(self.queue) > 0 or self.ledger.has_taken
         checkpoint = self._checkpoint_of(used)
-        if not self.worker.alive and not self.ledger.is_past(checkpoint):
-            self._drain(until)
+        while not self.worker.alive and not self.ledger.is_past(checkpoint) and until() > self._clock():
+            if self._drain(until):  # false while a thread in flush() does it
+                break
         self.dispatcher.until = until
         self.queue.wake_worker()
         settled = self._ended(checkpoint, until, on_wait)

@@ -63,8 +63,6 @@ class Unchanged:
 
     def is_unchanged(self, item: Item, number: int, now: float) -> bool:
         """Return whether *item* need not be sent. If it is sent, it will be confirmed under *number*."""
-        if isinstance(item, (DeleteUser, DeleteAccount)):
-            self.forget(item)
         if not self._seconds or not isinstance(item, (UpsertUser, UpsertAccount)):
             return False
         names = names_of_subject(item)
@@ -95,7 +93,7 @@ class Unchanged:
     def save(self) -> None:
         """Do nothing: there is nothing to save."""
 
-    def close(self) -> None:
+    def close(self, *, save: bool = True) -> None:
         """Do nothing: there is nothing to close."""
 
     def forget(self, item: Item) -> None:

@@ -17,6 +17,8 @@ from journy_track._stores.store import Store
 
 #: Seconds between two checks, during a wait, that the worker's thread is still running.
 _LOOK = 1.0
+#: The same while another thread runs the turns, because there is no worker.
+DRAIN_LOOK = 0.05
 #: Seconds between two calls of `Broker.is_empty`.
 _ASK = 0.2
 
@@ -33,7 +35,7 @@ class Waiting:
         notices: Notices,
         *,
         wake: Callable[[], None],
-        drain: Callable[[Callable[[], float]], None],
+        drain: Callable[[Callable[[], float]], object],
         mark_internal: Callable[[], object],
         clock: Callable[[], float],
     ) -> None:
@@ -74,9 +76,11 @@ class Waiting:
         while self._clock() < deadline:
             if not self._worker.alive:
                 self._worker.start()
+            look = _LOOK
             if not self._worker.alive:
                 self._drain(lambda: deadline)
-            if self._ledger.wait(checkpoint, min(max(0.0, deadline - self._clock()), _LOOK), self._wake):
+                look = DRAIN_LOOK
+            if self._ledger.wait(checkpoint, min(max(0.0, deadline - self._clock()), look), self._wake):
                 return True
         return False
 
@@ -108,11 +112,13 @@ class Waiting:
             while (left := deadline - self._clock()) > 0:
                 if not self._worker.alive:
                     self._worker.start()
+                look = _LOOK
                 if not self._worker.alive:
                     await self._drain_async(deadline)
+                    look = DRAIN_LOOK
                 self._wake()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(settled.wait(), min(left, _LOOK))
+                    await asyncio.wait_for(settled.wait(), min(left, look))
                     return True
             return False
         finally:

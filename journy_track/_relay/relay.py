@@ -249,6 +249,9 @@ class Relay:
         while term.dispatcher.alive and monotonic() < until:
             term.dispatcher.join(min(1.0, until - monotonic()))
             turned()
+        if term.unchanged is not None:
+            # Confirmations that could not be saved yet are dropped: another relay may have sent newer values.
+            term.unchanged.close(save=False)
         self._past = _sum(self._past, _ended(term.ledger.stats()))
         self._term = None
 
@@ -309,7 +312,7 @@ def _sum(past: Stats, now: Stats) -> Stats:
         retried=past.retried + now.retried,
         calls_remaining=now.calls_remaining,
         calls_limit=now.calls_limit,
-        responses=now.responses,
+        responses=dict(Counter(past.responses) + Counter(now.responses)),
         delay_p50=now.delay_p50,
         delay_p99=now.delay_p99,
         unchanged=past.unchanged + now.unchanged,

@@ -13,18 +13,8 @@ from journy_track._model.refusing import refused_in_tests
 from journy_track._model.secret import Secret
 from journy_track._state.digests import SALT, SIZE, Confirmed
 from journy_track._stores.redis.connection import Names, RedisConnection, queue_of
+from journy_track._stores.redis.lease import ACQUIRE, RELEASE
 from journy_track._stores.store import StoreError
-
-# KEYS: the lease. ARGV: who takes or renews it, the milliseconds. Returns the holder. As in the relay's script, a DEL
-# comes first: when Redis is out of memory, it refuses a SET that is a script's first write.
-_LEASE = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return holder end
-redis.call('DEL', KEYS[1])
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return ARGV[1]
-"""
-_END_LEASE = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
 
 
 class RedisDigests:
@@ -72,14 +62,14 @@ class RedisDigests:
     def lease(self, what: str, mine: str, seconds: float) -> str | None:
         """See `Leases`."""
         with self._used() as client:
-            holder = client.eval(_LEASE, 1, f"{self._salt}:lease:{what}", mine, int(seconds * 1000))
+            holder = client.eval(ACQUIRE, 1, f"{self._salt}:lease:{what}", mine, int(seconds * 1000))
         text = holder.decode("utf-8", "replace") if isinstance(holder, bytes) else str(holder)
         return None if text == mine else text
 
     def end_lease(self, what: str, mine: str) -> None:
         """See `Leases`."""
         with self._used() as client:
-            client.eval(_END_LEASE, 1, f"{self._salt}:lease:{what}", mine)
+            client.eval(RELEASE, 1, f"{self._salt}:lease:{what}", mine)
 
     def close(self) -> None:
         """Close the connections."""

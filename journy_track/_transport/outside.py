@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from http.client import HTTPException
 from traceback import walk_tb
-from types import CodeType
-from typing import Any
+
+from journy_track._model.handlers import handler_codes
 
 #: What the standard library may raise during a request.
 _STANDARD = (
@@ -38,15 +37,10 @@ def interruption(error: BaseException, *known: type[BaseException]) -> BaseExcep
 
 def raised_by_signal(error: BaseException) -> BaseException | None:
     """Return *error*, or the cause or context of it, that a signal handler raised; `None` if there is none."""
-    handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    handlers = handler_codes()
     at: BaseException | None = error
     while at is not None:
         if any(frame.f_code in handlers for frame, _ in walk_tb(at.__traceback__)):
             return at
         at = at.__cause__ or at.__context__
     return None
-
-
-def _code_of(handler: Any) -> CodeType | None:
-    code = getattr(getattr(handler, "__func__", handler), "__code__", None)
-    return code if isinstance(code, CodeType) else None

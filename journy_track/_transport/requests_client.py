@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
+from os import getpid
 
 from journy_track._model.clock import monotonic
 from journy_track._model.errors import MaybeSent, NotSent, TransportError
@@ -30,17 +31,18 @@ class RequestsHttpClient:
 
     These are found as `requests` does, at the first request to a host. It follows no redirects, keeps no cookies and
     reads no .netrc.
-    *connections* is the maximum number of connections kept open per host. Thread-safe.
+    *connections* is the maximum number of connections kept open per host. Thread-safe. A forked child opens
+    connections of its own.
     """
 
     def __init__(self, *, connections: int = 8) -> None:
         # No Session is used: it follows redirects (and drops only Authorization on one, so X-Api-Key would be sent
         # as well), keeps cookies, reads .netrc and the environment at each call, and its timeout is per read.
         self._connections = connections
-        self._hosts: dict[str, _Host] = {}
-        self._lock = threading.Lock()
+        #: By process: a forked child shares its parent's sockets and must not write to them.
+        self._pools: dict[int, _Pool] = {}
         self._closed = False
-        weakref.finalize(self, _close_all, self._hosts)
+        weakref.finalize(self, _close_all, self._pools)
 
     def reaches_the_world(self, url: str) -> bool:
         """Whether a request to *url* reaches the network instead of a mock. Called while tests run."""
@@ -68,13 +70,13 @@ class RequestsHttpClient:
 
     def close(self) -> None:
         """Close the connections. Those in use are closed at the end of their request."""
-        with self._lock:
-            self._closed = True
-            _close_all(self._hosts)
+        self._closed = True
+        _close_all(self._pools)
 
     def _exchange(self, request: HttpRequest, bounds: Bounds, limit: int) -> HttpResponse:
         origin = "/".join(request.url.split("/", 3)[:3])
-        host = self._hosts.get(origin) or self._host(origin)
+        pool = self._pools.get(getpid()) or self._new_pool()
+        host = pool.hosts.get(origin) or pool.host(origin, self._connections)
         route = host.route
         target = route.prefix + (request.url[len(origin) :] or "/")
         data = bytes_of(request, target, route.host_header, route.proxy_authorization)
@@ -85,11 +87,35 @@ class RequestsHttpClient:
             if not connection.reusable or self._closed or not host.keep(connection):
                 connection.close()
 
-    def _host(self, origin: str) -> _Host:
+    def _new_pool(self) -> _Pool:
+        pid = getpid()
+        pool = self._pools.setdefault(pid, _Pool())  # atomic: threads that get here at the same time share one
+        for other in [other for other in self._pools.copy() if other != pid]:
+            if parents := self._pools.pop(other, None):
+                parents.close()  # closes this process's descriptors, and writes nothing
+        return pool
+
+
+class _Pool:
+    """The hosts that one process has connections to. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, _Host] = {}
+        # Re-entrant: a signal handler may send a request, too, while its thread loads the certificates.
+        self._lock = threading.RLock()
+
+    def host(self, origin: str, limit: int) -> _Host:
         with self._lock:
-            while len(self._hosts) >= _HOSTS:
-                self._hosts.pop(next(iter(self._hosts))).close()
-            return self._hosts.setdefault(origin, _Host(Route(origin), self._connections))
+            if (known := self.hosts.get(origin)) is not None:
+                return known
+            route = Route(origin)
+            while len(self.hosts) >= _HOSTS:
+                self.hosts.pop(next(iter(self.hosts))).close()
+            return self.hosts.setdefault(origin, _Host(route, limit))
+
+    def close(self) -> None:
+        for host in self.hosts.copy().values():
+            host.close()
 
 
 class _Host:
@@ -127,9 +153,9 @@ class _Host:
                 return
 
 
-def _close_all(hosts: dict[str, _Host]) -> None:
-    for host in list(hosts.values()):
-        host.close()
+def _close_all(pools: dict[int, _Pool]) -> None:
+    for pool in pools.copy().values():
+        pool.close()
 
 
 def _failure(error: Exception, *, sent: bool) -> TransportError:

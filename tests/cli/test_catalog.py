@@ -5,24 +5,39 @@ from __future__ import annotations
 import ast
 import json
 import textwrap
+from pathlib import Path
 
 import pytest
 
-from journy_track.cli.cataloguing.reading import places_of
+from journy_track.cli.cataloguing.reading import read
 
 from .commands import journy, run, words
 
 
-def found(source):
-    return places_of(ast.parse(textwrap.dedent(source)), "app.py")
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    """Return a function that returns the places in a module that track something."""
+    monkeypatch.chdir(tmp_path)
+
+    def look(source):
+        Path("app.py").write_text(textwrap.dedent(source))
+        return read([Path("app.py")]).places
+
+    return look
 
 
-def only(source):
-    (place,) = found(source)
-    return place
+@pytest.fixture
+def only(found):
+    """Return a function that returns the only such place."""
+
+    def look(source):
+        (place,) = found(source)
+        return place
+
+    return look
 
 
-def test_a_decorated_function_is_an_event_with_its_keys_place_and_docstring():
+def test_a_decorated_function_is_an_event_with_its_keys_place_and_docstring(only):
     place = only('''
         from journy_track import track_event
 
@@ -59,7 +74,7 @@ def test_a_decorated_function_is_an_event_with_its_keys_place_and_docstring():
         ("track_event('a', on='success', duration=False)(function)", "a", ""),
     ],
 )  # fmt: skip
-def test_every_way_to_track_is_found(line, name, keys):
+def test_every_way_to_track_is_found(only, line, name, keys):
     place = only(f"""
         import journy_track
         import journy_track as jt
@@ -81,13 +96,13 @@ def test_every_way_to_track_is_found(line, name, keys):
     "line",
     ["mixpanel.track('a')", "track('a')", "Event('a')", "journy_track.flush()", "journy_track.upsert_user(a=1)"],
 )
-def test_what_is_not_ours_is_not_found(line):
+def test_what_is_not_ours_is_not_found(found, line):
     assert found(f"import journy_track\n{line}") == []
     assert found(line) == []
 
 
 @pytest.mark.parametrize("name", ["f'viewed_{page}'", "name", "NAMES[0]", "'a' + b", "TWICE"])
-def test_a_name_that_only_a_run_would_tell_is_flagged(name):
+def test_a_name_that_only_a_run_would_tell_is_flagged(only, name):
     place = only(f"import journy_track\nTWICE = 'a'\nTWICE = 'b'\njourny_track.track({name})")
     assert place.name is None
     assert place.written == ast.unparse(ast.parse(name))
@@ -109,7 +124,7 @@ def test_a_name_that_only_a_run_would_tell_is_flagged(name):
         ("login_required", False),
     ],
 )
-def test_a_decorator_above_a_framework_that_registers_the_bare_function_is_flagged(below, flagged):
+def test_a_decorator_above_a_framework_that_registers_the_bare_function_is_flagged(only, below, flagged):
     source = "from journy_track import track_event\n{}\n{}\ndef f(): ..."
     wrong = only(source.format("@track_event('a')", f"@{below}"))
     assert bool(wrong.problem) is flagged

@@ -6,6 +6,7 @@ import pytest
 
 import journy_track
 from journy_track import ConfigurationError, Tracker
+from journy_track._state.sqlite import SqliteDigests
 
 KEY = "test-key-0123456789"
 DAY = 24 * 3600.0
@@ -52,12 +53,20 @@ def test_one_that_was_not_confirmed_is_sent_again(api, restarted):
     assert [request.status for request in api.requests] == [400, 201]
 
 
-def test_a_delete_in_between_forgets(api, restarted):
+def test_a_delete_in_between_forgets(api, restarted, monkeypatch):
     restarted().upsert_user(user="u1", plan="pro")
-    restarted().delete_user("u1")
+    deleting, forgotten, forget = restarted(), [], SqliteDigests.forget
+
+    def noted(digests, names):
+        forgotten.append(set(names))
+        forget(digests, names)
+
+    monkeypatch.setattr(SqliteDigests, "forget", noted)
+    deleting.delete_user("u1")
     restarted().upsert_user(user="u1", plan="pro")
     restarted().shutdown(10)
     assert [request.method for request in api.requests] == ["POST", "DELETE", "POST"]
+    assert len(forgotten) == 1  # each is a transaction
 
 
 def test_what_is_on_its_way_counts_as_unknown_when_the_process_dies(api, restarted, gate):
@@ -155,6 +164,24 @@ def test_each_has_a_time_of_its_own(api, tmp_path):
     assert due[30] == 300
     assert 40 < due[18] < 120
     assert 180 < due[26] < 260
+
+
+@pytest.mark.parametrize("save", [True, False])
+def test_what_could_not_be_saved_yet_is_saved_at_the_end_if_it_is_still_valid(tmp_path, save):
+    from journy_track._delivery.ways import unchanged_of
+    from journy_track._model.config import Config
+    from journy_track._model.identity import UserIdentified
+    from journy_track._model.items import UpsertUser
+    from journy_track._model.notices import Notices
+
+    config = Config.load(KEY, {"skip_unchanged": DAY, "skip_unchanged_state": tmp_path / "state"})
+    item = UpsertUser(UserIdentified("u1"), {"plan": "pro"})
+    kept, after = unchanged_of(config, Notices()), unchanged_of(config, Notices())
+    kept.is_unchanged(item, 1, 0.0)
+    kept.confirmed(item, 1, 0.0)
+    kept.close(save=save)
+    assert after.is_unchanged(item, 1, 0.0) is save
+    after.close()
 
 
 def of(kept, item):

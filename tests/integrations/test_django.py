@@ -13,6 +13,7 @@ import pytest
 
 import journy_track
 from journy_track import track
+from journy_track.integrations._requests import Request
 
 django = pytest.importorskip("django", reason="needs Django")
 auth = pytest.importorskip("django.contrib.auth")
@@ -364,6 +365,13 @@ def test_in_an_async_stack_too(fetch, kept, path):
     assert fetch(path).status_code == 200
     [event] = kept()
     assert event.user == journy_track.UserIdentified(JANE, "jane@acme.com")
+
+
+@pytest.mark.parametrize("path", ["/visit", "/visit_async", "/stream_async", "/fail_async"])
+def test_a_request_in_an_async_stack_keeps_nothing_of_ours_when_it_is_over(fetch, kept, path):
+    # Catches: a reference cycle, which keeps the whole request until garbage collection.
+    kinds = [type(value) for value in vars(fetch(path).asgi_request).values()]  # isinstance would load the user
+    assert not [kind for kind in kinds if issubclass(kind, Request)]
 
 
 def test_an_event_that_waits_counts_as_queued(fetch, kept):

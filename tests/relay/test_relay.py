@@ -21,6 +21,7 @@ from journy_track._model.outcomes import Deferred
 from journy_track._model.secret import Secret
 from journy_track._relay import relay as relays
 from journy_track._relay.leased import Leased
+from journy_track._state.sqlite import SqliteDigests
 from journy_track._stores.redis.stream import MAX_READ, RelayQueue, Settled
 from journy_track._stores.store import Job
 from journy_track._transport.rest import RestTransport
@@ -260,6 +261,25 @@ def test_what_was_delivered_while_the_broker_was_away_is_not_sent_again(api, bro
     stats = made.status().stats
     # Each is in one count, although it was read in both terms.
     assert (stats.adopted, stats.delivered, stats.spooled, stats.in_flight) == (5, 5, 0, 0)
+    assert stats.responses == {201: 5}
+
+
+def test_a_relay_that_no_longer_leads_closes_the_state_of_what_was_confirmed(
+    api, broker, relay, monkeypatch, tmp_path
+):
+    closed, close = [], SqliteDigests.close
+
+    def noted(digests):
+        close(digests)
+        closed.append(digests)
+
+    monkeypatch.setattr(SqliteDigests, "close", noted)
+    made = relay(lease=1.0, skip_unchanged_state=tmp_path / "state")
+    until(lambda: made.status().role == "active", "it leads")
+    broker.send(signal.SIGSTOP)
+    until(lambda: made.status().role == "standby", "the lease is lost")
+    broker.send(signal.SIGCONT)
+    assert len(closed) == 1
 
 
 def test_a_relay_survives_a_kill_of_the_broker(api, broker, relay):

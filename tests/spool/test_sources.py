@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from journy_track._model.notices import Notices
 from journy_track._stores.sqlite import files as sources
+from journy_track._stores.sqlite.errors import Gone
 from journy_track._stores.sqlite.file import SpoolFile
 from journy_track._stores.sqlite.files import ADOPT, OpenFiles
 from journy_track._stores.sqlite.folder import Folder
@@ -99,3 +101,21 @@ def test_once_somebody_was_seen_to_own_it_it_is_looked_into_however_it_looks(liv
     owner.write([(3.0, "new")])
     owner.close()
     assert living.look() == 1
+
+
+def test_a_file_that_any_thread_finds_to_be_lost_is_counted_once_its_changes_are_taken(living):
+    # Catches: a sender that counts in the changes that the worker is taking at that moment.
+    living.open()
+
+    class Taken(Counter[str]):
+        def __missing__(self, reason):
+            if threading.current_thread() is thread:
+                living.taken_changes()  # the worker, which has looked at these counts already
+            return 0
+
+    living.own.unread = 3
+    living.changes.lost = Taken()
+    thread = threading.Thread(target=living.recovered, args=(living.own, Gone("gone")))
+    thread.start()
+    thread.join(10)
+    assert living.taken_changes().lost == {"spool_lost": 3}

@@ -7,6 +7,7 @@ import gzip
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 import traceback
@@ -658,6 +659,103 @@ def test_a_body_that_stops_is_bounded_by_the_timeout(client, serve, request_to):
     began = time.monotonic()
     assert client.send(request_to(server.url, timeout=0.4)).status == 201
     assert time.monotonic() - began < 20
+
+
+# ── Forks and signal handlers ──
+
+FORKS = """
+import faulthandler, os, sys, warnings
+from journy_track import HttpRequest, RequestsHttpClient
+from journy_track._transport import requests_client
+
+faulthandler.dump_traceback_later(60, exit=True)
+warnings.simplefilter("ignore", DeprecationWarning)
+client = RequestsHttpClient()
+
+def send():
+    return client.send(HttpRequest("POST", sys.argv[1] + "/track", {}, b"{}", 20.0)).status
+
+def in_a_child(work):
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(work() != 201)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+forks = pytest.mark.skipif(sys.platform == "win32", reason="forks")
+
+
+@forks
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_a_forked_child_does_not_use_its_parents_connections_and_leaves_them_open(
+    serve, tls_server, run_program, certificate, secure
+):
+    # Catches: two processes that write to the same socket.
+    server = tls_server if secure else serve()
+    url = f"https://127.0.0.1:{server.port}" if secure else server.url
+    done = run_program(
+        FORKS
+        + """
+send()
+in_a_child(send)
+send()
+""",
+        url,
+        REQUESTS_CA_BUNDLE=f"{certificate}.crt",
+        PYTHONWARNINGS="error::ResourceWarning",
+        timeout=90,
+    )
+    assert (done.status, done.err) == (0, "")
+    assert (server.connections, len(server.heard)) == (2, 3)
+
+
+@forks
+def test_a_child_that_is_forked_while_a_thread_looks_for_the_route_does_not_wait_for_it(serve, run_program):
+    # Catches: a lock of the parent's, which nobody releases in the child.
+    server = serve()
+    done = run_program(
+        FORKS
+        + """
+import threading
+entered, forked, Route = threading.Event(), threading.Event(), requests_client.Route
+
+def slow(origin):
+    if threading.current_thread() is thread:
+        entered.set()
+        assert forked.wait(50)
+    return Route(origin)
+
+requests_client.Route = slow
+thread = threading.Thread(target=send)
+thread.start()
+assert entered.wait(50)
+in_a_child(send)
+forked.set()
+thread.join()
+""",
+        server.url,
+        timeout=90,
+    )
+    assert (done.status, done.err) == (0, "")
+    assert len(server.heard) == 2
+
+
+def test_a_signal_handler_may_send_while_its_thread_looks_for_the_route(client, serve, request_to, monkeypatch):
+    server, Route, statuses = serve(), requests_client.Route, []
+
+    def interrupted(origin):
+        monkeypatch.setattr(requests_client, "Route", Route)
+        statuses.append(client.send(request_to(server.url)).status)  # as a handler does
+        return Route(origin)
+
+    monkeypatch.setattr(requests_client, "Route", interrupted)
+    thread = threading.Thread(target=lambda: statuses.append(client.send(request_to(server.url)).status), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert statuses == [201, 201]
+    assert server.connections == 1
 
 
 def test_the_client_can_be_had_by_name():

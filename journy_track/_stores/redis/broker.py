@@ -7,7 +7,7 @@ out may have succeeded. The stream is never trimmed: MAXLEN would silently drop 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from journy_track._model.broker import BrokerRefused, Message
@@ -61,10 +61,9 @@ class RedisBroker:
     def __init__(
         self,
         url: Secret,
-        connected: Callable[[Secret], RedisConnection] = RedisConnection,
         max_waiting: int = MAX_WAITING,
     ) -> None:
-        self._connection = connected(url)
+        self._connection = RedisConnection(url)
         self._max_waiting = max_waiting
         #: The ID of the stream's newest message, from any producer, when we last published; "0-0" if we never did.
         self._newest: bytes | str = "0-0"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -17,18 +17,10 @@ from journy_track._model.broker import BrokerError
 from journy_track._model.retry import ByteLimit, size_of
 from journy_track._model.secret import Secret
 from journy_track._stores.redis.connection import Names, RedisConnection, queue_of
+from journy_track._stores.redis.lease import ACQUIRE, RELEASE
 
-# KEYS: lease. ARGV: token, milliseconds. When it is out of memory, Redis refuses a SET that is a script's first
-# write, and then no relay could lead and free memory. A DEL is never refused.
-_ACQUIRE = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
-"""
+# KEYS: lease. ARGV: token, milliseconds.
 _RENEW = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0"
-_RELEASE = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
 # KEYS: lease, stream, dead letters. ARGV: token, then IDs, each with its dead letter or an empty string. A letter is
 # only stored if its message is removed, so a call that is retried after a lost response does not store it twice.
 _SETTLE = """
@@ -104,11 +96,10 @@ class RelayQueue:
         *,
         lease: float,
         dead_letter: str | None = None,
-        connected: Callable[[Secret], RedisConnection] = RedisConnection,
     ) -> None:
         names = Names.of(queue_of(url))
         self.names = names if dead_letter is None else names._replace(dead=dead_letter)
-        self._connection = connected(url)
+        self._connection = RedisConnection(url)
         self._lease_ms = int(lease * 1000)
         self._token = uuid.uuid4().hex
         self._scripts: dict[str, Any] = {}
@@ -125,7 +116,7 @@ class RelayQueue:
 
     def acquire(self) -> bool:
         """Acquire the lease, unless another relay holds it. Also true if we hold it, as after a lost response."""
-        return bool(self._run(_ACQUIRE, [self.names.lease], self._token, self._lease_ms))
+        return _text(self._run(ACQUIRE, [self.names.lease], self._token, self._lease_ms)) == self._token
 
     def renew(self) -> bool:
         """Renew the lease. Returns false if it was lost."""
@@ -133,7 +124,7 @@ class RelayQueue:
 
     def release(self) -> None:
         """Release the lease, so that another relay can lead immediately."""
-        self._run(_RELEASE, [self.names.lease], self._token)
+        self._run(RELEASE, [self.names.lease], self._token)
 
     def is_led(self) -> bool:
         """Whether any relay holds the lease."""

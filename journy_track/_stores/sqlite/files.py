@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,8 +31,10 @@ class OpenFiles:
         self._notices = notices
         self._trouble = trouble
         self._clock = clock
-        #: The changes that the store has not reported yet.
+        #: The changes that the store has not reported yet. Only the worker uses them.
         self.changes = Changes()
+        #: The numbers of unread items in lost files, which any thread may find.
+        self._lost: deque[int] = deque()
         #: The file that this process writes to; `None` while none can be used.
         self.own: OpenFile | None = None
         self._adopted: list[OpenFile] = []
@@ -62,6 +65,13 @@ class OpenFiles:
             self._size_at = self._clock() + ADOPT
             self._others_size = self.folder.size_of_others([source.file for source in self])
         return self._others_size + sum(source.file.size() for source in self)
+
+    def taken_changes(self) -> Changes:
+        """Return the changes since the last call."""
+        changes, self.changes = self.changes, Changes()
+        while self._lost:
+            changes.lost["spool_lost"] += self._lost.popleft()
+        return changes
 
     # ── Coming ──
 
@@ -158,8 +168,9 @@ class OpenFiles:
     def _remove(self, source: OpenFile) -> None:
         if source is self.own:
             self.own = None
-        elif source in self._adopted:
-            self._adopted.remove(source)
+        else:
+            with suppress(ValueError):  # another thread may have removed it
+                self._adopted.remove(source)
 
     def close(self) -> None:
         """Close the files, so that others can take them over."""
@@ -210,7 +221,7 @@ class OpenFiles:
     def _abandoned(self, source: OpenFile, error: SpoolError) -> SpoolError:
         """Give up a lost file. Items that were already read are in memory and are still delivered."""
         lost = source.abandon()
-        self.changes.lost["spool_lost"] += lost
+        self._lost.append(lost)
         self._remove(source)
         if isinstance(error, Corrupt):
             try:

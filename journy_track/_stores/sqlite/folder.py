@@ -35,7 +35,7 @@ class Folder:
     def prepare(self) -> None:
         """Create the folder, readable only by its owner, if it does not exist.
 
-        Raises `SpoolError` if other users could read its contents, or plant files in it that would be sent.
+        Raises `SpoolError` if it belongs to another user, or if others could plant files in it that would be sent.
         """
         with mapped_errors(self.path):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)

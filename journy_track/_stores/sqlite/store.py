@@ -214,8 +214,7 @@ class SqliteStore:
         self._files.adopt()
 
     def changes(self) -> Changes:
-        changes, self._files.changes = self._files.changes, Changes()
-        return changes
+        return self._files.taken_changes()
 
     def _look_at(self, source: OpenFile) -> None:
         """Detect changes by others to the file: a purge by another process, or a command."""

@@ -46,14 +46,6 @@ def read_project(paths: Iterable[Path], unread: dict[str, str]) -> tuple[Project
     return project, sources
 
 
-def places_of(module: ast.Module, file: str) -> list[Place]:
-    """The places in *module* alone that track something. *file* is the name to report."""
-    catalog, project = Catalog(), Project()
-    project.add(Module(Path(file), file, module))
-    _fill(catalog, project, {})
-    return catalog.places
-
-
 def is_test_file(file: str) -> bool:
     """Whether *file* belongs to the tests, which are not part of the product."""
     path = PurePosixPath(file)

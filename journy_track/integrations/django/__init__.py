@@ -17,7 +17,7 @@ from django.urls import get_resolver
 from journy_track._capture.bodies import Body
 from journy_track._capture.carrier import HEADER
 from journy_track._capture.context import current_frame, enter, leave, live_frame, scoped, set_frame
-from journy_track._capture.request import NOBODY, Actor, Moment, same
+from journy_track._capture.request import NOBODY, Actor, Moment, Pending, same
 from journy_track._capture.routes import look_at
 from journy_track._model.errors import ConfigurationError
 from journy_track._model.loops import in_asyncio
@@ -185,9 +185,17 @@ class _DjangoRequest(SyncRequest):
                 await load_user(request)
             return await self._callbacks.ask_async(request, last_chance=True)
 
-    def finish(self) -> None:
-        super().finish()
-        # Later sign-ins do not matter, and without the reference cycle the request is freed when Django drops it.
+    # At its end, the reference cycle is removed, so that the request is freed when Django drops it. Later sign-ins do
+    # not matter.
+
+    def end(self) -> bool:
+        ended = super().end()
+        if ended:
+            self._request.__dict__.pop(_KEY, None)
+        return ended
+
+    def _closed(self, pending: Pending | None, answer: Actor | None) -> None:
+        super()._closed(pending, answer)
         self._request.__dict__.pop(_KEY, None)
 
     def signed_in(self) -> None:
