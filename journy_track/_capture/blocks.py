@@ -12,7 +12,7 @@ from weakref import ref
 
 from journy_track._capture import mistakes
 from journy_track._capture.around import Around, decorated
-from journy_track._capture.attributes import NO_ATTRIBUTES, NOTHING_TRACKED, Attributes
+from journy_track._capture.attributes import NO_ATTRIBUTES, Attributes
 from journy_track._capture.bodies import Body, QuietCoroutine, Steps
 from journy_track._capture.context import (
     BlockEntry,
@@ -31,7 +31,7 @@ from journy_track._capture.context import (
 from journy_track._capture.entries import Entries, Opened, entry_to_leave, opened_before
 from journy_track._capture.functions import F, check_decoratable
 from journy_track._capture.inputs import account_of, usable_identity, usable_metadata, user_of
-from journy_track._capture.request import Cell
+from journy_track._capture.request import Cell, within
 from journy_track._model.errors import InvalidArgument, described
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.identity import AccountIdentified, Identifier, UserIdentified
@@ -140,12 +140,8 @@ def _same(change: Change) -> Change:
 
 
 def _new_scope(inherit: bool) -> Change:
-    if inherit:
-        return Change(cell=Cell(current_attributes()))
-    around = live_frame().cell
     # Suppression is always inherited: where nothing is tracked, nothing inside is tracked either.
-    suppressed = around is not None and around.current().suppressed
-    return Change(cell=Cell(NOTHING_TRACKED if suppressed else NO_ATTRIBUTES))
+    return Change(cell=within(Cell(current_attributes() if inherit else NO_ATTRIBUTES), live_frame().cell))
 
 
 def _suppression() -> Change:
@@ -261,8 +257,7 @@ def in_context(function: Callable[P, R]) -> Callable[P, R]:
         return function
     frame = live_frame()
     if frame.cell is not None and frame.cell.pending is not None:
-        frame.cell.pending.wanted = True
-        frame.cell.pending.attributes()  # the framework can be asked here, but perhaps not there
+        frame.cell.pending.want()
     return decorated(function, _InContext(frame, contextvars.copy_context()))
 
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from journy_track._capture.attributes import NO_ATTRIBUTES, UNSET, Attributes, Suppressed, Unset
 from journy_track._capture.blocks import Block
-from journy_track._capture.context import Change, current_attributes, in_our_own_code, in_suppressed_code
-from journy_track._capture.request import Cell
+from journy_track._capture.context import Change, current_attributes, in_our_own_code, in_suppressed_code, live_frame
+from journy_track._capture.request import Cell, within
 from journy_track._model.frozendict import FrozenDict
 from journy_track._model.identity import AccountIdentified, UserIdentified
 from journy_track._model.once import warn_once
@@ -55,7 +55,7 @@ def inject(carrier: MutableMapping[str, Any], *, email: bool, secret: Secret | N
 
 def _current_text(email: bool, secret: Secret | None) -> str | None:
     """The current context as text; `None` if there is nothing to carry."""
-    attributes = current_attributes()
+    attributes = current_attributes(passed_on=True)
     # First: suppression must reach the other end, whatever else is left out.
     suppressed = {"suppressed": True} if attributes.suppressed or in_suppressed_code() else {}
     identity: dict[str, Any] = {}
@@ -140,7 +140,7 @@ def extract(carrier: Mapping[str, Any], *, secret: Secret | None, on_refused: Ca
 
 
 def _scope_of(attributes: Attributes) -> Change:
-    return Change(cell=Cell(attributes))
+    return Change(cell=within(Cell(attributes), live_frame().cell))
 
 
 def attributes_in(

@@ -15,7 +15,7 @@ from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
-from journy_track._capture.attributes import NO_ATTRIBUTES, UNSET, Attributes
+from journy_track._capture.attributes import NO_ATTRIBUTES, NOTHING_TRACKED, UNSET, Attributes
 from journy_track._capture.request import Cell
 from journy_track._model.apart import OURS
 from journy_track._model.frozendict import FrozenDict
@@ -216,14 +216,22 @@ def current_context() -> Context:
     return Context(None if user is UNSET else user, None if account is UNSET else account, attributes.metadata)
 
 
-def current_attributes() -> Attributes:
-    """The attributes that an event would get now, with `UNSET` where nothing was set."""
+def current_attributes(*, passed_on: bool = False) -> Attributes:
+    """The attributes that an event would get now, with `UNSET` where nothing was set.
+
+    *passed_on*: to a job, another service or a page, which cannot wait. They are suppressed if it could not be found
+    out whether the request is skipped.
+    """
     frame = live_frame()
     cell = frame.cell
     if cell is None:
         return frame.attributes
-    asked = None if cell.pending is None else cell.pending.attributes()
-    return frame.attributes.over(cell.current() if asked is None else asked)
+    pending = cell.pending
+    asked = None if pending is None else pending.attributes()
+    known = cell.current() if asked is None else asked
+    if passed_on and asked is None and pending is not None and pending.skip_failed:
+        known = known.over(NOTHING_TRACKED)
+    return frame.attributes.over(known)
 
 
 def known_ids() -> tuple[str | None, str | None]:

@@ -8,6 +8,9 @@ until the integration closes the request.
 The actor may change within a request. A *moment* is what it depends on, as far as that is visible: for example, the
 request's user object and session. An actor applies as long as the moment stays the same, and a waiting item gets the
 actor of the moment in which it was captured.
+
+A request may be skipped: nothing in it is tracked. As long as that is not known, its items wait, and if it cannot be
+found out, they are dropped. This includes scopes and requests *within* it, which do not share its user.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
-from journy_track._capture.attributes import NO_ATTRIBUTES, UNSET, Attributes, Unset
+from journy_track._capture.attributes import NO_ATTRIBUTES, NOTHING_TRACKED, UNSET, Attributes, Unset
 from journy_track._capture.held import HeldItem, Queue
 from journy_track._model.captured import Captured
 from journy_track._model.frozendict import FrozenDict
@@ -53,6 +56,10 @@ class Actor(Attributes):
 NOBODY: Final = Actor(lasting=False)
 #: The actor of a skipped request.
 SKIPPED: Final = Actor(suppressed=True)
+#: The actor of a request of which it cannot be found out whether it is skipped.
+PERHAPS_SKIPPED: Final = Actor(lasting=False, suppressed=True)
+#: What a lookup returns if it failed to find out whether the request is skipped, and may be repeated.
+SKIP_FAILED: Final = Actor(lasting=False, suppressed=True)
 #: Shared by all cells in which nothing was set: most requests track nothing.
 _NOTHING_SET: Final = (object(), NO_ATTRIBUTES)
 
@@ -80,7 +87,7 @@ class Cell:
         #: The actor, once it is certain: applies beneath the values set here.
         self._actor: Attributes = inherited if inherited.suppressed else NO_ATTRIBUTES
         #: Looks up the actor, until it is certain.
-        self.pending: Pending | None = None
+        self.pending: Pending | Within | None = None
         #: The place where it was created. Set in tests only.
         self.place: str | None = None
         #: The database sessions that were used in this request, by any of its threads.
@@ -123,6 +130,14 @@ class Cell:
             self._known = version, attributes
         return attributes
 
+    def skipped(self) -> bool | None:
+        """Whether nothing in it is tracked; `None` if that is not known yet."""
+        pending = self.pending  # read before `current()`: an actor is set before `pending` is cleared
+        if pending is None or not pending.may_skip:
+            return self.current().suppressed
+        asked = pending.attributes()
+        return None if asked is None else asked.suppressed
+
 
 class RequestCell(Cell):
     """The cell of a web request."""
@@ -133,22 +148,29 @@ class RequestCell(Cell):
 
 
 class _Waiting(NamedTuple):
-    """An item that waits for the actor, with its own attributes and the moment of its capture."""
+    """An item that waits for the actor, with its own attributes and the moment of its capture.
+
+    *own* is `None` for an item from a scope or request within this one: it does not get the actor's values.
+    """
 
     item: HeldItem
-    own: Attributes
+    own: Attributes | None
     moment: Moment
 
-    def go_on(self, actor: Attributes) -> None:
-        """Release the item, with *actor* beneath its own attributes."""
-        found = self.own.over(actor)
+    def settle(self, actor: Attributes) -> bool:
+        """Put *actor* beneath the item's own attributes. Returns whether the item may be sent."""
         captured = Captured(*self.item.captured)
-        self.item.captured = captured._replace(
-            user=None if found.user is UNSET else found.user,
-            account=None if found.account is UNSET else found.account,
-            request=None if actor.suppressed and not captured.kind.erases else found.metadata,
-        )
-        self.item()
+        if self.own is not None:
+            found = self.own.over(actor)
+            captured = captured._replace(
+                user=None if found.user is UNSET else found.user,
+                account=None if found.account is UNSET else found.account,
+                request=found.metadata,
+            )
+        if actor.suppressed and not captured.kind.erases:
+            captured = captured._replace(request=None)
+        self.item.captured = captured
+        return captured.request is not None
 
 
 class Pending:
@@ -156,6 +178,9 @@ class Pending:
 
     *ask* may run on any thread that captures in this request, and decides for itself what it may do there. Items that
     are captured by code that *ask* calls have to wait. *moment* returns the current moment.
+
+    *unknown* is the actor if *ask* never returns one. *may_skip*: the actor may be *suppressed*. *outside*: the
+    request around this one, if that one may be skipped: then nothing in this one is tracked either.
     """
 
     __slots__ = (
@@ -165,14 +190,24 @@ class Pending:
         "_closed",
         "_final",
         "_known_at",
+        "_outside",
         "_partial",
         "_room",
+        "_unknown",
+        "may_skip",
         "moment",
+        "skip_failed",
         "wanted",
     )
 
     def __init__(
-        self, cell: Cell, ask: Callable[[Moment], Actor | None], moment: Callable[[], Moment] = tuple
+        self,
+        cell: Cell,
+        ask: Callable[[Moment], Actor | None],
+        moment: Callable[[], Moment] = tuple,
+        unknown: Actor = NOBODY,
+        may_skip: bool = False,
+        outside: Cell | None = None,
     ) -> None:
         self._cell = cell
         self._ask = ask
@@ -182,7 +217,13 @@ class Pending:
         self._asking: list[int] = []
         self._room: list[_Waiting] = []
         #: The latest actor that does not last, e.g. a user without an account.
-        self._partial = NOBODY
+        self._partial = unknown
+        self._unknown = unknown
+        self._outside = outside
+        #: Whether the request may turn out to be skipped.
+        self.may_skip: bool = may_skip or outside is not None
+        #: Whether the last lookup failed to find that out.
+        self.skip_failed: bool = False
         #: The lasting actor, also for items captured after the request has ended.
         self._final: Actor | None = None
         #: The moment of the later of these two.
@@ -203,6 +244,12 @@ class Pending:
 
     def attributes(self) -> Attributes | None:
         """The attributes that apply in the request, including the actor; `None` if it is not known yet."""
+        if self._outside is not None:
+            skipped = self._outside.skipped()
+            if skipped is None:
+                return None
+            if skipped:
+                return self._cell.current().over(NOTHING_TRACKED)
         moment = self.moment()
         if self._final is not None:
             if same(self._known_at, moment):
@@ -214,33 +261,53 @@ class Pending:
         self._asking.append(thread)
         try:
             actor = self._ask(moment)
-            if actor is None:
+            self.skip_failed = actor is SKIP_FAILED
+            if actor is None or actor is SKIP_FAILED:
                 return None
             for earlier in self.earlier():
-                if (before := self._ask(earlier)) is not None:
+                before = self._ask(earlier)
+                if before is not None and before is not SKIP_FAILED:
                     self.settle_earlier(before, earlier)
         finally:
             self._asking.remove(thread)
         self.settle(actor)
         return self._cell.current() if actor.lasting else self._cell.current().over(actor)
 
-    def hold(self, queue: Queue, captured: tuple[Any, ...], own: Attributes) -> bool:
-        """Make an item wait, counted as queued, and return whether it was accepted. *own*: its own attributes."""
+    def hold(self, queue: Queue, captured: tuple[Any, ...], own: Attributes | None) -> bool:
+        """Make an item wait, counted as queued, and return whether it was accepted.
+
+        *own*: its own attributes; `None` if it comes from a scope or request within this one.
+        """
         extra = captured[-1]
-        waiting = _Waiting(HeldItem(queue, captured, 1), own, self.moment())
+        item = HeldItem(queue, captured, 1)
         if len(self._room) >= MAX_WAITING:
-            if not isinstance(own.user, UserIdentified) and not isinstance(own.account, AccountIdentified):
+            identified = own is not None and (
+                isinstance(own.user, UserIdentified) or isinstance(own.account, AccountIdentified)
+            )
+            if not captured[0].erases and (self.may_skip or not identified):
                 queue.refuse("waiting_room_full")
                 return False
             return queue.offer(captured, extra)  # it has an identity, and is sent without the actor's values
-        if not queue.park(waiting.item, extra):
+        if not queue.park(item, extra):
             return False
-        self._room.append(waiting)
+        self._wait(item, own)
+        return True
+
+    def take_over(self, item: HeldItem) -> None:
+        """Make an item wait that has waited for the actor of a request within this one."""
+        self._wait(item, None)
+
+    def _wait(self, item: HeldItem, own: Attributes | None) -> None:
+        self._room.append(_Waiting(item, own, self.moment()))
         if self._closed:
             self._release_all()
         elif self._final is not None:  # the actor has just become known
             self._release(self._final, self._known_at)
-        return True
+
+    def want(self) -> None:
+        """Find out the actor, now or later, even if nothing waits for it yet."""
+        self.wanted = True
+        self.attributes()  # the framework can be asked here, but perhaps not there
 
     def earlier(self) -> list[Moment]:
         """The distinct moments of waiting items, earliest first, without the current one."""
@@ -262,7 +329,7 @@ class Pending:
             self._cell.set_actor(actor)
             self._final = actor
             if not moment:
-                self._cell.pending = None  # a change could not be detected
+                self._stop_asking()  # a change could not be detected
         self._release(actor, moment)
 
     def settle_earlier(self, actor: Actor, moment: Moment) -> None:
@@ -271,7 +338,7 @@ class Pending:
 
     def renew(self) -> None:
         """Ask again, because the actor has changed within the request."""
-        self._partial = NOBODY
+        self._partial = self._unknown
         if self._final is not None and not self._closed:
             self._cell.set_actor(NO_ATTRIBUTES)
             self._final = None
@@ -279,10 +346,10 @@ class Pending:
 
     def end(self) -> bool:
         """Close it if the actor was never needed, as in most requests. Returns whether it was closed."""
-        if self._room or self.wanted or self._final is not None or self._partial is not NOBODY:
+        if self._room or self.wanted or self._final is not None or self._partial is not self._unknown:
             return False
-        self._final, self._closed = NOBODY, True  # later items get no actor
-        self._cell.pending = None
+        self._final, self._closed = self._unknown, True  # later items get no actor
+        self._stop_asking()
         self._release_all()  # items that another thread captured meanwhile
         return True
 
@@ -290,16 +357,32 @@ class Pending:
         """Stop asking: from here on *actor* applies, or else the last one that is known.
 
         It also applies to the waiting items of the current moment. Those of an earlier moment are released without an
-        actor.
+        actor, or dropped if the request may have been skipped then.
         """
         if not self.answered:
             if actor is None:
-                actor = self._partial if same(self._known_at, self.moment()) else NOBODY
+                actor = self._partial if same(self._known_at, self.moment()) else self._unknown
             self.renew()
             self.settle(Actor(actor.user, actor.account, actor.metadata, suppressed=actor.suppressed))
         self._closed = True
-        self._cell.pending = None
+        self._stop_asking()
         self._release_all()
+
+    def settle_unknown(self) -> None:
+        """Release all waiting items as those of an actor that can no longer be found out."""
+        for moment in (*self.earlier(), self.moment()):
+            self.settle_earlier(self._unknown, moment)
+
+    def _stop_asking(self) -> None:
+        """From now on, only the request around this one is asked, if there is one that may be skipped."""
+        self._cell.pending = None if self._outside is None else Within(self._cell, self._outside)
+
+    def _let_go(self, waiting: _Waiting, actor: Actor) -> None:
+        """Release one item, or let it wait on for the request around this one."""
+        if waiting.settle(actor) and self._outside is not None:
+            _hand_over(waiting.item, self._outside)
+        else:
+            waiting.item()
 
     def _release(self, actor: Actor, moment: Moment) -> None:
         """Release the waiting items of *moment* with *actor*."""
@@ -310,7 +393,7 @@ class Pending:
             except IndexError:  # another thread took the last one
                 return
             if same(waiting.moment, moment):
-                waiting.go_on(actor)
+                self._let_go(waiting, actor)
             else:
                 room.append(waiting)
 
@@ -322,7 +405,79 @@ class Pending:
             except IndexError:
                 return
             actor = self._final
-            waiting.go_on(NOBODY if actor is None or not same(waiting.moment, self._known_at) else actor)
+            known = actor is not None and same(waiting.moment, self._known_at)
+            self._let_go(waiting, actor if actor is not None and known else self._unknown)
+
+
+class Within:
+    """For a scope or request within *outside*, a request that may be skipped: finds out only that."""
+
+    __slots__ = ("_cell", "outside")
+
+    may_skip: ClassVar[bool] = True
+
+    def __init__(self, cell: Cell, outside: Cell) -> None:
+        self._cell = cell
+        self.outside: Cell = outside
+
+    @property
+    def skip_failed(self) -> bool:
+        """Whether the last lookup failed to find that out."""
+        pending = self.outside.pending
+        return pending is not None and pending.skip_failed
+
+    def attributes(self) -> Attributes | None:
+        """The attributes that apply in the scope; `None` if it is not known yet whether it is skipped."""
+        skipped = self.outside.skipped()
+        if skipped is None:
+            return None
+        known = self._cell.current()
+        return known.over(NOTHING_TRACKED) if skipped else known
+
+    def hold(self, queue: Queue, captured: tuple[Any, ...], own: Attributes | None) -> bool:
+        """Make an item wait until it is known, and return whether it was accepted."""
+        pending = self.outside.pending
+        if pending is not None:
+            return pending.hold(queue, captured, None)
+        if self.outside.current().suppressed and not captured[0].erases:  # it has just become known
+            queue.refuse("suppressed")
+            return False
+        return queue.offer(captured, captured[-1])
+
+    def take_over(self, item: HeldItem) -> None:
+        """Make an item wait that has waited for the actor of a request within this one."""
+        _hand_over(item, self.outside)
+
+    def want(self) -> None:
+        """Find it out, now or later, even if nothing waits for it yet."""
+        if (pending := self.outside.pending) is not None:
+            pending.want()
+
+
+def within(cell: Cell, around: Cell | None) -> Cell:
+    """Return *cell*, a new scope, in which nothing is tracked where nothing is tracked in the scope *around* it."""
+    if around is not None and (outside := skippable(around)) is not None:
+        cell.pending = Within(cell, outside)
+    return cell
+
+
+def skippable(around: Cell) -> Cell | None:
+    """The request that decides whether nothing is tracked in *around*; `None` if none may be skipped."""
+    pending = around.pending
+    if type(pending) is Within:
+        return pending.outside
+    may_skip = around.current().suppressed if pending is None else pending.may_skip
+    return around if may_skip else None
+
+
+def _hand_over(item: HeldItem, outside: Cell) -> None:
+    """Let *item* wait until it is known whether *outside* is skipped."""
+    pending = outside.pending
+    if pending is not None:
+        pending.take_over(item)
+        return
+    _Waiting(item, None, ()).settle(outside.current())
+    item()
 
 
 def same(earlier: Moment, later: Moment) -> bool:

@@ -11,9 +11,21 @@ from typing import Any
 from urllib.parse import unquote
 
 from journy_track._capture.attributes import UNSET, Attributes
+from journy_track._capture.context import current_frame, live_frame
 from journy_track._capture.inputs import account_of, user_of
 from journy_track._capture.own_code import uncaptured, uncaptured_async
-from journy_track._capture.request import SKIPPED, Actor, Cell, Moment, Pending, RequestCell
+from journy_track._capture.request import (
+    NOBODY,
+    PERHAPS_SKIPPED,
+    SKIP_FAILED,
+    SKIPPED,
+    Actor,
+    Cell,
+    Moment,
+    Pending,
+    RequestCell,
+    skippable,
+)
 from journy_track._model.clock import monotonic
 from journy_track._model.errors import ConfigurationError, InvalidArgument, described, without_values
 from journy_track._model.frozendict import FrozenDict
@@ -44,8 +56,8 @@ class Callbacks:
 
     *carried* returns the `Attributes` that a trusted sender attached to the request; what the others return takes
     precedence. *skip* returns whether to skip the request; if so, the others are not called. If a function raises,
-    that is logged at most once a minute, and the request continues without its value. Raises `ConfigurationError` for
-    anything that is not a function.
+    that is logged at most once a minute, and the request continues without its value; if *skip* raises, nothing in
+    the request is tracked. Raises `ConfigurationError` for anything that is not a function.
     """
 
     def __init__(
@@ -65,10 +77,17 @@ class Callbacks:
         self.functions: dict[str, Callback] = {name: function for name, function in given if function is not None}
         #: Whether one of them has to be awaited.
         self.any_async: bool = any(is_async(function) for function in self.functions.values())
+        #: Whether a request may turn out to be skipped, also because its sender tracks nothing.
+        self.may_skip: bool = not self.functions.keys().isdisjoint(("skip", "trust"))
+        #: The actor of a request about which they could not be asked.
+        self.unknown: Actor = PERHAPS_SKIPPED if "skip" in self.functions else NOBODY
         self.link_devices = link_devices
 
     def ask(self, *arguments: Any, last_chance: bool = False) -> Actor | None:
-        """Call the functions. Returns `None` if one raised, so that they are retried, except at the *last_chance*."""
+        """Call the functions. Returns `None` if one raised, so that they are retried, except at the *last_chance*.
+
+        If *skip* raised, it returns `SKIP_FAILED` in place of `None`.
+        """
         return uncaptured(self._ask, arguments, last_chance)
 
     def _ask(self, arguments: tuple[Any, ...], last_chance: bool) -> Actor | None:
@@ -87,6 +106,8 @@ class Callbacks:
             except Exception as error:  # noqa: BLE001 - contained: the request goes on
                 failed = True
                 _tell(name, error)
+            if failed and name == "skip":
+                return SKIPPED if last_chance else SKIP_FAILED
         return None if failed and not last_chance else self._answer(given)
 
     async def ask_async(self, *arguments: Any, last_chance: bool = False) -> Actor | None:
@@ -107,6 +128,8 @@ class Callbacks:
             except Exception as error:  # noqa: BLE001 - contained: the request goes on
                 failed = True
                 _tell(name, error)
+                if name == "skip":
+                    return SKIPPED if last_chance else None
         return None if failed and not last_chance else self._answer(given)
 
     def _is_async_after_all(self, name: str, value: Any, last_chance: bool) -> None:
@@ -116,9 +139,9 @@ class Callbacks:
         if last_chance:
             _notices.log(
                 ("callback", name, "async"),
-                "the %s= callback is async, in a sync stack; the request went on without it. Make it a plain "
-                "function.",
+                "the %s= callback is async, in a sync stack; %s. Make it a plain function.",
                 name,
+                _consequence(name),
             )
 
     def _answer(self, given: dict[str, Any]) -> Actor:
@@ -144,8 +167,12 @@ class Request(ABC):
         self.cell: Cell = RequestCell()
         self._callbacks = callbacks
         self._device = device
-        if callbacks.functions:
-            self.cell.pending = Pending(self.cell, self.ask_now, self.moment)
+        around = None if current_frame().cell is None else live_frame().cell
+        outside = None if around is None else skippable(around)
+        if callbacks.functions or outside is not None:
+            self.cell.pending = Pending(
+                self.cell, self.ask_now, self.moment, callbacks.unknown, callbacks.may_skip, outside
+            )
 
     @abstractmethod
     def moment(self) -> Moment:
@@ -161,12 +188,13 @@ class Request(ABC):
 
         The cell holds the only reference and drops it at the end of the request, so no reference cycle is left.
         """
-        return self.cell.pending
+        pending = self.cell.pending
+        return pending if type(pending) is Pending else None
 
     @property
     def unanswered(self) -> bool:
         """Whether the user is needed but not known yet."""
-        pending = self.cell.pending
+        pending = self.pending
         if pending is None:
             return False
         if pending.waiting:
@@ -181,11 +209,11 @@ class Request(ABC):
     def end(self) -> bool:
         """Close the request if its user was never needed. Returns whether it was closed."""
         pending = self.cell.pending
-        return self._device is None and (pending is None or pending.end())
+        return self._device is None and (type(pending) is not Pending or pending.end())
 
     def close(self, ask: Callable[[Moment], Actor | None] | None) -> None:
         """End the request and release everything that waits in it. *ask* is called only if the user is needed."""
-        pending = self.cell.pending
+        pending = self.pending
         answer = None
         try:
             if ask is not None and pending is not None and self.unanswered:
@@ -196,7 +224,7 @@ class Request(ABC):
 
     async def close_async(self, ask: Callable[[Moment], Awaitable[Actor | None]]) -> None:
         """Like `close`. If it is cancelled, waiting items continue with the identity known so far."""
-        pending = self.cell.pending
+        pending = self.pending
         answer = None
         try:
             if pending is not None and self.unanswered:
@@ -207,24 +235,24 @@ class Request(ABC):
 
     def settle_earlier(self, ask: Callable[[Moment], Actor | None]) -> None:
         """Use *ask* to resolve the items that have been waiting since before the user changed."""
-        if (pending := self.cell.pending) is not None:
+        if (pending := self.pending) is not None:
             for moment in pending.earlier():
                 if (answer := ask(moment)) is not None:
                     pending.settle_earlier(answer, moment)
 
     async def settle_earlier_async(self, ask: Callable[[Moment], Awaitable[Actor | None]]) -> None:
         """Like `settle_earlier`, in async code."""
-        if (pending := self.cell.pending) is not None:
+        if (pending := self.pending) is not None:
             for moment in pending.earlier():
                 if (answer := await ask(moment)) is not None:
                     pending.settle_earlier(answer, moment)
 
     def _closed(self, pending: Pending | None, answer: Actor | None) -> None:
-        if pending is not None:
+        if pending is not None and (answer is not None or not pending.end()):
             pending.close(answer)
         if self._device is not None:
             known = self.cell.current()
-            if isinstance(known.user, UserIdentified) and not known.suppressed:
+            if isinstance(known.user, UserIdentified) and self.cell.skipped() is False:
                 _devices.link(self._device, known.user)
 
 
@@ -351,18 +379,26 @@ def _tell(name: str, error: Exception) -> None:
     if isinstance(error, InvalidArgument):  # raised in our own code, for the value that the callback returned
         _notices.log(
             ("callback", name, type(error)),
-            "the %s= callback returned a wrong value: %s; the request went on without it.",
+            "the %s= callback returned a wrong value: %s; %s.",
             name,
             without_values(str(error)),
+            _consequence(name),
         )
         return
     # The error's own text is left out, as it may contain personal data.
     where = traceback.extract_tb(error.__traceback__)[-1]
     _notices.log(
         ("callback", name, type(error)),
-        "the %s= callback raised %s at %s:%s; the request went on without it.",
+        "the %s= callback raised %s at %s:%s; %s.",
         name,
         type(error).__name__,
         where.filename,
         where.lineno,
+        _consequence(name),
     )
+
+
+def _consequence(name: str) -> str:
+    if name == "skip":  # it fails closed
+        return "nothing in the request is tracked, unless a later call in it succeeds"
+    return "the request went on without it"

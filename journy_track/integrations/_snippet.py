@@ -59,7 +59,7 @@ class Snippet:
         frame = live_frame()
         if frame.internal is not None and frame.internal.active:
             return ""
-        known = current_attributes()
+        known = current_attributes(passed_on=True)
         pieces = () if known.suppressed else self._cached.pieces()
         if not pieces:
             return ""

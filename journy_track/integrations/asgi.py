@@ -42,8 +42,8 @@ class JournyMiddleware:
       sends or receives a message, or at its end; its events wait until then.
     - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.
-    - *skip* gets the same argument and is called first. If it returns true, nothing in that request is tracked,
-      except deletes and removals; see `journy_track.suppressed()`.
+    - *skip* gets the same argument and is called first. If it returns true, or raises, nothing in that request is
+      tracked, except deletes and removals; see `journy_track.suppressed()`.
     - *trust* decides whether to believe the header that another of your services sends (see `propagate_to`): a
       function with the same argument, or `"signed"` if both services have the same `carrier_secret`. What the other
       functions return takes precedence.
@@ -138,7 +138,7 @@ class _AsgiRequest(Request):
 
     async def settle(self) -> None:
         """Release the events that wait for the user, if the user can be determined now."""
-        pending = self.cell.pending
+        pending = self.pending
         if pending is not None and pending.waiting:
             await self.settle_earlier_async(self.ask)
             if pending.waiting and (answer := await self.ask(pending.moment())) is not None:

@@ -48,8 +48,8 @@ def instrument_flask(
       view do not wait.
     - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.
-    - *skip* is called first. If it returns true, nothing in that request is tracked, except deletes and removals;
-      see `journy_track.suppressed()`.
+    - *skip* is called first. If it returns true, or raises, nothing in that request is tracked, except deletes and
+      removals; see `journy_track.suppressed()`.
     - *trust* decides whether to believe the header that another of your services sends (see `propagate_to`): a
       function, or `"signed"` if both services have the same `carrier_secret`. What the other functions return takes
       precedence.
@@ -144,7 +144,7 @@ class _FlaskRequest(SyncRequest):
 
     def ask_for_good(self) -> None:
         """Ask while the Flask context exists; the result is also used after the context has ended."""
-        if (pending := self.cell.pending) is not None:
+        if (pending := self.pending) is not None:
             pending.close(self._asked(last_chance=True))
 
     def _asked(self, *, last_chance: bool = False) -> Actor | None:

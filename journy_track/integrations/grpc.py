@@ -117,10 +117,10 @@ class JournyInterceptor(_AroundHandlers, grpc.ServerInterceptor):  # type: ignor
 
     *user*, *account* and *metadata* are called with gRPC's `ServicerContext`. The first two return an ID (or a
     `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`. They are called when
-    an event needs them, and not again once they have found somebody. If *skip* returns true, nothing in that call is
-    tracked, except deletes and removals; see `journy_track.suppressed()`. *trust* decides whether to believe the
-    carrier in the call's metadata: a function with the same argument, or `"signed"` if both services have the same
-    `carrier_secret`. Raises `ConfigurationError` if one of them is not a function.
+    an event needs them, and not again once they have found somebody. If *skip* returns true, or raises, nothing in
+    that call is tracked, except deletes and removals; see `journy_track.suppressed()`. *trust* decides whether to
+    believe the carrier in the call's metadata: a function with the same argument, or `"signed"` if both services have
+    the same `carrier_secret`. Raises `ConfigurationError` if one of them is not a function.
     """
 
     def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
@@ -137,10 +137,10 @@ class AsyncJournyInterceptor(_AroundHandlers, grpc.aio.ServerInterceptor):  # ty
 
     *user*, *account* and *metadata* are called with gRPC's `ServicerContext`. The first two return an ID (or a
     `UserIdentified` or `AccountIdentified`) or `None`; *metadata* returns a mapping or `None`. They are called when
-    an event needs them, and not again once they have found somebody. If *skip* returns true, nothing in that call is
-    tracked, except deletes and removals; see `journy_track.suppressed()`. *trust* decides whether to believe the
-    carrier in the call's metadata: a function with the same argument, or `"signed"` if both services have the same
-    `carrier_secret`. Raises `ConfigurationError` if one of them is not a function.
+    an event needs them, and not again once they have found somebody. If *skip* returns true, or raises, nothing in
+    that call is tracked, except deletes and removals; see `journy_track.suppressed()`. *trust* decides whether to
+    believe the carrier in the call's metadata: a function with the same argument, or `"signed"` if both services have
+    the same `carrier_secret`. Raises `ConfigurationError` if one of them is not a function.
     """
 
     async def intercept_service(

@@ -32,8 +32,8 @@ class JournyHandlerMixin(_Base):
       `journy_metadata()` returns a mapping or `None`. They are called when an event needs them, and not again once
       they have found somebody: if the user changes within a request, call `set_user()`. Events wait for async methods
       until the handler is done.
-    - `journy_skip()` is called first. If it returns true, nothing in that request is tracked, except deletes and
-      removals; see `journy_track.suppressed()`.
+    - `journy_skip()` is called first. If it returns true, or raises, nothing in that request is tracked, except
+      deletes and removals; see `journy_track.suppressed()`.
     - `journy_trust()` decides whether to believe the header that another of your services sends (see
       `propagate_to`). Instead of a method, set ``journy_trust = "signed"`` if both services have the same
       `carrier_secret`. What the other methods return takes precedence.

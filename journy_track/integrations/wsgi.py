@@ -30,8 +30,8 @@ class JournyMiddleware:
       ``REMOTE_USER`` has changed.
     - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.
-    - *skip* gets the same argument and is called first. If it returns true, nothing in that request is tracked,
-      except deletes and removals; see `journy_track.suppressed()`.
+    - *skip* gets the same argument and is called first. If it returns true, or raises, nothing in that request is
+      tracked, except deletes and removals; see `journy_track.suppressed()`.
     - *trust* decides whether to believe the header that another of your services sends (see `propagate_to`): a
       function with the same argument, or `"signed"` if both services have the same `carrier_secret`. What the other
       functions return takes precedence.

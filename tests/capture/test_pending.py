@@ -14,7 +14,7 @@ import journy_track
 from journy_track import AccountIdentified, UserIdentified, track
 from journy_track._capture import request as requests
 from journy_track._capture.context import Change, enter, leave
-from journy_track._capture.request import NOBODY, Actor, Cell, Pending
+from journy_track._capture.request import NOBODY, PERHAPS_SKIPPED, SKIP_FAILED, SKIPPED, Actor, Cell, Pending
 from journy_track._model.frozendict import FrozenDict
 
 JANE = Actor(UserIdentified("jane"), AccountIdentified("acme"), journy_track.current_context().metadata)
@@ -197,6 +197,63 @@ def test_a_full_room_drops_and_counts_but_lets_go_who_has_an_identity(api, track
         pending.close(JANE)
     assert tracker.flush(10)
     assert balance(tracker, captured=6).delivered == 4
+
+
+@contextmanager
+def skippable(asked: Asked) -> Iterator[Pending]:
+    cell = Cell()
+    cell.pending = Pending(cell, asked, unknown=PERHAPS_SKIPPED, may_skip=True)
+    entry = enter(Change(cell=cell))
+    try:
+        yield cell.pending
+    finally:
+        leave(entry)
+
+
+@pytest.mark.parametrize("actor", [SKIPPED, NOBODY], ids=["skipped", "tracked"])
+def test_a_scope_in_a_request_that_ends_on_another_thread_meanwhile(api, tracker, asked, balance, actor):
+    with skippable(asked) as pending, journy_track.scope():
+        asked.on_ask = lambda: pending.close(actor)  # after it was asked, before the item waits
+        track("within", user="u9")
+        track("later", user="u9")
+        journy_track.delete_user("u2")
+    assert tracker.flush(10)
+    skipped = actor is SKIPPED
+    assert dict(balance(tracker, captured=3).dropped) == ({"suppressed": 2} if skipped else {})
+    assert [event.name for event in api.events] == ([] if skipped else ["within", "later"])
+
+
+@pytest.mark.parametrize("actor", [SKIPPED, NOBODY, None], ids=["skipped", "tracked", "unknown"])
+def test_a_request_that_ends_after_the_one_around_it(kept, asked, actor):
+    inner = Asked()
+    with skippable(asked) as around:
+        cell = Cell()
+        outside = around._cell
+        cell.pending = pending = Pending(cell, inner, outside=outside)
+        entry = enter(Change(cell=cell))
+        track("first")
+        around.close(actor)
+        pending.close(JANE)
+        track("late", user="u9")
+        leave(entry)
+    assert kept.users() == (["jane", "u9"] if actor is NOBODY else [])
+
+
+def test_a_lookup_that_fails_is_repeated_and_what_waits_is_not_sent_without_it(kept, asked):
+    asked.actor = SKIP_FAILED
+    with skippable(asked) as pending:
+        track("first", user="u9")
+        assert pending.skip_failed
+        assert pending.waiting
+        asked.actor = NOBODY
+        track("second", user="u9")
+        assert not pending.skip_failed
+        assert not pending.waiting
+        pending.renew()
+        asked.actor = SKIP_FAILED
+        track("third", user="u9")
+        pending.close(None)
+    assert kept.names() == ["first", "second"]
 
 
 def test_what_waits_takes_its_place_in_the_queues_bound(api, asked, balance):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 
 import pytest
 
 import journy_track
-from journy_track import DeleteUser, track
+from journy_track import DeleteUser, Event, track
+from journy_track._capture import request as requests
 from journy_track.integrations.asgi import JournyMiddleware as Asgi
 from journy_track.integrations.wsgi import JournyMiddleware as Wsgi
 
@@ -79,10 +81,112 @@ def test_a_request_is_skipped_from_when_staff_acts_until_it_does_no_longer(kept)
     assert kept.lost() == {"suppressed": 1}
 
 
-def test_a_skip_that_raises_is_logged_and_the_request_is_tracked(kept, caplog):
-    wsgi(Wsgi(visiting, user=who, skip=lambda environ: environ["MISSING"]), REMOTE_USER="u1")
+def failing(*_):
+    raise KeyError("staff")
+
+
+async def awaited(*_):
+    return False
+
+
+async def nothing(*_): ...
+
+
+def asgi(*apps, **scope):
+    """Serve one request by the last of these, which are middlewares around the first."""
+    app = apps[0]
+    for around in apps[1:]:
+        app = around(app)
+    asyncio.run(app({"type": "http", **scope}, nothing, nothing))
+
+
+def names(items):
+    return [item.name if isinstance(item, Event) else type(item).__name__ for item in items]
+
+
+@pytest.mark.parametrize("skip", [failing, lambda environ: awaited()], ids=["raises", "is async"])
+def test_a_request_whose_skip_cannot_be_evaluated_is_not_tracked(kept, caplog, skip):
+    def app(environ, start_response):
+        journy_track.delete_user("u2")
+        return visiting(environ, start_response)
+
+    wsgi(Wsgi(app, user=who, skip=skip), REMOTE_USER="u1")
+    assert names(kept()) == ["DeleteUser"]
+    assert kept.lost() == {"suppressed": 3}
+    assert "the skip= callback" in caplog.text
+    assert "nothing in the request is tracked" in caplog.text
+    assert "went on without it" not in caplog.text
+
+
+def test_an_async_skip_that_raises_leaves_the_request_untracked(kept, caplog):
+    async def skip(scope):
+        raise LookupError("staff")
+
+    async def app(scope, receive, send):
+        track("visited", user="u1")
+        await send({})
+
+    asgi(app, functools.partial(Asgi, user=lambda scope: "u1", skip=skip))
+    assert kept() == []
+    assert kept.lost() == {"suppressed": 1}
+    assert "the skip= callback raised LookupError" in caplog.text
+
+
+def test_a_skip_that_fails_too_early_is_asked_again(kept):
+    def app(environ, start_response):
+        track("visited")
+        environ["STAFF"] = environ["REMOTE_USER"] == "staff"
+        return []
+
+    middleware = Wsgi(app, user=who, skip=lambda environ: environ["STAFF"])
+    for user in ("u1", "staff"):
+        wsgi(middleware, REMOTE_USER=user)
+    assert [event.user.user_id for event in kept()] == ["u1"]
+    assert kept.lost() == {"suppressed": 1}
+
+
+def test_what_is_cut_off_before_skip_was_awaited_is_not_tracked(kept):
+    async def app(scope, receive, send):
+        track("visited", user="u1")
+        raise GeneratorExit  # as the event loop does when it is closed
+
+    with pytest.raises(GeneratorExit):
+        Asgi(app, skip=awaited)({"type": "http"}, nothing, nothing).send(None)
+    assert kept() == []
+    assert kept.lost() == {"suppressed": 1}
+
+
+def test_more_than_fits_waits_for_skip_is_not_sent_before_it_is_known(kept, monkeypatch):
+    monkeypatch.setattr(requests, "MAX_WAITING", 2)
+
+    async def skip(scope):
+        return True
+
+    async def app(scope, receive, send):
+        for _ in range(3):
+            track("visited", user="u1")
+        with journy_track.scope():
+            track("within", user="u1")
+        journy_track.delete_user("u2")
+
+    asgi(app, functools.partial(Asgi, skip=skip))
+    assert names(kept()) == ["DeleteUser"]
+    assert kept.lost() == {"suppressed": 2, "waiting_room_full": 2}
+
+
+def test_more_than_fits_is_sent_where_a_request_cannot_be_skipped(kept, monkeypatch):
+    monkeypatch.setattr(requests, "MAX_WAITING", 2)
+
+    async def user(scope):
+        return "u1"
+
+    async def app(scope, receive, send):
+        for _ in range(3):
+            track("visited", user="u1")
+
+    asgi(app, functools.partial(Asgi, user=user))
     assert len(kept()) == 3
-    assert "the skip= callback raised KeyError" in caplog.text
+    assert kept.lost() == {}
 
 
 def test_a_device_of_a_request_that_is_skipped_is_not_linked(kept):
@@ -102,6 +206,170 @@ def test_work_in_a_scope_that_inherits_is_skipped_too(kept):
     assert kept.lost() == {"suppressed": 1}
 
 
+BLOCKS = {
+    "scope": journy_track.scope,
+    "scope that inherits": lambda: journy_track.scope(inherit=True),
+    "job": lambda: journy_track.extract({}),
+}
+
+
+@pytest.fixture(params=BLOCKS)
+def block(request):
+    return BLOCKS[request.param]
+
+
+@pytest.mark.parametrize("staff", [True, False])
+def test_the_first_event_of_a_skipped_request_may_be_in_a_scope(kept, block, staff):
+    def app(environ, start_response):
+        with block(), block():
+            track("within", user="u9")
+            journy_track.delete_user("u2")
+        with block():
+            track("again", user="u9")
+        return []
+
+    wsgi(Wsgi(app, user=who, skip=is_staff), REMOTE_USER="staff" if staff else "u1")
+    assert names(kept()) == (["DeleteUser"] if staff else ["within", "DeleteUser", "again"])
+    assert kept.lost() == ({"suppressed": 2} if staff else {})
+
+
+@pytest.mark.parametrize("staff", [True, False])
+def test_events_in_a_scope_wait_for_an_async_skip(kept, block, staff):
+    async def skip(scope):
+        await asyncio.sleep(0)
+        return staff
+
+    async def app(scope, receive, send):
+        with block(), block():
+            track("within", user="u9")
+            journy_track.delete_user("u2")
+        assert kept.tracker.stats().queued == 2
+
+    asgi(app, functools.partial(Asgi, user=lambda scope: "u1", skip=skip))
+    items = kept()
+    assert names(items) == (["DeleteUser"] if staff else ["within", "DeleteUser"])
+    assert kept.lost() == ({"suppressed": 1} if staff else {})
+    assert kept.tracker.stats().queued == 0
+
+
+def test_a_scope_has_no_user_of_the_request_around_it(kept):
+    async def metadata(scope):
+        return {"plan": "pro"}
+
+    async def app(scope, receive, send):
+        with journy_track.scope():
+            track("anonymous")
+            track("within", user="u9")
+
+    asgi(app, functools.partial(Asgi, user=lambda scope: "u1", metadata=metadata, skip=awaited))
+    assert [(event.name, event.user.user_id, dict(event.metadata)) for event in kept()] == [("within", "u9", {})]
+    assert kept.lost() == {"no_identity": 1}
+
+
+def test_a_scope_is_skipped_from_when_staff_acts_until_it_does_no_longer(kept):
+    def app(environ, start_response):
+        with journy_track.scope():
+            for user in ("jane", "staff", "jane"):
+                environ["REMOTE_USER"] = user
+                track(f"as_{user}", user="u9")
+        return []
+
+    wsgi(Wsgi(app, user=who, skip=is_staff))
+    assert names(kept()) == ["as_jane", "as_jane"]
+    assert kept.lost() == {"suppressed": 1}
+
+
+def test_a_scope_in_a_request_from_where_nothing_is_tracked_tracks_nothing(kept):
+    carrier = {}
+    with journy_track.suppressed():
+        journy_track.inject(carrier)
+
+    def app(environ, start_response):
+        with journy_track.scope():
+            track("within", user="u9")
+        return []
+
+    wsgi(Wsgi(app, trust=lambda environ: True), HTTP_JOURNY_TRACK=carrier["journy-track"])
+    assert kept() == []
+    assert kept.lost() == {"suppressed": 1}
+
+
+@pytest.mark.parametrize("staff", [True, False])
+@pytest.mark.parametrize("outer", ["sync", "async"])
+@pytest.mark.parametrize("inner", ["none", "sync", "async"])
+def test_a_request_within_one_that_is_skipped_is_not_tracked(kept, staff, outer, inner):
+    async def app(scope, receive, send):
+        track("visited")
+        track("visited", user="u9")
+        with journy_track.scope():
+            track("within", user="u9")
+        await send({})
+        track("sent", user="u9")
+        journy_track.delete_user("u2")
+
+    async def skip_async(scope):
+        await asyncio.sleep(0)
+        return staff
+
+    async def user(scope):
+        return "inner"
+
+    skip = (lambda scope: staff) if outer == "sync" else skip_async
+    options = {"none": {}, "sync": {"user": lambda scope: "inner"}, "async": {"user": user}}[inner]
+    asgi(app, functools.partial(Asgi, **options), functools.partial(Asgi, user=lambda scope: "outer", skip=skip))
+    items = kept()
+    if staff:
+        assert names(items) == ["DeleteUser"]
+        assert kept.lost() == {"suppressed": 4}
+        return
+    anonymous = 1 if inner == "none" else 0
+    assert kept.lost() == ({"no_identity": 1} if anonymous else {})
+    assert sorted(names(items)) == ["DeleteUser", "sent", *(["visited"] * (2 - anonymous)), "within"]
+    users = {event.user.user_id for event in items if isinstance(event, Event)}
+    assert users == ({"u9"} if anonymous else {"u9", "inner"})
+    assert kept.tracker.stats().queued == 0
+
+
+def test_a_device_of_a_request_within_one_that_is_skipped_is_not_linked(kept):
+    inner = Wsgi(lambda environ, start_response: [], user=who, link_devices=True)
+    app = Wsgi(inner, skip=is_staff)
+    wsgi(app, REMOTE_USER="staff", HTTP_COOKIE="__journey=device-of-staff")
+    assert kept() == []
+    wsgi(app, REMOTE_USER="u1", HTTP_COOKIE="__journey=device-of-u1")
+    assert names(kept()) == ["Link"]
+
+
+def test_work_that_outlives_a_request_within_one_that_is_skipped_is_not_tracked(kept):
+    late = []
+
+    def app(environ, start_response):
+        late.append(journy_track.in_context(lambda: track("late", user="u9")))
+        return []
+
+    wsgi(Wsgi(Wsgi(app, user=who), skip=is_staff), REMOTE_USER="staff")
+    late[0]()
+    assert kept() == []
+    assert kept.lost() == {"suppressed": 1}
+
+
+def test_jobs_of_a_request_that_is_skipped_are_marked_also_where_skip_failed(kept):
+    carriers = {}
+
+    def app(environ, start_response):
+        carriers[environ["REMOTE_USER"]] = carrier = {}
+        with journy_track.scope():
+            journy_track.inject(carrier)
+        return []
+
+    for user, skip in (("staff", is_staff), ("u1", is_staff), ("u2", failing), ("u3", lambda environ: awaited())):
+        wsgi(Wsgi(app, user=who, skip=skip), REMOTE_USER=user)
+    for user, carrier in carriers.items():
+        with journy_track.extract(carrier):
+            track(f"job_of_{user}", user="u9")
+    assert names(kept()) == ["job_of_u1"]
+    assert kept.lost() == {"suppressed": 3}
+
+
 @pytest.mark.parametrize("staff", [True, False])
 def test_an_async_skip_is_awaited_and_events_wait_for_it(kept, staff):
     async def skip(scope):
@@ -112,8 +380,6 @@ def test_an_async_skip_is_awaited_and_events_wait_for_it(kept, staff):
         track("visited")
         journy_track.delete_user("u2")
         assert kept.tracker.stats().queued == 2
-
-    async def nothing(*_): ...
 
     asyncio.run(Asgi(app, user=lambda scope: "u1", skip=skip)({"type": "http"}, nothing, nothing))
     items = kept()

@@ -19,6 +19,7 @@ import journy_track
 from journy_track import ConfigurationError, UserIdentified, verification_hash
 from journy_track.integrations import _snippet
 from journy_track.integrations._snippet import Snippet, _pieces_of
+from journy_track.integrations.wsgi import JournyMiddleware
 
 from ..conftest import KEY
 
@@ -154,6 +155,19 @@ def test_for_nobody_there_is_the_snippet_alone(snippet, nobody):
 def test_what_is_suppressed_gets_no_snippet(snippet):
     with journy_track.suppressed(), journy_track.user("u1"):
         assert snippet.html() == ""
+
+
+def test_a_request_whose_skip_fails_gets_no_snippet(snippet):
+    pages = []
+
+    def app(environ, start_response):
+        pages.append(snippet.html(user="u1"))
+        return []
+
+    for skip in (lambda environ: False, lambda environ: environ["MISSING"]):
+        list(JournyMiddleware(app, skip=skip)({}, lambda status, headers: None))
+    assert pages[0]
+    assert pages[1] == ""
 
 
 def test_a_wrong_value_names_nobody_and_is_logged(api, caplog):

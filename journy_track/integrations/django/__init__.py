@@ -17,7 +17,7 @@ from django.urls import get_resolver
 from journy_track._capture.bodies import Body
 from journy_track._capture.carrier import HEADER
 from journy_track._capture.context import current_frame, enter, leave, live_frame, scoped, set_frame
-from journy_track._capture.request import NOBODY, Actor, Moment, Pending, same
+from journy_track._capture.request import Actor, Moment, Pending, same
 from journy_track._capture.routes import look_at
 from journy_track._model.errors import ConfigurationError
 from journy_track._model.loops import in_asyncio
@@ -68,8 +68,8 @@ class JournyMiddleware:
       mapping or `None`. They may use ``request.user`` and the database, and may be async in an async stack.
     - *link_devices* links the device in the `__journey` cookie to that user, once per device and user in each
       process.
-    - *skip* gets the same argument and is called first. If it returns true, nothing in that request is tracked,
-      except deletes and removals; see `journy_track.suppressed()`.
+    - *skip* gets the same argument and is called first. If it returns true, or raises, nothing in that request is
+      tracked, except deletes and removals; see `journy_track.suppressed()`.
     - *trust* decides whether to believe the header that another of your services sends (see `propagate_to`): a
       function with the same argument, or `"signed"` if both services have the same `carrier_secret`. What the other
       functions return takes precedence.
@@ -204,8 +204,7 @@ class _DjangoRequest(SyncRequest):
         if pending is None:
             return
         if self._session is None or not self._session.watched:
-            for moment in (*pending.earlier(), self.moment()):
-                pending.settle_earlier(NOBODY, moment)
+            pending.settle_unknown()
         pending.renew()
 
     def identity_ends(self) -> None:
@@ -214,17 +213,15 @@ class _DjangoRequest(SyncRequest):
             return
         self.settle_earlier(self._ask_given)
         pending = self.pending
-        if pending is not None and pending.waiting:
-            answer = self._ask_given(self.moment())
-            pending.settle_earlier(answer or NOBODY, self.moment())
+        if pending is not None and pending.waiting and (answer := self._ask_given(self.moment())) is not None:
+            pending.settle_earlier(answer, self.moment())
 
     async def identity_ends_async(self) -> None:
         """Like `identity_ends`, in async code."""
         await self.settle_earlier_async(self.ask_async)
         pending = self.pending
-        if pending is not None and pending.waiting:
-            answer = await self.ask_async(self.moment())
-            pending.settle_earlier(answer or NOBODY, self.moment())
+        if pending is not None and pending.waiting and (answer := await self.ask_async(self.moment())) is not None:
+            pending.settle_earlier(answer, self.moment())
 
     def ask_now(self, moment: Moment) -> Actor | None:
         if not self._async:
