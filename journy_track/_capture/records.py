@@ -42,13 +42,23 @@ def contain(recorder: Records, error: Exception, name: str, doing: str, *, lost:
         recorder.refuse("invalid")
     elif lost:
         recorder.refuse("capture_failed")
+    if lost:
+        _warn(error, name, doing, f"the event is lost, counted as {'invalid' if wrong else 'capture_failed'}")
+    else:
+        leave_out(error, name, doing)
+
+
+def leave_out(error: Exception, name: str, doing: str) -> None:
+    """Log once that the event goes out without a part that failed."""
+    _warn(error, name, doing, "it goes out without that part")
+
+
+def _warn(error: Exception, name: str, doing: str, so: str) -> None:
     warn_once(
         ("contained", shortened(name), doing),
         "%s the event %r raised %s; %s.",
         doing,
         shortened(name),
         where_raised(error),
-        f"the event is lost, counted as {'invalid' if wrong else 'capture_failed'}"
-        if lost
-        else "it goes out without that part",
+        so,
     )
