@@ -296,11 +296,11 @@ def test_it_is_logged_with_its_place_in_the_users_code_and_without_what_was_pass
         pass
     first, second = (record.getMessage() for record in caplog.records)
     assert first == (
-        f"wrong value in track() at tests/capture/{line_of('a wrong time')}: "
+        f"wrong value in track() at tests/capture/{line_of('an invalid time')}: "
         "happened_at must be a datetime, got str; it was recorded without happened_at"
     )
     assert second.startswith(
-        f"wrong value in user() at tests/capture/{line_of('a wrong user')}: user_id must be an ID"
+        f"wrong value in user() at tests/capture/{line_of('an invalid user')}: user_id must be an ID"
     )
     assert second.endswith("; no user is set there")
     assert "jane" not in caplog.text
