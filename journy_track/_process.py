@@ -68,7 +68,9 @@ def first_capture() -> None:
     """Called when this process captures its first item: by now it is clear what kind of process this is."""
     global _finalized  # noqa: PLW0603 - the process for which it is registered
     frameworks.call_before_end(_at_exit)
-    if any(tracker.wraps_os_exit for tracker in _living) and (forks.in_forked_child() or frameworks.ends_abruptly()):
+    # A copy, since another thread may add or remove a tracker meanwhile.
+    wraps = any(tracker.wraps_os_exit for tracker in list(_living))
+    if wraps and (forks.in_forked_child() or frameworks.ends_abruptly()):
         _wrap_os_exit()
     if _finalized == os.getpid():
         return

@@ -46,8 +46,8 @@ class _NotConfigured:
     @property
     def after_commit(self) -> Records:
         inherit()
-        recorder = _global.recorder
-        return self if recorder is None or isinstance(recorder, _NotConfigured) else recorder.after_commit
+        recorder = self._installed()
+        return self if recorder is None else recorder.after_commit
 
     def record(self, *arguments: Any, **named: Any) -> bool:
         recorder = self._inherited()
@@ -61,11 +61,16 @@ class _NotConfigured:
 
     def _inherited(self) -> Records | None:
         if not inherit():
-            _global.recorder = None
+            _global.capture_nothing()
             with importing:
                 from journy_track._model.places import captured_at
             warn_once("not configured", NOT_CONFIGURED, captured_at())
-        return _global.recorder
+        return self._installed()
+
+    def _installed(self) -> Records | None:
+        # Not `_global.recorder`, which is still a placeholder while another thread is in the middle of `install()`.
+        tracker = _global.tracker
+        return None if tracker is None else tracker.recorder
 
 
 class _Global(Verbs):
@@ -95,12 +100,22 @@ class _Global(Verbs):
         """Install *tracker* and return the previous one."""
         before = self.tracker
         self.tracker = tracker
-        _hand_over(None if tracker is None else tracker.config)
         self.recorder = _NotConfigured() if tracker is None else tracker.recorder
+        _hand_over(None if tracker is None else tracker.config)
         self.place = place
         for follower in self.followers:
             follower(tracker)
         return before
+
+    def capture_nothing(self) -> None:
+        """Make later captures cost nothing, unless a tracker is installed or is just being installed."""
+        # Never waits for the lock: in a signal handler, its holder might be waiting for this thread.
+        if self.lock.acquire(blocking=False):
+            try:
+                if self.tracker is None:
+                    self.recorder = None
+            finally:
+                self.lock.release()
 
 
 _global = _Global()
@@ -244,10 +259,13 @@ def inherit() -> bool:
             try:
                 config = children.inherited()
             except children.NotInherited as why:
-                warn_once("not configured", NOT_INHERITED, why)
-                return False
+                if _global.tracker is None:
+                    warn_once("not configured", NOT_INHERITED, why)
+                config = None
             finally:
                 _global.inheriting = False
+            if _global.tracker is not None:  # a module imported while reading the settings has called configure()
+                return True
             if config is None:
                 return False
             _global.install(Tracker.of(config), None)

@@ -298,7 +298,8 @@ class Tracker(Verbs):
             # setdefault is atomic: if two threads get here first, they share one pipeline, without a lock that a fork
             # could leave held. The parent's pipeline is neither used nor closed: its sockets belong to the parent.
             pipeline = self._pipelines.setdefault(pid, self._made())
-            pipeline.queue.closed = self._closed
+            if self._closed:  # only then: shutdown() on another thread may have closed the queue since
+                pipeline.queue.closed = True
             pipeline.dispatcher.on_request = self._on_request
         return pipeline
 

@@ -10,7 +10,8 @@ import sys
 import pytest
 
 import journy_track
-from journy_track._model.children import hand_over
+from journy_track._model.children import _pickled, hand_over
+from journy_track._model.config import Config
 from journy_track._runtime import inherit
 
 METHODS = [method for method in ("forkserver", "spawn") if method in multiprocessing.get_all_start_methods()]
@@ -154,3 +155,46 @@ def test_while_a_test_captures_its_children_get_nothing(tracker):
     with journy_track.testing.capture():
         assert "journy_track" not in multiprocessing.current_process()._config
     assert "journy_track" in multiprocessing.current_process()._config
+
+
+@pytest.fixture
+def as_child_with(monkeypatch):
+    """Make this process look like a child of multiprocessing that was passed these bytes as its settings."""
+
+    def pass_on(packed: bytes) -> None:
+        monkeypatch.setattr(multiprocessing.process, "parent_process", multiprocessing.current_process)
+        monkeypatch.setitem(multiprocessing.current_process()._config, "journy_track", packed)
+
+    return pass_on
+
+
+class ConfiguresWhenRead:
+    """Pickles as a call of `configure()` and, unless *then* is `None`, of that as well."""
+
+    def __init__(self, url: str, then: object) -> None:
+        self.call = (configured_by_a_module, (url, then))
+
+    def __reduce__(self):
+        return self.call
+
+
+def configured_by_a_module(url: str, then: object) -> object:
+    journy_track.configure("a-key", base_url=url, metadata={"by": "itself"})
+    if then is None:
+        raise LookupError("a module that fails")
+    return then
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["", "and that fails"])
+def test_a_configure_in_a_module_that_is_imported_with_the_settings_wins(api, as_child_with, caplog, fails):
+    read = None if fails else Config.load("of-its-parent", {"base_url": api.url, "metadata": {"by": "its parent"}})
+    passed = None if read is None else (None, read)
+    as_child_with(_pickled(ConfiguresWhenRead(api.url, passed)))
+    journy_track.track("first", user="u1")
+    journy_track.track("second", user="u1")
+    assert journy_track.flush(5)
+    assert [(event.name, event.metadata) for event in api.events] == [
+        ("first", {"by": "itself"}),
+        ("second", {"by": "itself"}),
+    ]
+    assert not caplog.records

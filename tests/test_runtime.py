@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import journy_track
-from journy_track import ConfigurationError, track_event
+from journy_track import ConfigurationError, Tracker, _runtime, track_event
 from journy_track._model.config import Config
 
 
@@ -71,6 +71,68 @@ def test_what_an_unusable_spool_left_in_memory_is_delivered_after_another_config
     gate.opened.set()
     assert old.flush(20)
     assert old.stats().delivered == 20
+
+
+# ── Captures while the first configure() runs ──
+
+
+def test_what_is_captured_while_the_first_tracker_is_installed_is_delivered(api, monkeypatch):
+    hand_over = _runtime._hand_over
+
+    def as_a_signal_handler_would(config):
+        hand_over(config)
+        sign_in()
+        journy_track.track("interrupted", user="u1")
+
+    monkeypatch.setattr(_runtime, "_hand_over", as_a_signal_handler_would)
+    tracker = journy_track.configure("a-key", base_url=api.url)
+    assert tracker.flush(5)
+    assert [event.name for event in api.events] == ["signed_in", "interrupted"]
+
+
+def test_a_capture_between_the_tracker_and_its_recorder_is_delivered(api, tracker, monkeypatch):
+    monkeypatch.setattr(_runtime._global, "recorder", _runtime._NotConfigured())
+    journy_track.track("interrupted", user="u1")
+    journy_track.track("in_a_transaction", user="u1", after_commit=True)
+    _runtime.refuse("invalid")
+    assert tracker.flush(5)
+    assert [event.name for event in api.events] == ["interrupted", "in_a_transaction"]
+    assert tracker.stats().dropped == {"invalid": 1}
+
+
+def test_a_configure_that_overtakes_the_first_capture_stays_in_effect(api, monkeypatch):
+    inherit = _runtime.inherit
+
+    def overtaken():
+        inherited = inherit()
+        monkeypatch.undo()
+        thread = threading.Thread(target=journy_track.configure, args=("a-key",), kwargs={"base_url": api.url})
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+        return inherited
+
+    monkeypatch.setattr(_runtime, "inherit", overtaken)
+    journy_track.track("first", user="u1")
+    journy_track.track("second", user="u1")
+    assert journy_track.flush(5)
+    assert [event.name for event in api.events][-1:] == ["second"]
+
+
+def test_a_capture_does_not_wait_for_a_configure_on_another_thread(api, monkeypatch):
+    of, captured = Tracker.of.__func__, threading.Event()
+
+    def during(config):
+        thread = threading.Thread(target=lambda: (journy_track.track("too_early", user="u1"), captured.set()))
+        thread.start()
+        assert captured.wait(10)
+        return of(Tracker, config)
+
+    monkeypatch.setattr(Tracker, "of", during)
+    journy_track.configure("a-key", base_url=api.url)
+    journy_track.track("second", user="u1")
+    assert journy_track.flush(5)
+    assert [event.name for event in api.events] == ["second"]
 
 
 # ── The docstring of configure() ──

@@ -72,3 +72,27 @@ def test_a_hundred_replaced_trackers_leave_nothing_behind(api, balance):
     if before:
         # A connection left open would hold two descriptors, ours and the server's. The server may close its own late.
         assert len(os.listdir("/proc/self/fd")) < before + 120
+
+
+def test_a_shutdown_while_another_thread_makes_the_queue_of_a_forked_child_keeps_it_closed(api):
+    class Overtaken(Tracker):
+        """Is shut down by another thread whenever its queue is about to be opened or closed."""
+
+        overtaken = False
+
+        @property
+        def _closed(self):
+            closed = self.closed_
+            if self.overtaken:
+                self.overtaken = False
+                assert self.shutdown(0)
+            return closed
+
+        @_closed.setter
+        def _closed(self, closed):
+            self.closed_ = closed
+
+    tracker = Overtaken("a-key", base_url=api.url)
+    tracker.after_fork()
+    tracker.overtaken = True
+    assert tracker._queue().closed

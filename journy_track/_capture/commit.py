@@ -10,6 +10,7 @@ from weakref import ref
 
 from journy_track._capture.held import HeldItem, Queue
 from journy_track._capture.queue import UNIT
+from journy_track._capture.records import leave_out
 from journy_track._model.frameworks import in_use
 
 
@@ -109,8 +110,11 @@ class UntilCommit:
 
     def unpark(self, item: HeldItem) -> None:
         """Pass *item* on: everything that it waited for has happened."""
-        self._held[ref(item)]()
         captured = item.captured
+        try:
+            self._held[ref(item)]()
+        except Exception as error:  # noqa: BLE001 - a span may raise anything, which must not fail the app's commit
+            leave_out(error, captured[2], "recording on its span")
         self._queue().offer(captured, captured[-1])
 
     def _forget(self, gone: ref[HeldItem], units: int) -> None:

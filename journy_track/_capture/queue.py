@@ -117,7 +117,7 @@ class BoundedQueue:
             if wake is not None:
                 wake()
         except Exception as error:  # noqa: BLE001 - it is in the queue, and not lost: whoever looks next finds it
-            warn_once("wake", "waking the worker raised %s; delivery may be a few seconds late", type(error).__name__)
+            _not_woken(error)
         return True
 
     def _offer_later(self, captured: Any, extra: int) -> bool:
@@ -157,9 +157,12 @@ class BoundedQueue:
             self._refuse_late()
             return
         self._items.append(item.captured)
-        wake = self.wake
-        if wake is not None:
-            wake()
+        try:
+            wake = self.wake
+            if wake is not None:
+                wake()
+        except Exception as error:  # noqa: BLE001 - as in `offer`; this may run in the app's commit
+            _not_woken(error)
 
     def _refuse_late(self) -> None:
         self._refused["closed"].add()
@@ -225,7 +228,8 @@ class BoundedQueue:
 
     def _awake(self) -> None:
         """Record that the worker is awake. If it has died, the next offer must start a new one."""
-        self.wake = None
+        # Without a worker this is never `None`, not even for a moment: an offer would take the worker for awake.
+        self.wake = self.starter
         # Checked last: a worker that dies at this moment has set its starter before it set wake.
         if self.starter is not None:
             self.wake = self.starter
@@ -243,3 +247,7 @@ class BoundedQueue:
     def refused(self) -> dict[str, int]:
         """The numbers of refused items, by reason."""
         return {reason: tally.read() for reason, tally in self._refused.items()}
+
+
+def _not_woken(error: Exception) -> None:
+    warn_once("wake", "waking the worker raised %s; delivery may be a few seconds late", type(error).__name__)

@@ -42,13 +42,23 @@ def contain(recorder: Records, error: Exception, name: str, doing: str, *, lost:
         recorder.refuse("invalid")
     elif lost:
         recorder.refuse("capture_failed")
+    if lost:
+        _warn(error, name, doing, f"it is lost, and counted as {'invalid' if wrong else 'capture_failed'}")
+    else:
+        leave_out(error, name, doing)
+
+
+def leave_out(error: Exception, name: str, doing: str) -> None:
+    """Log once that the item is sent without a part that failed."""
+    _warn(error, name, doing, "it is sent without that part")
+
+
+def _warn(error: Exception, name: str, doing: str, so: str) -> None:
     warn_once(
         ("contained", shortened(name), doing),
         "%s %r raised %s; %s.",
         doing,
         shortened(name),
         where_raised(error),
-        f"it is lost, and counted as {'invalid' if wrong else 'capture_failed'}"
-        if lost
-        else "it is sent without that metadata",
+        so,
     )

@@ -55,7 +55,7 @@ class Inspecting:
         self._logging = threading.local()
         self._closed = False
         if url.scheme == "http" and config.loopback:
-            logs.listeners.add(self)
+            logs.listen(self)
         else:
             self._closed = True
 
@@ -127,7 +127,7 @@ class Inspecting:
         if self._closed or self._pid != os.getpid():
             return
         self._closed = True
-        logs.listeners.discard(self)
+        logs.unlisten(self)
         if self._sending.acquire(blocking=False):  # no thread is sending
             self._send_all()
         elif self._thread is not None and self._thread.ident is not None:

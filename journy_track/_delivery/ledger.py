@@ -8,11 +8,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
-from journy_track._capture.queue import BoundedQueue
+from journy_track._capture.queue import UNIT, BoundedQueue
 from journy_track._model.captured import Captured
 from journy_track._model.clock import monotonic
 from journy_track._model.frozendict import FrozenDict
-from journy_track._model.items import label_of
+from journy_track._model.items import MAX_BODY, label_of
 from journy_track._model.numbers import Receipt, Stats
 from journy_track._model.outcomes import Response
 from journy_track._stores.store import Job
@@ -23,9 +23,9 @@ MAX_RECEIPTS = 100
 MAX_REASONS, MAX_REASON = 50, 100
 #: How many delays between capture and delivery are kept for the percentiles, and for how many seconds each counts.
 MAX_DELAYS, RECENT = 2000, 300.0
-#: The maximum number of 512-byte units that a merged item keeps charged, which is about what one call can hold.
-#: Anything beyond that was overwritten by later values.
-MAX_KEPT = 128
+#: The number of units up to which the charges of merged items add up: those of the largest call. Anything beyond that
+#: was overwritten by later values.
+MAX_KEPT = MAX_BODY // UNIT
 
 Outcome = Literal["delivered", "published", "given_up", "dropped", "coalesced", "throttled"]
 

@@ -350,9 +350,11 @@ class Pipeline:
     def retire(self, then: Callable[[], object]) -> None:
         """Accept nothing more, deliver what waits, then stop and call *then*. Returns without waiting."""
         self.queue.closed = True
-        if self.worker.alive:
-            self.worker.retire(then=lambda: self._retired(then))
-        elif not len(self.queue):
+        # In any case: a thread that found the queue open may yet append its item and start the worker.
+        self.worker.retire(then=lambda: self._retired(then))
+        if len(self.queue):
+            self.worker.start()  # does nothing if there is a worker
+        elif not self.worker.alive:
             self._stop_inspecting()
             then()
 

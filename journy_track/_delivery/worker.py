@@ -79,10 +79,12 @@ class Worker:
         if next(self._starts) > 0:
             return
         thread = None
+        ready = False
         self._starting = True
         try:
             self._queue.with_worker()
             self._on_start()
+            ready = True
             thread = threading.Thread(
                 target=contextvars.Context().run, args=(self._run,), name="journy_track", daemon=True
             )
@@ -91,18 +93,20 @@ class Worker:
         except BaseException as error:
             # RuntimeError: the interpreter is shutting down, in which case exit drains the queue, or the system has
             # no more threads. Anything else comes from a signal handler and concerns the app: a time limit, a Ctrl-C.
-            if isinstance(error, RuntimeError) and (thread is None or sys.platform == "emscripten"):
+            # An error from `on_start` says nothing about threads.
+            no_thread = ready and isinstance(error, RuntimeError)
+            if no_thread and (thread is None or sys.platform == "emscripten"):
                 self._goes_without(error)
             elif thread is None or thread.ident is None:
                 self._again()
             else:
                 self._thread = thread
-            if not isinstance(error, RuntimeError):
+            if not no_thread:
                 raise
         finally:
             self._starting = False
 
-    def _goes_without(self, error: RuntimeError) -> None:
+    def _goes_without(self, error: BaseException) -> None:
         """Run without a thread. Pyodide cannot start one; a subinterpreter allows no daemon threads."""
         self._queue.without_worker(lambda: None)
         warn_once(
@@ -124,7 +128,10 @@ class Worker:
         return self._starting or (self._thread is not None and self._thread.is_alive())
 
     def retire(self, then: Callable[[], object]) -> None:
-        """End the thread once everything is settled. It calls *then* last."""
+        """End the thread once everything is settled. It calls *then* last.
+
+        Without a thread, this applies to the one that the next item starts.
+        """
         self._at_end = then
         self._retiring = True
         self._queue.wake_worker()

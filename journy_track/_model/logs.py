@@ -6,7 +6,7 @@ import logging
 import sys
 from contextlib import suppress
 from typing import Any, Protocol
-from weakref import WeakSet
+from weakref import ref
 
 from journy_track._model.errors import printable
 
@@ -21,8 +21,24 @@ class Listener(Protocol):
         """Called for each logged line. Must not raise."""
 
 
-#: Weak references, so that unused trackers are not kept alive.
-listeners: WeakSet[Listener] = WeakSet()
+#: Weak references, so that unused trackers are not kept alive. In a list, which is copied in one step: iterating over
+#: a WeakSet raises if another thread adds to it.
+_listeners: list[ref[Listener]] = []
+
+
+def listen(listener: Listener) -> None:
+    """Tell *listener* what is logged from now on, for as long as it exists."""
+    _listeners.append(ref(listener, _forget))
+
+
+def unlisten(listener: Listener) -> None:
+    """Tell *listener* no more."""
+    _forget(ref(listener))
+
+
+def _forget(listener: ref[Listener]) -> None:
+    with suppress(ValueError):  # it is not listening
+        _listeners.remove(listener)
 
 
 def log(level: int, message: str, *arguments: Any, exc_info: BaseException | None = None) -> None:
@@ -33,8 +49,10 @@ def log(level: int, message: str, *arguments: Any, exc_info: BaseException | Non
     code. It is reported once, on stderr, since the log itself is broken.
     """
     global _broken  # noqa: PLW0603 - reported once in a process
-    for listener in tuple(listeners):
-        listener.logged(level, message, arguments)
+    for reference in _listeners.copy():
+        listener = reference()
+        if listener is not None:
+            listener.logged(level, message, arguments)
     try:
         if not _log.hasHandlers():
             message = f"journy_track: {message}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from threading import get_ident
 from typing import Any
 
 from journy_track._capture.context import BlockEntry, enter, leave
@@ -52,13 +53,20 @@ class _Session:
 
     def __init__(self) -> None:
         self.cell: Cell = Cell()
-        self._entries: list[BlockEntry] = []
+        #: For each running cell, what IPython tells about it before and after, its thread, and its entry.
+        self._running: list[tuple[Any, int, BlockEntry]] = []
 
     def begin(self, info: Any = None) -> None:
         """Enter the scope before a cell runs."""
-        self._entries.append(enter(self.cell))
+        self._running.append((info, get_ident(), enter(self.cell)))
 
     def end(self, result: Any = None) -> None:
         """Leave the scope after a cell has run."""
-        if self._entries:  # the cell that loaded the extension has not entered the scope
-            leave(self._entries.pop())
+        info = getattr(result, "info", None)
+        own = [run for run in self._running if run[0] is info and info is not None]
+        if not own:  # IPython makes another `info` for a cell that was interrupted
+            here = (get_ident(), getattr(info, "raw_cell", None))
+            own = [run for run in self._running if (run[1], getattr(run[0], "raw_cell", None)) == here]
+        if own:  # the cell that loaded the extension has not entered the scope
+            self._running.remove(own[-1])
+            leave(own[-1][2])

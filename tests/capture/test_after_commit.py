@@ -213,6 +213,24 @@ def test_a_span_gets_its_event_when_it_is_let_go_if_it_still_runs(api, transacti
     assert trace_ids == {f"{span.get_span_context().trace_id:032x}"}
 
 
+def test_a_span_that_fails_at_the_commit_costs_neither_the_commit_nor_the_event(api, transaction, caplog):
+    from opentelemetry.sdk import trace
+
+    class Fails(trace.Event):
+        def __init__(self, *_, **__):
+            raise LookupError("theirs")
+
+    tracker = journy_track.configure("a-key", base_url=api.url, span_events=True)
+    provider = trace.TracerProvider()
+    with pytest.MonkeyPatch.context() as patched, provider.get_tracer("t").start_as_current_span("s"):
+        journy_track.track("opened", user="u1", after_commit=True)
+        patched.setattr(trace, "Event", Fails)
+        transaction.commit()
+    assert tracker.flush(10)
+    assert [event.name for event in api.events] == ["opened"]
+    assert "recording on its span the event 'opened' raised LookupError" in caplog.text
+
+
 # ── When the actor is not known yet ──
 
 
@@ -294,3 +312,19 @@ def test_a_commit_and_an_actor_that_come_at_once_let_an_item_go_once(open_transa
 def test_the_option_is_checked_where_it_is_given(value):
     with pytest.raises(InvalidArgument, match="after_commit must be True or False"):
         track_event("opened", after_commit=value)
+
+
+def test_a_worker_that_cannot_be_woken_is_no_error_of_who_learns_the_actor(api, tracker, pending, caplog):
+    journy_track.track("opened")
+    queue = tracker._pipeline().queue
+    start = queue.wake
+
+    def fails():
+        raise LookupError("no")
+
+    queue.wake = fails
+    pending.close(JANE)
+    assert "waking the worker raised LookupError" in caplog.text
+    queue.wake = start
+    assert tracker.flush(10)
+    assert [event.name for event in api.events] == ["opened"]

@@ -9,6 +9,8 @@ import pytest
 
 import journy_track
 from journy_track import UserIdentified
+from journy_track._capture.queue import UNIT
+from journy_track._model.items import MAX_BODY
 
 from .wire import during, sent, settle, turn, warmed
 
@@ -24,6 +26,17 @@ def test_upserts_of_one_identity_that_wait_become_one_and_the_later_value_wins(d
     assert sent(made) == ["upsert u1 {'plan': 'pro', 'name': None, 'seats': 3, 'phone': None}"]
     stats = made.ledger.stats()
     assert (stats.captured, stats.delivered, stats.coalesced) == (4, 2, 2)
+
+
+def test_merged_upserts_stay_charged_for_about_the_largest_call_and_no_more(desk):
+    made = warmed(desk)
+    for number in range(200):
+        made.upsert_user(user="u1", about=f"{number:04000}")
+        made.take_captured()
+    charged = made.queue._used - made.queue._released
+    assert MAX_BODY <= charged * UNIT <= MAX_BODY + 8_000
+    settle(made)
+    assert made.queue._used == made.queue._released
 
 
 def test_upserts_of_one_account_that_wait_become_one(desk):

@@ -10,7 +10,7 @@ from time import monotonic
 import pytest
 
 import journy_track
-from journy_track import Tracker
+from journy_track import Tracker, _process
 from journy_track._capture.queue import BoundedQueue
 
 from ..timing import keeps_to
@@ -61,6 +61,80 @@ def test_an_exception_of_a_signal_handler_while_the_worker_starts_costs_no_later
     tracker.track("signed_in", user="u1")
     assert tracker.flush(10)
     assert len(api.events) == 1
+
+
+def test_a_tracker_that_is_made_while_the_first_item_is_captured_is_no_error(monkeypatch):
+    class Living:
+        @property
+        def wraps_os_exit(self):
+            _process._living.add(Living())
+            return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_process, "_living", {Living()})
+        _process.first_capture()
+        assert len(_process._living) == 2
+
+
+def test_an_error_before_the_worker_starts_is_not_taken_for_a_lack_of_threads(api, tracker, monkeypatch, caplog):
+    worker = tracker._pipeline().worker
+    on_start, errors = worker._on_start, [RuntimeError("Set changed size during iteration")]
+
+    def fails_once():
+        if errors:
+            raise errors.pop()
+        on_start()
+
+    monkeypatch.setattr(worker, "_on_start", fails_once)
+    tracker.track("signed_in", user="u1")
+    assert not worker.alive
+    tracker.track("signed_in", user="u1")
+    assert worker.alive
+    assert tracker.flush(10)
+    assert len(api.events) == 2
+    assert "no thread" not in caplog.text
+
+
+# ── Retiring while an item is captured ──
+
+
+def retired_by(tracker: Tracker) -> threading.Thread:
+    thread = threading.Thread(target=tracker.retire)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    return thread
+
+
+def test_a_tracker_that_retires_before_its_first_item_wakes_the_worker_ends(api, tracker, balance):
+    pipeline = tracker._pipeline()
+    start = pipeline.queue.wake
+
+    def overtaken():
+        retired_by(tracker)
+        start()
+
+    pipeline.queue.wake = overtaken
+    tracker.track("signed_in", user="u1")
+    pipeline.worker.join(10)
+    assert not pipeline.worker.alive
+    assert tracker not in _process._living
+    assert balance(tracker, 1).delivered == len(api.events) == 1
+
+
+def test_a_tracker_that_retires_before_its_first_item_is_queued_ends(api, tracker, monkeypatch, balance):
+    charge = BoundedQueue._charge
+
+    def overtaken(queue, extra):
+        retired_by(tracker)
+        charge(queue, extra)
+
+    monkeypatch.setattr(BoundedQueue, "_charge", overtaken)
+    worker = tracker._pipeline().worker
+    tracker.track("signed_in", user="u1", text="x" * 10_000)
+    worker.join(10)
+    assert not worker.alive
+    assert balance(tracker, 1).delivered == len(api.events) == 1
 
 
 @pytest.mark.parametrize("death", [SystemExit, GeneratorExit, KeyboardInterrupt])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -155,6 +157,44 @@ def test_set_again_it_is_another_user_and_no_cell_leaves_a_scope_behind(shell, k
         assert not shell.run_cell("import journy_track; journy_track.track('ran'); 1 / 0").success
         assert whoami() is None
     assert [event.user for event in kept()] == [UserIdentified("jane"), UserIdentified("joe")]
+
+
+def test_a_cell_that_ends_does_not_end_the_scope_of_one_on_another_thread(kept):
+    from journy_track.integrations.jupyter import _Session
+
+    session = _Session()
+    session.cell.set(user=UserIdentified("jane"))
+    first, second, entered, ended = object(), object(), threading.Event(), threading.Event()
+
+    def cell() -> None:
+        session.begin(second)
+        entered.set()
+        assert ended.wait(10)
+        journy_track.track("second")
+        session.end(SimpleNamespace(info=second))
+        assert whoami() is None
+
+    thread = threading.Thread(target=cell)
+    session.begin(first)
+    thread.start()
+    assert entered.wait(10)
+    session.end(SimpleNamespace(info=first))
+    assert whoami() is None
+    ended.set()
+    thread.join(10)
+    assert kept.who() == {"second": ("jane", None)}
+
+
+def test_a_cell_that_is_interrupted_leaves_no_scope_behind(kept):
+    from journy_track.integrations.jupyter import _Session
+
+    session = _Session()
+    session.end(SimpleNamespace(info=SimpleNamespace(raw_cell="%load_ext …")))
+    session.cell.set(user=UserIdentified("jane"))
+    session.begin(SimpleNamespace(raw_cell="1 / 0"))
+    assert whoami() == "jane"
+    session.end(SimpleNamespace(info=SimpleNamespace(raw_cell="1 / 0")))
+    assert whoami() is None
 
 
 def test_outside_ipython_it_is_refused():
