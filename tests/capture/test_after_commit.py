@@ -228,7 +228,7 @@ def test_a_span_that_fails_at_the_commit_costs_neither_the_commit_nor_the_event(
         transaction.commit()
     assert tracker.flush(10)
     assert [event.name for event in api.events] == ["opened"]
-    assert "recording on its span the event 'opened' raised LookupError" in caplog.text
+    assert "recording on its span 'opened' raised LookupError" in caplog.text
 
 
 # ── When the actor is not known yet ──

@@ -182,7 +182,7 @@ def test_a_relay_reads_and_acknowledges_large_items_over_a_slow_connection(api, 
     for number in range(200):
         journy_track.track(f"event_{number}", user=f"u{number}", text=LARGE)
     assert tracker.flush(30)
-    made = relay(url=forward(broker, RATE).url, lease=2.0)
+    made = relay(url=forward(broker, RATE).url, lease=4.0)
     until(lambda: broker.client.xlen(NAMES.stream) == 0, "all are delivered", 60)
     assert len(api.events) == 200
     assert made.status().terms == 1
@@ -195,7 +195,7 @@ def test_large_dead_letters_are_kept_over_a_slow_connection(api, broker, forward
     for number in range(150):
         journy_track.track(f"event_{number}", user=f"u{number}", text=LARGE)
     assert tracker.flush(30)
-    made = relay(url=forward(broker, RATE).url, lease=2.0)
+    made = relay(url=forward(broker, RATE).url, lease=4.0)
     until(lambda: broker.client.xlen(NAMES.dead) == 150, "all are dead letters", 60)
     assert made.status().terms == 1
     assert tracker.shutdown(5)
