@@ -125,7 +125,7 @@ assert tracker.flush(20)
 http = tracker._pipeline().dispatcher.ways[0].transport._calls._http._client()
 held, done = threading.Event(), threading.Event()
 def hold():
-    with http._lock:
+    with http._pools[os.getpid()]._lock:
         held.set()
         done.wait(60)
 thread = threading.Thread(target=hold)
