@@ -218,9 +218,9 @@ def configure(api_key: str | None = None, **settings: Unpack[Settings]) -> Track
         current = _global.tracker
         if current is not None and current.config == config and not current.closed:
             return current
-        before, before_place = current, _global.place
+        before_place = _global.place
         tracker = Tracker.of(config)
-        _global.install(tracker, place)
+        before = _global.install(tracker, place)
     if config.propagate_to:
         propagate()
     if before is not None:

@@ -227,7 +227,7 @@ def current_attributes(*, passed_on: bool = False) -> Attributes:
     if cell is None:
         return frame.attributes
     pending = cell.pending
-    asked = None if pending is None else pending.attributes()
+    asked = None if pending is None else pending.attributes(cell)
     known = cell.current() if asked is None else asked
     if passed_on and asked is None and pending is not None and pending.skip_failed:
         known = known.over(NOTHING_TRACKED)

@@ -117,7 +117,7 @@ class BoundedQueue:
             if wake is not None:
                 wake()
         except Exception as error:  # noqa: BLE001 - it is in the queue, and not lost: whoever looks next finds it
-            _not_woken(error)
+            log_not_woken(error)
         return True
 
     def _offer_later(self, captured: Any, extra: int) -> bool:
@@ -162,7 +162,7 @@ class BoundedQueue:
             if wake is not None:
                 wake()
         except Exception as error:  # noqa: BLE001 - as in `offer`; this may run in the app's commit
-            _not_woken(error)
+            log_not_woken(error)
 
     def _refuse_late(self) -> None:
         self._refused["closed"].add()
@@ -249,5 +249,6 @@ class BoundedQueue:
         return {reason: tally.read() for reason, tally in self._refused.items()}
 
 
-def _not_woken(error: Exception) -> None:
+def log_not_woken(error: Exception) -> None:
+    """Log once that the worker could not be woken. Items wait, and whoever looks next finds them."""
     warn_once("wake", "waking the worker raised %s; delivery may be a few seconds late", type(error).__name__)

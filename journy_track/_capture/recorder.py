@@ -122,7 +122,7 @@ class Recorder:
             pending = cell.pending  # read before `current()`: an actor is set before `pending` is cleared
             beneath = cell.current()
             if pending is not None:
-                asked = pending.attributes()
+                asked = pending.attributes(cell)
                 if asked is None:
                     waits = pending
                     beneath = cell.current()  # read again, without an actor that no longer applies

@@ -135,7 +135,7 @@ class Cell:
         pending = self.pending  # read before `current()`: an actor is set before `pending` is cleared
         if pending is None or not pending.may_skip:
             return self.current().suppressed
-        asked = pending.attributes()
+        asked = pending.attributes(self)
         return None if asked is None else asked.suppressed
 
 
@@ -193,12 +193,15 @@ class Pending:
         "_outside",
         "_partial",
         "_room",
+        "_skip_failed",
         "_unknown",
         "may_skip",
         "moment",
-        "skip_failed",
         "wanted",
     )
+
+    #: Whether it looks up who the actor is, and not only whether nothing is tracked.
+    finds_actor: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -222,8 +225,7 @@ class Pending:
         self._outside = outside
         #: Whether the request may turn out to be skipped.
         self.may_skip: bool = may_skip or outside is not None
-        #: Whether the last lookup failed to find that out.
-        self.skip_failed: bool = False
+        self._skip_failed = False
         #: The lasting actor, also for items captured after the request has ended.
         self._final: Actor | None = None
         #: The moment of the later of these two.
@@ -242,18 +244,34 @@ class Pending:
         """Whether the actor is known and still applies."""
         return self._final is not None and (self._cell.pending is None or same(self._known_at, self.moment()))
 
-    def attributes(self) -> Attributes | None:
-        """The attributes that apply in the request, including the actor; `None` if it is not known yet."""
-        if self._outside is not None:
-            skipped = self._outside.skipped()
-            if skipped is None:
-                return None
-            if skipped:
-                return self._cell.current().over(NOTHING_TRACKED)
+    @property
+    def outdated(self) -> bool:
+        """Whether the actor was known, and may have changed since."""
+        was_known = self._final is not None or self._partial is not self._unknown
+        return was_known and not same(self._known_at, self.moment())
+
+    @property
+    def skip_failed(self) -> bool:
+        """Whether the last lookup failed to find out whether nothing is tracked."""
+        return self._skip_failed or (self._outside is not None and _skip_failed_in(self._outside))
+
+    def attributes(self, cell: Cell) -> Attributes | None:
+        """The attributes that apply in *cell*, the request's, including the actor; `None` if not known yet."""
+        if self._outside is None:
+            return self._look_up(cell)
+        skipped = self._outside.skipped()
+        if skipped:
+            return cell.current().over(NOTHING_TRACKED)
+        # Also while it is not known whether nothing is tracked: items then wait in the request around this one, which
+        # may come to know that long before this one ends.
+        known = self._look_up(cell)
+        return None if skipped is None else known
+
+    def _look_up(self, cell: Cell) -> Attributes | None:
         moment = self.moment()
         if self._final is not None:
             if same(self._known_at, moment):
-                return self._cell.current()
+                return cell.current()
             self.renew()
         thread = get_ident()
         if thread in self._asking:
@@ -261,7 +279,7 @@ class Pending:
         self._asking.append(thread)
         try:
             actor = self._ask(moment)
-            self.skip_failed = actor is SKIP_FAILED
+            self._skip_failed = actor is SKIP_FAILED
             if actor is None or actor is SKIP_FAILED:
                 return None
             for earlier in self.earlier():
@@ -271,7 +289,7 @@ class Pending:
         finally:
             self._asking.remove(thread)
         self.settle(actor)
-        return self._cell.current() if actor.lasting else self._cell.current().over(actor)
+        return cell.current() if actor.lasting else cell.current().over(actor)
 
     def hold(self, queue: Queue, captured: tuple[Any, ...], own: Attributes | None) -> bool:
         """Make an item wait, counted as queued, and return whether it was accepted.
@@ -307,7 +325,9 @@ class Pending:
     def want(self) -> None:
         """Find out the actor, now or later, even if nothing waits for it yet."""
         self.wanted = True
-        self.attributes()  # the framework can be asked here, but perhaps not there
+        if self._outside is not None and (around := self._outside.pending) is not None:
+            around.want()
+        self.attributes(self._cell)  # the framework can be asked here, but perhaps not there
 
     def earlier(self) -> list[Moment]:
         """The distinct moments of waiting items, earliest first, without the current one."""
@@ -375,7 +395,7 @@ class Pending:
 
     def _stop_asking(self) -> None:
         """From now on, only the request around this one is asked, if there is one that may be skipped."""
-        self._cell.pending = None if self._outside is None else Within(self._cell, self._outside)
+        self._cell.pending = None if self._outside is None else Within(self._outside)
 
     def _let_go(self, waiting: _Waiting, actor: Actor) -> None:
         """Release one item, or let it wait on for the request around this one."""
@@ -412,26 +432,25 @@ class Pending:
 class Within:
     """For a scope or request within *outside*, a request that may be skipped: finds out only that."""
 
-    __slots__ = ("_cell", "outside")
+    __slots__ = ("outside",)
 
+    finds_actor: ClassVar[bool] = False
     may_skip: ClassVar[bool] = True
 
-    def __init__(self, cell: Cell, outside: Cell) -> None:
-        self._cell = cell
+    def __init__(self, outside: Cell) -> None:
         self.outside: Cell = outside
 
     @property
     def skip_failed(self) -> bool:
         """Whether the last lookup failed to find that out."""
-        pending = self.outside.pending
-        return pending is not None and pending.skip_failed
+        return _skip_failed_in(self.outside)
 
-    def attributes(self) -> Attributes | None:
-        """The attributes that apply in the scope; `None` if it is not known yet whether it is skipped."""
+    def attributes(self, cell: Cell) -> Attributes | None:
+        """The attributes that apply in *cell*, the scope's; `None` if it is not known yet whether it is skipped."""
         skipped = self.outside.skipped()
         if skipped is None:
             return None
-        known = self._cell.current()
+        known = cell.current()
         return known.over(NOTHING_TRACKED) if skipped else known
 
     def hold(self, queue: Queue, captured: tuple[Any, ...], own: Attributes | None) -> bool:
@@ -457,7 +476,7 @@ class Within:
 def within(cell: Cell, around: Cell | None) -> Cell:
     """Return *cell*, a new scope, in which nothing is tracked where nothing is tracked in the scope *around* it."""
     if around is not None and (outside := skippable(around)) is not None:
-        cell.pending = Within(cell, outside)
+        cell.pending = Within(outside)
     return cell
 
 
@@ -468,6 +487,11 @@ def skippable(around: Cell) -> Cell | None:
         return pending.outside
     may_skip = around.current().suppressed if pending is None else pending.may_skip
     return around if may_skip else None
+
+
+def _skip_failed_in(outside: Cell) -> bool:
+    pending = outside.pending
+    return pending is not None and pending.skip_failed
 
 
 def _hand_over(item: HeldItem, outside: Cell) -> None:

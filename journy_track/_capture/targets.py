@@ -205,7 +205,7 @@ def _anybody(user: Any, account: Any) -> bool:
     if isinstance(user, UserIdentified) or isinstance(account, AccountIdentified):
         return True
     cell = live_frame().cell
-    if cell is not None and cell.pending is not None:
+    if cell is not None and cell.pending is not None and cell.pending.finds_actor:
         return True  # looked up later
     here = current_context()
     return (user is UNSET and here.user is not None) or (account is UNSET and here.account is not None)

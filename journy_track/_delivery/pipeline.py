@@ -16,7 +16,7 @@ from time import time
 
 from journy_track import _process
 from journy_track._capture.context import INTERNAL, set_frame
-from journy_track._capture.queue import BoundedQueue
+from journy_track._capture.queue import BoundedQueue, log_not_woken
 from journy_track._delivery.budget import Budget, Unlimited
 from journy_track._delivery.dispatcher import Dispatcher
 from journy_track._delivery.feed import Feed
@@ -353,7 +353,10 @@ class Pipeline:
         # In any case: a thread that found the queue open may yet append its item and start the worker.
         self.worker.retire(then=lambda: self._retired(then))
         if len(self.queue):
-            self.worker.start()  # does nothing if there is a worker
+            try:
+                self.worker.start()  # does nothing if there is a worker
+            except Exception as error:  # noqa: BLE001 - configure() has succeeded: the next tracker is in place
+                log_not_woken(error)
         elif not self.worker.alive:
             self._stop_inspecting()
             then()

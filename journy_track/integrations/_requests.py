@@ -197,7 +197,7 @@ class Request(ABC):
         pending = self.pending
         if pending is None:
             return False
-        if pending.waiting:
+        if pending.waiting or (pending.may_skip and pending.outdated):  # work that goes on afterwards may be skipped
             return True
         return (pending.wanted or self.new_device) and not pending.answered
 
@@ -252,7 +252,7 @@ class Request(ABC):
             pending.close(answer)
         if self._device is not None:
             known = self.cell.current()
-            if isinstance(known.user, UserIdentified) and self.cell.skipped() is False:
+            if isinstance(known.user, UserIdentified) and self.cell.skipped() is not True:
                 _devices.link(self._device, known.user)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
+import gc
 import threading
 
 import pytest
@@ -368,6 +370,99 @@ def test_jobs_of_a_request_that_is_skipped_are_marked_also_where_skip_failed(kep
             track(f"job_of_{user}", user="u9")
     assert names(kept()) == ["job_of_u1"]
     assert kept.lost() == {"suppressed": 3}
+
+
+async def not_staff(scope):
+    return False
+
+
+def mounted(app, skip, **inner):
+    """*app* in a middleware of its own, within one that may skip the request."""
+    return app, functools.partial(Asgi, **inner), functools.partial(Asgi, skip=skip)
+
+
+@pytest.mark.parametrize("inner", [{}, {"user": lambda scope: "inner"}], ids=["no functions", "user"])
+def test_a_request_within_one_is_delivered_as_soon_as_an_async_skip_is_known(kept, inner):
+    async def app(scope, receive, send):
+        for _ in range(3):
+            track("visited", account="acme")
+            await send({})
+        assert len(kept()) == 3
+
+    asgi(*mounted(app, not_staff, **inner))
+    assert kept.lost() == {}
+
+
+def test_work_that_outlives_a_request_within_one_with_an_async_skip_is_not_tracked(kept):
+    late = []
+
+    async def staff(scope):
+        return True
+
+    async def app(scope, receive, send):
+        late.append(journy_track.in_context(lambda: track("late", user="u9")))
+
+    asgi(*mounted(app, staff, user=lambda scope: "inner"))
+    late[0]()
+    assert kept() == []
+    assert kept.lost() == {"suppressed": 1}
+
+
+def test_jobs_of_a_request_within_one_whose_skip_fails_are_marked(kept):
+    carrier = {}
+
+    async def app(scope, receive, send):
+        journy_track.inject(carrier)
+
+    asgi(*mounted(app, failing, user=lambda scope: "inner"))
+    with journy_track.extract(carrier):
+        track("job", user="u9")
+    assert kept.lost() == {"suppressed": 1}
+
+
+def test_a_device_of_a_request_within_one_with_an_async_skip_is_linked(kept):
+    async def app(scope, receive, send):
+        pass
+
+    cookie = [(b"cookie", b"__journey=device-behind-an-async-skip")]
+    asgi(*mounted(app, not_staff, user=lambda scope: "inner", link_devices=True), headers=cookie)
+    assert names(kept()) == ["Link"]
+
+
+def test_work_after_a_request_whose_user_has_changed_is_tracked(kept):
+    session, late = {}, []
+
+    async def app(scope, receive, send):
+        track("visited", user="u1")
+        session["user"] = "u2"
+        scope["user"] = object()
+        late.append(contextvars.copy_context())
+
+    asgi(
+        app, functools.partial(Asgi, user=lambda scope: session.get("user"), skip=lambda scope: False), user=object()
+    )
+    late[0].run(track, "late", user="u3")
+    assert names(kept()) == ["visited", "late"]
+    assert kept.lost() == {}
+
+
+def test_scopes_of_a_request_that_may_be_skipped_leave_no_reference_cycle(kept):
+    def alive():
+        return sum(type(one) is requests.Within for one in gc.get_objects())
+
+    def app(environ, start_response):
+        before = alive()
+        with journy_track.scope():
+            assert alive() == before + 1
+        assert alive() == before
+        return []
+
+    gc.collect()
+    gc.disable()
+    try:
+        wsgi(Wsgi(app, skip=is_staff), REMOTE_USER="u1")
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("staff", [True, False])
